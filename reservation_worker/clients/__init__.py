@@ -1,0 +1,1 @@
+"""The two neighbours: what they offer (ports) and how they are reached."""

@@ -1,0 +1,161 @@
+"""reservation-api over HTTP: the two calls, and the table that says what each answer means."""
+
+import json
+from typing import Any, NoReturn
+
+from reservation_worker.clients.http import Answer, HttpTransport
+from reservation_worker.clients.ports import (
+    FINAL_STATES,
+    OPEN_STATES,
+    CallContext,
+    Reservation,
+    StatusAnswer,
+    StatusChange,
+)
+from reservation_worker.clients.verdict import Verdict, raise_for
+
+# The error codes that name the present state of a reservation which is not in HOLD.
+STATE_OF_CODE = {
+    "RESERVATION_EXPIRED": "EXPIRED",
+    "RESERVATION_ALREADY_CONFIRMED": "CONFIRMED",
+    "RESERVATION_ALREADY_CANCELLED": "CANCELLED",
+}
+
+# Answers to the PATCH (contract, section 2): exact status and error code, then exact status,
+# then the class of the status.
+BY_STATUS_AND_CODE = {
+    (404, "RESERVATION_NOT_FOUND"): Verdict.PERMANENT,
+    **{(400, code): Verdict.CONFLICT for code in STATE_OF_CODE},
+}
+BY_STATUS = {
+    409: Verdict.CONFLICT,
+    408: Verdict.TRANSIENT,
+    425: Verdict.TRANSIENT,
+    429: Verdict.TRANSIENT,
+    # Neighbour faults: a misrouted or misconfigured deploy.
+    401: Verdict.DOWN,
+    403: Verdict.DOWN,
+    404: Verdict.DOWN,
+    405: Verdict.DOWN,
+}
+BY_CLASS = {2: Verdict.DONE, 3: Verdict.DOWN, 4: Verdict.PERMANENT, 5: Verdict.DOWN}
+
+
+def judge(status: int, code: str | None) -> Verdict:
+    """The verdict on an HTTP status with the `error.code` of its body, if it has one."""
+    exact = BY_STATUS_AND_CODE.get((status, code or ""))
+    return exact or BY_STATUS.get(status) or BY_CLASS.get(status // 100, Verdict.DOWN)
+
+
+class ReservationClient:
+    """The ReservationApi port; safe for all pool threads. Raises what the port says."""
+
+    def __init__(self, base: str, connections: int) -> None:
+        self._http = HttpTransport(base, connections)
+
+    def update_status(self, change: StatusChange, call: CallContext) -> StatusAnswer:
+        """PATCH under the key `status:<STATUS>:<reservation_id>`."""
+        body = {
+            "status": change.status,
+            "payment_intent_id": change.payment_intent_id,
+            "order_id": change.order_id,
+            "cancel_reason": change.cancel_reason,
+            "error_code": change.error_code,
+        }
+        answer = self._http.request(
+            "PATCH",
+            f"/internal/reservations/{change.reservation_id}",
+            call.timeout,
+            {
+                "Content-Type": "application/json",
+                "Idempotency-Key": f"status:{change.status}:{change.reservation_id}",
+                **dict(call.headers),
+            },
+            json.dumps({name: value for name, value in body.items() if value is not None}).encode(),
+        )
+        return _read_change(answer, change.status)
+
+    def get(self, reservation_id: str, call: CallContext) -> Reservation | None:
+        """The reservation now; None for every answer without one that is not a passing fault."""
+        answer = self._http.request(
+            "GET", f"/internal/reservations/{reservation_id}", call.timeout, dict(call.headers)
+        )
+        verdict = judge(answer.status, None)
+        if answer.status == 404 or verdict in (Verdict.PERMANENT, Verdict.CONFLICT):
+            return None
+        fields = _object(answer.body)
+        if verdict is not Verdict.DONE:
+            _fail("GET", answer, verdict)
+        if fields is None:
+            _fail("GET", answer, Verdict.DOWN)
+        return Reservation(
+            status=_text(fields, "status"),
+            event_id=_text(fields, "event_id", "eventId"),
+            seat_ids=_seats(fields),
+            quantity=_quantity(fields),
+            payment_intent_id=_text(fields, "payment_intent_id", "paymentIntentId"),
+        )
+
+    def probe(self, timeout: float) -> None:
+        """Open a TCP connection, nothing more."""
+        self._http.probe(timeout)
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._http.close()
+
+
+def _read_change(answer: Answer, wanted: str) -> StatusAnswer:
+    fields = _object(answer.body)
+    error = fields.get("error") if fields else None
+    code = _text(error, "code") if isinstance(error, dict) else None
+    verdict = judge(answer.status, code)
+    if verdict is Verdict.DONE:
+        if fields is None and answer.body.strip():
+            _fail("PATCH", answer, Verdict.DOWN)
+        if (fields or {}).get("status") in (None, "", wanted):
+            return StatusAnswer(True, wanted, _payment(fields))
+    elif verdict is not Verdict.CONFLICT:
+        _fail("PATCH", answer, verdict, code)
+    state = _text(fields, "status")
+    known = state if state in FINAL_STATES | OPEN_STATES else STATE_OF_CODE.get(code or "")
+    return StatusAnswer(False, known, _payment(fields))
+
+
+def _fail(method: str, answer: Answer, verdict: Verdict, code: str | None = None) -> NoReturn:
+    shown = code or answer.body[:80].decode("utf-8", "replace")
+    raise_for(
+        verdict, f"reservation-api {method}: HTTP {answer.status} {shown!r}", answer.retry_after
+    )
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _text(fields: dict[str, Any] | None, *names: str) -> str | None:
+    for name in names:
+        value = (fields or {}).get(name)
+        if isinstance(value, str) and value:
+            return value
+    return None
+
+
+def _payment(fields: dict[str, Any] | None) -> str | None:
+    return _text(fields, "payment_intent_id", "paymentIntentId")
+
+
+def _seats(fields: dict[str, Any]) -> tuple[str, ...] | None:
+    value = fields.get("seat_ids", fields.get("seatIds"))
+    if isinstance(value, list) and all(isinstance(seat, str) and seat for seat in value):
+        return tuple(dict.fromkeys(value))
+    return None
+
+
+def _quantity(fields: dict[str, Any]) -> int | None:
+    value = fields.get("quantity", fields.get("qty"))
+    return value if type(value) is int and 1 <= value < 2**31 else None

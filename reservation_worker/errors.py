@@ -1,0 +1,64 @@
+"""Every error the worker raises on purpose.
+
+WorkerError
+├── ConfigurationError     the person who started us must change something: exit 2
+├── InvalidEvent           the message's content is wrong for ever: dead-lettered at once
+├── PermanentError         a neighbour said no for good to this message
+├── TransientError         may pass: the message is given back and tried again
+│   └── NeighbourDown      the neighbour's fault, not the message's: counts for its breaker
+├── BreakerOpen            not tried: the neighbour's breaker is open
+├── LeaseLost              not tried: the message is no longer (or not long enough) ours
+└── SqsError               SQS refused or did not answer
+"""
+
+
+class WorkerError(Exception):
+    """The root of the tree; its text is meant for a person."""
+
+
+class ConfigurationError(WorkerError):
+    """Wrong settings. `problems` holds one plain sentence for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class InvalidEvent(WorkerError):
+    """The body of a message can never be understood (contract, section 1)."""
+
+
+class PermanentError(WorkerError):
+    """A neighbour's answer that no repetition changes."""
+
+
+class TransientError(WorkerError):
+    """A failure that may pass. `retry_after` is what the neighbour asked for, in seconds."""
+
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class NeighbourDown(TransientError):
+    """Unreachable, too slow, failing (5xx) or misconfigured: counts for the breaker."""
+
+
+class BreakerOpen(WorkerError):
+    """The call was refused here. `retry_after` is the rest of the open time in seconds."""
+
+    def __init__(self, neighbour: str, retry_after: float) -> None:
+        super().__init__(f"the breaker of {neighbour} is open for another {retry_after:.1f} s")
+        self.retry_after = retry_after
+
+
+class LeaseLost(WorkerError):
+    """The message may be visible to others: no call may start for it any more."""
+
+
+class SqsError(WorkerError):
+    """A call of SQS failed. `code` is SQS's error code or the name of the client's error."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code

@@ -1,0 +1,156 @@
+"""The three workflows as three rows of one rule (contract, section 4).
+
+reservation-api's state change is the only arbiter: the PATCH comes first in every workflow, and
+inventory moves only after the arbiter has said so. Anything else can free a seat that was sold.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from reservation_worker.clients.ports import (
+    FINAL_STATES,
+    OPEN_STATES,
+    Reservation,
+    Seats,
+    StatusAnswer,
+    StatusChange,
+)
+from reservation_worker.errors import PermanentError, TransientError
+from reservation_worker.events import Event, Kind
+from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject
+
+
+class Neighbours(Protocol):
+    """The calls a handler may make for its message; they raise what clients.ports says."""
+
+    def update_status(self, change: StatusChange) -> StatusAnswer: ...
+    def get(self, reservation_id: str) -> Reservation | None: ...
+    def release(self, seats: Seats, reason: str) -> None: ...
+    def commit(self, seats: Seats, payment_intent_id: str, user_id: str) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row: the state to reach, what inventory then does, and what a final no means."""
+
+    target: str
+    effect: Callable[[Neighbours, Event, Seats], str | None]
+    on_no: DeadLetterReason
+    cancel_reason: str | None = None
+
+    @property
+    def money_taken(self) -> bool:
+        """A no leaves a customer who paid without a seat: never acknowledged silently."""
+        return self.on_no is DeadLetterReason.COMPENSATION_REQUIRED
+
+
+def _commit(neighbours: Neighbours, event: Event, seats: Seats) -> str | None:
+    return neighbours.commit(seats, event.payment_intent_id or "", event.user_id or "")
+
+
+def _release(reason: str) -> Callable[[Neighbours, Event, Seats], None]:
+    def release(neighbours: Neighbours, event: Event, seats: Seats) -> None:
+        neighbours.release(seats, reason)
+
+    return release
+
+
+RULES = {
+    Kind.EXPIRED: Rule("EXPIRED", _release("EXPIRED"), DeadLetterReason.PERMANENT_ERROR),
+    Kind.APPROVED: Rule("CONFIRMED", _commit, DeadLetterReason.COMPENSATION_REQUIRED),
+    Kind.FAILED: Rule(
+        "CANCELLED",
+        _release("FAILED_PAYMENT"),
+        DeadLetterReason.PERMANENT_ERROR,
+        cancel_reason="payment_failed",
+    ),
+}
+
+
+def settle(rule: Rule, event: Event, neighbours: Neighbours) -> Outcome:
+    """Settle one event. Raises TransientError and what the calls raise besides it."""
+    try:
+        return _settle(rule, event, neighbours)
+    except PermanentError as error:
+        return Reject(rule.on_no, str(error))
+
+
+HANDLERS: dict[Kind, Callable[[Event, Neighbours], Outcome]] = {
+    kind: partial(settle, rule) for kind, rule in RULES.items()
+}
+"""The dispatch table: adding a kind of event is adding a row."""
+
+
+def _settle(rule: Rule, event: Event, neighbours: Neighbours) -> Outcome:
+    answer = neighbours.update_status(
+        StatusChange(
+            event.reservation_id,
+            rule.target,
+            payment_intent_id=event.payment_intent_id if rule.money_taken else None,
+            order_id=event.order_id if rule.money_taken else None,
+            cancel_reason=rule.cancel_reason,
+            error_code=event.error_code if rule.cancel_reason else None,
+        )
+    )
+    note = "settled"
+    seen = None
+    state, payment = answer.status, answer.payment_intent_id
+    if not answer.done:
+        note = "replayed"
+        if state is None:
+            seen = neighbours.get(event.reservation_id)
+            if seen is not None:
+                state, payment = seen.status, seen.payment_intent_id or payment
+    lost = _lost(rule, event, state, payment)
+    if lost:
+        return lost
+    seats = _seats(event, None)
+    if seats is None:
+        # Facts are missing: the reservation is asked once, unless it has just been.
+        seen = seen or neighbours.get(event.reservation_id)
+        if seen is not None and seen.status in FINAL_STATES:
+            lost = _lost(rule, event, seen.status, seen.payment_intent_id)
+            if lost:
+                return lost
+        seats = _seats(event, seen)
+    if seats is None:
+        raise PermanentError(
+            "neither the event nor reservation-api says which seats of which show (event_id,"
+            " seat_ids, qty)"
+        )
+    return Ack(note, order_id=rule.effect(neighbours, event, seats))
+
+
+def _lost(rule: Rule, event: Event, state: str | None, payment: str | None) -> Outcome | None:
+    """The outcome when inventory must not move; None when the arbiter says go on."""
+    if state == rule.target:
+        paid = event.payment_intent_id
+        if rule.money_taken and paid and payment and payment != paid:
+            return Reject(rule.on_no, "the reservation was confirmed by another payment")
+        return None
+    if state in OPEN_STATES:
+        raise TransientError(f"reservation-api refused {rule.target} but says {state}")
+    if rule.money_taken:
+        return Reject(rule.on_no, f"paid, but the reservation is {state or 'not to be found'}")
+    if state in FINAL_STATES:
+        return Ack("superseded")
+    return Ack("superseded", warning=f"reservation-api says nothing usable: state {state!r:.80}")
+
+
+def _seats(event: Event, seen: Reservation | None) -> Seats | None:
+    """The facts for inventory: the event's, filled in from the reservation; None: not enough."""
+    # An empty list is general admission, but only with a quantity beside it.
+    seat_ids = event.seat_ids if event.seat_ids or event.qty else None
+    event_id, quantity = event.event_id, event.qty
+    if seen is not None:
+        event_id = event_id or seen.event_id
+        seat_ids = seen.seat_ids if seat_ids is None else seat_ids
+        quantity = quantity or seen.quantity
+    if seat_ids:
+        # Where the two disagree, the seats win (contract, section 1).
+        quantity = len(seat_ids)
+    if event_id is None or seat_ids is None or quantity is None:
+        return None
+    return Seats(event.reservation_id, event_id, seat_ids, quantity)

@@ -1,0 +1,1 @@
+"""How others see the worker: log lines, metrics, traces."""

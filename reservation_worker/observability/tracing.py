@@ -1,0 +1,153 @@
+"""OpenTelemetry: a message's trace context by the contract's precedence, spans, export."""
+
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from opentelemetry import trace as otel
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.propagators.aws import AwsXRayPropagator
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from reservation_worker import __version__
+from reservation_worker.events import TraceHints
+
+_W3C = TraceContextTextMapPropagator()
+_XRAY = AwsXRayPropagator()
+_chosen_trace_id: ContextVar[int | None] = ContextVar("chosen_trace_id", default=None)
+
+
+class _Ids(RandomIdGenerator):
+    """Random ids, but a root span takes the trace id that came with the message."""
+
+    def generate_trace_id(self) -> int:
+        return _chosen_trace_id.get() or super().generate_trace_id()
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The trace of one message. `external_id` is what is handed on and logged as the trace id."""
+
+    parent: Context
+    trace_id: int
+    external_id: str
+
+
+def read_trace(hints: TraceHints, xray_header: str | None) -> Trace:
+    """The trace context of a message, the first valid one (contract, section 1)."""
+    parent, trace_id = _parent(hints, xray_header)
+    # gRPC refuses other metadata locally, which would look like a failing neighbour.
+    external = next((given for given in hints.trace_ids if _can_be_a_header(given)), None)
+    return Trace(parent, trace_id, external or f"{trace_id:032x}")
+
+
+def _parent(hints: TraceHints, xray_header: str | None) -> tuple[Context, int]:
+    for traceparent in hints.traceparents:
+        found = _W3C.extract({"traceparent": traceparent}, Context())
+        span = otel.get_current_span(found).get_span_context()
+        if span.is_valid:
+            return found, span.trace_id
+    for trace_id in hints.trace_ids:
+        if len(trace_id) == 32 and set(trace_id) <= set("0123456789abcdefABCDEF"):
+            number = int(trace_id, 16)
+            if number:
+                return Context(), number
+    if xray_header:
+        found = _XRAY.extract({"X-Amzn-Trace-Id": xray_header}, Context())
+        span = otel.get_current_span(found).get_span_context()
+        if span.is_valid:
+            return found, span.trace_id
+    return Context(), RandomIdGenerator().generate_trace_id()
+
+
+def _can_be_a_header(trace_id: str) -> bool:
+    return 0 < len(trace_id) <= 128 and trace_id.isascii() and trace_id.isprintable()
+
+
+class Tracing:
+    """Spans of the contract. Without a processor they are made and handed on, not exported."""
+
+    def __init__(
+        self, pod_name: str, queue_name: str, processor: SpanProcessor | None = None
+    ) -> None:
+        # The sampler is the SDK's own choice by the standard OTEL_* variables.
+        self._provider = TracerProvider(
+            resource=Resource.create(
+                {
+                    "service.name": "reservation-worker",
+                    "service.version": __version__,
+                    "service.instance.id": pod_name,
+                }
+            ),
+            id_generator=_Ids(),
+            shutdown_on_exit=False,
+        )
+        self._queue_name = queue_name
+        if processor is not None:
+            self._provider.add_span_processor(processor)
+        self._tracer = self._provider.get_tracer("reservation_worker", __version__)
+
+    @contextmanager
+    def message_span(
+        self, event_type: str, reservation_id: str, message_id: str, trace: Trace
+    ) -> Iterator[otel.Span]:
+        """The span of one handler run, named after the event's type."""
+        token = _chosen_trace_id.set(trace.trace_id)
+        try:
+            span = self._tracer.start_span(
+                f"handle_{event_type.replace('.', '_')}",
+                context=trace.parent,
+                kind=SpanKind.CONSUMER,
+                attributes={
+                    "event.type": event_type,
+                    "reservation.id": reservation_id,
+                    "messaging.system": "aws_sqs",
+                    "messaging.operation.name": "process",
+                    "messaging.operation.type": "process",
+                    "messaging.destination.name": self._queue_name,
+                    "messaging.message.id": message_id,
+                },
+            )
+        finally:
+            _chosen_trace_id.reset(token)
+        with otel.use_span(span, end_on_exit=True):
+            yield span
+
+    @contextmanager
+    def call_span(self, name: str, trace: Trace) -> Iterator[tuple[tuple[str, str], ...]]:
+        """The span of one call; yields the headers that hand the trace on."""
+        with self._tracer.start_as_current_span(name, kind=SpanKind.CLIENT) as span:
+            context = span.get_span_context()
+            if not context.is_valid:  # OTEL_SDK_DISABLED: the trace is handed on all the same
+                context = SpanContext(
+                    trace.trace_id, secrets.randbits(64) or 1, False, TraceFlags(0)
+                )
+            traceparent = (
+                f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+            )
+            yield (("traceparent", traceparent), ("x-trace-id", trace.external_id))
+
+    def shutdown(self, timeout: float) -> None:
+        """Export what is left, for at most `timeout` seconds: a collector may hang."""
+        thread = threading.Thread(target=self._provider.shutdown, name="telemetry", daemon=True)
+        thread.start()
+        thread.join(timeout)
+
+
+def mark_failed(span: otel.Span, reason: str) -> None:
+    """Mark a span as ended in an error."""
+    span.set_status(Status(StatusCode.ERROR, reason))
+
+
+def exporter(endpoint: str, insecure: bool) -> SpanProcessor:
+    """Export by OTLP over gRPC in the background: bounded queue, surplus spans are dropped."""
+    return BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, insecure=insecure))

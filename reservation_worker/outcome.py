@@ -1,0 +1,47 @@
+"""What a handled message ended in: data, settled in one place (pipeline.processor)."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+
+class DeadLetterReason(StrEnum):
+    """The only values of the `dlq_reason` attribute (contract, section 5)."""
+
+    INVALID_PAYLOAD = "invalid_payload"
+    PERMANENT_ERROR = "permanent_error"
+    RETRIES_EXHAUSTED = "retries_exhausted"
+    COMPENSATION_REQUIRED = "compensation_required"
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Done: delete the message. `note` says how, for the log; `warning` what was odd."""
+
+    note: str = "settled"
+    dropped: bool = False
+    warning: str | None = None
+    order_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Give the message back. `at_least` is the wait in seconds that a neighbour asked for.
+
+    The reason `breaker` is no failed try: nothing was tried, or the neighbour is known to be down.
+    """
+
+    error: str
+    at_least: float = 0.0
+    reason: Literal["neighbour", "breaker", "bug"] = "neighbour"
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Move the message to the dead-letter queue, then delete it."""
+
+    reason: DeadLetterReason
+    error: str
+
+
+Outcome = Ack | Retry | Reject

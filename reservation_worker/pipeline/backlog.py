@@ -1,0 +1,56 @@
+"""What waits for a thread: two priorities, and one at a time for each key. No locks, no threads."""
+
+from collections import deque
+
+from reservation_worker.pipeline.delivery import Delivery
+
+
+class Backlog:
+    """Deliveries that were received and not started; the dispatcher's lock guards it."""
+
+    def __init__(self) -> None:
+        self._ready: tuple[deque[Delivery], deque[Delivery]] = (deque(), deque())
+        # Keys taken (waiting ready, or running) and who waits behind each.
+        self._behind: dict[str, deque[Delivery]] = {}
+
+    def __len__(self) -> int:
+        """How many could start now."""
+        return len(self._ready[0]) + len(self._ready[1])
+
+    def push(self, delivery: Delivery) -> bool:
+        """Add one; true if it could start now, false if it waits for another of its key."""
+        behind = self._behind.get(delivery.key)
+        if behind is not None:
+            behind.append(delivery)
+            return False
+        self._behind[delivery.key] = deque()
+        self._make_ready(delivery)
+        return True
+
+    def pop(self) -> Delivery:
+        """The best that waits: payments approved first. Raises IndexError when none does."""
+        return (self._ready[0] or self._ready[1]).popleft()
+
+    def done(self, delivery: Delivery) -> bool:
+        """A popped one has ended; true if another of its key can start now."""
+        behind = self._behind[delivery.key]
+        if not behind:
+            del self._behind[delivery.key]
+            return False
+        self._make_ready(behind.popleft())
+        return True
+
+    def drain(self) -> list[Delivery]:
+        """Take out everything that has not started."""
+        waiting = [*self._ready[0], *self._ready[1]]
+        for queue in self._ready:
+            queue.clear()
+        for delivery in tuple(waiting):
+            waiting.extend(self._behind.pop(delivery.key))
+        for behind in self._behind.values():
+            waiting.extend(behind)
+            behind.clear()
+        return waiting
+
+    def _make_ready(self, delivery: Delivery) -> None:
+        self._ready[0 if delivery.urgent else 1].append(delivery)

@@ -1,0 +1,131 @@
+"""Thread: deletes settled messages in batches of ten, or after a short linger."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from loguru import logger
+
+from reservation_worker.errors import SqsError
+from reservation_worker.observability.metrics import Metrics
+from reservation_worker.pipeline.delivery import Delivery
+from reservation_worker.pipeline.memory import SettledMemory
+from reservation_worker.pipeline.sqs import BATCH, Queue
+
+LINGER = 0.1
+"""How long a batch waits to get full, in seconds."""
+ATTEMPTS = 3
+"""How often a delete is tried when SQS says that its failure is not ours."""
+CAPACITY = 1_000
+"""Settled messages that may wait for their delete; a full queue holds the threads back."""
+
+
+class Deleter:
+    """Every delivery that is added is deleted, or remembered so that its copy is."""
+
+    def __init__(
+        self,
+        sqs: Queue,
+        memory: SettledMemory,
+        metrics: Metrics,
+        held: Callable[[Delivery], bool],
+        linger: float = LINGER,
+    ) -> None:
+        self._sqs = sqs
+        self._memory = memory
+        self._metrics = metrics
+        self._held = held
+        self._linger = linger
+        self._waiting: queue.Queue[Delivery | None] = queue.Queue(CAPACITY)
+        self._pending = 0
+        self._failed = 0
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="deleter", daemon=True)
+
+    def start(self) -> None:
+        """Start deleting."""
+        self._thread.start()
+
+    def add(self, delivery: Delivery) -> None:
+        """Delete this message soon."""
+        with self._lock:
+            self._pending += 1
+        self._waiting.put(delivery)
+
+    def stop(self, timeout: float) -> int:
+        """Flush what waits, for at most `timeout` seconds; returns how many are not deleted."""
+        with self._lock:
+            failed_before = self._failed
+        if self._thread.is_alive():
+            try:
+                self._waiting.put(None, timeout=timeout)
+            except queue.Full:
+                logger.error("deletes do not get through; their messages come back")
+            self._thread.join(timeout)
+        with self._lock:
+            return self._pending + self._failed - failed_before
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            batch, stopping = self._next_batch()
+            try:
+                self._flush(batch)
+            except Exception:
+                logger.exception("a batch of deletes failed; its messages come back")
+                self._give_up(batch)
+
+    def _next_batch(self) -> tuple[list[Delivery], bool]:
+        batch: list[Delivery] = []
+        item = self._waiting.get()
+        until = time.monotonic() + self._linger
+        while item is not None:
+            batch.append(item)
+            if len(batch) == BATCH:
+                return batch, False
+            try:
+                item = self._waiting.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                return batch, False
+        return batch, True
+
+    def _flush(self, batch: list[Delivery]) -> None:
+        for attempt in range(1, ATTEMPTS + 1):
+            if not batch:
+                return
+            try:
+                failures = self._sqs.delete([delivery.message.receipt for delivery in batch])
+            except SqsError as error:
+                logger.warning("delete attempt {} failed: {}", attempt, error)
+                continue
+            again = []
+            for position, delivery in enumerate(batch):
+                if position not in failures:
+                    self._deleted(delivery)
+                elif failures[position].sender_fault or failures[position].gone:
+                    self._give_up([delivery])
+                else:
+                    again.append(delivery)
+            batch = again
+        self._give_up(batch)
+
+    def _deleted(self, delivery: Delivery) -> None:
+        if self._held(delivery):
+            self._memory.forget(delivery.message.id)
+        else:
+            # An old receipt: SQS may say yes and keep the copy it has handed out since.
+            self._memory.remember(delivery.message.id)
+        with self._lock:
+            self._pending -= 1
+
+    def _give_up(self, batch: list[Delivery]) -> None:
+        for delivery in batch:
+            self._memory.remember(delivery.message.id)
+            self._metrics.delete_failures.inc()
+            logger.bind(message_id=delivery.message.id).warning(
+                "a settled message could not be deleted; its copy will be"
+            )
+        with self._lock:
+            self._pending -= len(batch)
+            self._failed += len(batch)

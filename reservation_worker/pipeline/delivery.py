@@ -1,0 +1,71 @@
+"""One delivery of one message on its way through the pipeline."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from reservation_worker.events import Event, Ignored, Kind, parse
+from reservation_worker.pipeline.leases import Lease
+from reservation_worker.pipeline.sqs import Message
+
+_claim = threading.Lock()
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """A message, what its body says, and its lease. Times are monotonic seconds.
+
+    The content is an InvalidEvent when the body is wrong; any other exception is our own bug.
+    """
+
+    message: Message
+    content: Event | Ignored | Exception
+    lease: Lease
+    received_at: float
+    started_at: float | None = None
+    _claimed: bool = field(default=False, init=False)
+
+    @property
+    def key(self) -> str:
+        """What must not be handled twice at the same time: the reservation, else the message."""
+        if isinstance(self.content, Exception):
+            return f"message {self.message.id}"
+        return self.content.reservation_id
+
+    @property
+    def urgent(self) -> bool:
+        """A paid customer waits: goes before the others."""
+        return isinstance(self.content, Event) and self.content.kind is Kind.APPROVED
+
+    @property
+    def label(self) -> str:
+        """The value of the metrics' labels `type` and `handler`."""
+        return self.content.kind.value if isinstance(self.content, Event) else "unknown"
+
+    def claim(self) -> bool:
+        """True for the one who settles this delivery: its thread or the stop, never both."""
+        with _claim:
+            first, self._claimed = not self._claimed, True
+            return first
+
+    @property
+    def claimed(self) -> bool:
+        """Whether somebody settles or has settled it."""
+        return self._claimed
+
+
+def open_delivery(
+    message: Message, received_at: float, open_lease: Callable[[str, float], Lease]
+) -> Delivery:
+    """Parse a message. Whatever its body holds, this returns: a bad one hurts only itself."""
+    attributes = {
+        name: str(value["StringValue"])
+        for name, value in message.attributes.items()
+        if "StringValue" in value
+    }
+    content: Event | Ignored | Exception
+    try:
+        content = parse(message.body, attributes)
+    except Exception as error:
+        content = error
+    return Delivery(message, content, open_lease(message.receipt, received_at), received_at)

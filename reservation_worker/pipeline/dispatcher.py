@@ -1,0 +1,119 @@
+"""The pool: slots in front of it, a backlog that picks the next message, 20 threads."""
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from loguru import logger
+
+from reservation_worker.pipeline.backlog import Backlog
+from reservation_worker.pipeline.delivery import Delivery
+from reservation_worker.pipeline.sqs import BATCH
+
+
+class Dispatcher:
+    """Starts deliveries on `concurrency` threads.
+
+    A ThreadPoolExecutor queues without bound; the slots (`concurrency` and one batch that waits
+    meanwhile) are the back-pressure: who has none is not received.
+    """
+
+    def __init__(
+        self, concurrency: int, process: Callable[[Delivery], None], clock: Callable[[], float]
+    ) -> None:
+        self.concurrency = concurrency
+        self.slots = concurrency + BATCH
+        self._process = process
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._backlog = Backlog()
+        self._running: set[Delivery] = set()
+        self._in_flight = 0
+        self._closed = False
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="worker")
+
+    @property
+    def in_flight(self) -> int:
+        """Deliveries that hold a slot."""
+        return self._in_flight
+
+    @property
+    def busy(self) -> int:
+        """Threads that handle a message."""
+        return len(self._running)
+
+    def running(self) -> list[Delivery]:
+        """What is being handled now."""
+        with self._changed:
+            return list(self._running)
+
+    def room(self, limit: int | None, timeout: float) -> int:
+        """How many messages to ask for, waiting at most `timeout` seconds; 0: none now.
+
+        A full batch if there is room for it, fewer only when a thread would otherwise idle.
+        `limit` bounds the messages in flight (a breaker that is not closed).
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._room(limit) > 0, timeout)
+            return 0 if self._closed else self._room(limit)
+
+    def _room(self, limit: int | None) -> int:
+        free = self.slots - self._in_flight
+        idle = not self._backlog and len(self._running) < self.concurrency
+        if free < BATCH and not idle:
+            return 0
+        if limit is not None:
+            free = min(free, limit - self._in_flight)
+        return max(0, min(free, BATCH))
+
+    def accept(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
+        """Take deliveries on; returns those that come too late, after `close`."""
+        with self._changed:
+            if self._closed:
+                return list(deliveries)
+            ready = 0
+            for delivery in deliveries:
+                self._in_flight += 1
+                ready += self._backlog.push(delivery)
+            # A task is not bound to one delivery: it takes the best that waits by then.
+            for _ in range(ready):
+                self._pool.submit(self._run_next)
+            return []
+
+    def close(self) -> list[Delivery]:
+        """Start nothing any more; returns what had not started. The pool goes on."""
+        with self._changed:
+            self._closed = True
+            waiting = self._backlog.drain()
+            self._in_flight -= len(waiting)
+            self._changed.notify_all()
+            return waiting
+
+    def wait_idle(self, timeout: float) -> bool:
+        """Wait until nothing runs, at most `timeout` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._running, timeout)
+
+    def _run_next(self) -> None:
+        with self._changed:
+            if not self._backlog:
+                return  # drained meanwhile
+            delivery = self._backlog.pop()
+            delivery.started_at = self._clock()
+            self._running.add(delivery)
+        try:
+            self._process(delivery)
+        except BaseException:
+            # The slot comes back all the same, and the lease runs out by itself.
+            logger.exception("a message could not be settled; it comes back by itself")
+        finally:
+            with self._changed:
+                self._running.discard(delivery)
+                self._in_flight -= 1
+                if self._backlog.done(delivery) and not self._closed:
+                    self._pool.submit(self._run_next)
+                self._changed.notify_all()
+
+    def shutdown(self) -> None:
+        """Let the idle threads end; a stuck one is not waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

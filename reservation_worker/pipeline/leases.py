@@ -1,0 +1,149 @@
+"""Thread: renews the leases of messages that wait or run, in batches.
+
+A lease is a local monotonic deadline, counted from the receive's return: before it nobody else
+is given the message. Renewal alone is no fence (a stale receipt can still succeed), so every
+call and every settlement asks the lease first.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from loguru import logger
+
+from reservation_worker.errors import LeaseLost, SqsError, TransientError
+from reservation_worker.observability.metrics import Metrics
+from reservation_worker.pipeline.sqs import BATCH, Queue
+
+
+class Lease:
+    """The right to work on one delivery until `deadline` (monotonic seconds)."""
+
+    __slots__ = ("call_until", "deadline", "fenced", "receipt", "renew_until")
+
+    def __init__(self, receipt: str, deadline: float) -> None:
+        self.receipt = receipt
+        self.deadline = deadline
+        # Set when the handling starts: beyond it nothing renews (contract, section 5).
+        self.renew_until = float("inf")
+        # When the call in flight ends at the latest; 0 when there is none.
+        self.call_until = 0.0
+        # The stop has given the message back: no new call may start.
+        self.fenced = False
+
+
+class Leases:
+    """All leases of this process. `visibility` is the queue's own timeout in seconds."""
+
+    def __init__(
+        self, queue: Queue, visibility: int, clock: Callable[[], float], metrics: Metrics
+    ) -> None:
+        self.visibility = visibility
+        self._queue = queue
+        self._clock = clock
+        self._metrics = metrics
+        self._changed = threading.Condition()
+        self._open: set[Lease] = set()
+        self._in_renewal: set[Lease] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+
+    def start(self) -> None:
+        """Start renewing."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop renewing; safe before start and twice."""
+        self._stop.set()
+
+    def open(self, receipt: str, received_at: float) -> Lease:
+        """The lease of a message whose receive returned at `received_at`."""
+        lease = Lease(receipt, received_at + self.visibility)
+        with self._changed:
+            self._open.add(lease)
+        return lease
+
+    def close(self, lease: Lease) -> None:
+        """No renewal of this lease is under way or starts after this returns.
+
+        A renewal that came after a give-back would hide the message for a whole timeout.
+        """
+        with self._changed:
+            self._open.discard(lease)
+            while lease in self._in_renewal:
+                self._changed.wait()
+
+    def held(self, lease: Lease) -> bool:
+        """Whether the message is still ours."""
+        return self._clock() < lease.deadline and not lease.fenced
+
+    def allow(self, lease: Lease, wanted: float) -> float:
+        """Seconds that a call which wants `wanted` may take, renewing the lease if need be.
+
+        Raises LeaseLost when the lease is over, TransientError when it is too short and could
+        not be renewed.
+        """
+        if not self.held(lease):
+            raise LeaseLost("the lease is over: the message may be with another worker")
+        # Where the visibility is shorter than the call, the call gets what is left.
+        needed = wanted if self.visibility >= wanted else self.visibility / 2
+        if lease.deadline - self._clock() < needed:
+            before = lease.deadline
+            if self._clock() < lease.renew_until:
+                self._renew([lease])
+            if not self.held(lease):
+                raise LeaseLost("the lease ended while it was renewed")
+            if lease.deadline == before:
+                raise TransientError("the lease is too short for another call")
+        return min(wanted, lease.deadline - self._clock())
+
+    def tick(self) -> None:
+        """Renew what has less than half of its time left."""
+        now = self._clock()
+        with self._changed:
+            due = [
+                lease
+                for lease in self._open
+                if now < lease.deadline < now + self.visibility / 2 and now < lease.renew_until
+            ]
+        for start in range(0, len(due), BATCH):
+            self._renew(due[start : start + BATCH])
+
+    def _renew(self, leases: Sequence[Lease]) -> None:
+        with self._changed:
+            while any(lease in self._in_renewal for lease in leases):
+                self._changed.wait()
+            batch = [lease for lease in leases if lease in self._open and not lease.fenced]
+            self._in_renewal.update(batch)
+        if not batch:
+            return
+        # Counted from before the call: SQS starts the new time no earlier.
+        deadline = self._clock() + self.visibility
+        try:
+            failed = self._queue.change_visibility(
+                [lease.receipt for lease in batch], self.visibility
+            )
+            answered = self._clock()
+            for position, lease in enumerate(batch):
+                if position in failed:
+                    self._metrics.lease_renewal_failures.inc()
+                    if failed[position].gone:
+                        # Deleted, or already with someone else.
+                        lease.deadline = min(lease.deadline, answered)
+                elif answered < lease.deadline:
+                    # A later answer proves nothing: a stale receipt can still succeed.
+                    lease.deadline = deadline
+                    self._metrics.leases_renewed.inc()
+        except SqsError as error:
+            self._metrics.lease_renewal_failures.inc(len(batch))
+            logger.warning("leases could not be renewed: {}", error)
+        finally:
+            with self._changed:
+                self._in_renewal.difference_update(batch)
+                self._changed.notify_all()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self.visibility / 6):
+            try:
+                self.tick()
+            except Exception:
+                logger.exception("the lease renewal failed; it goes on")

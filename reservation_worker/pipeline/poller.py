@@ -1,0 +1,134 @@
+"""Thread: receives messages when there is room for them and no breaker is open."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+import backoff
+from loguru import logger
+
+from reservation_worker.errors import SqsError
+from reservation_worker.observability.metrics import Metrics
+from reservation_worker.pipeline.delivery import Delivery, open_delivery
+from reservation_worker.pipeline.dispatcher import Dispatcher
+from reservation_worker.pipeline.gate import Gate
+from reservation_worker.pipeline.leases import Leases
+from reservation_worker.pipeline.sqs import READ_MARGIN, Queue
+
+LONGEST_PAUSE = 30
+"""The longest pause after failed receives, in seconds."""
+IDLE = 1.0
+"""How long the poller waits for room or for a breaker before it looks again, in seconds."""
+LATE = 4 * READ_MARGIN
+"""How many seconds beyond its wait the poller may be silent before it counts as late."""
+
+
+class Poller:
+    """The only thread that receives. It parses too, because priority needs the event's type."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        dispatcher: Dispatcher,
+        gate: Gate,
+        leases: Leases,
+        metrics: Metrics,
+        give_back: Callable[[Iterable[Delivery]], None],
+        wait: int,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._queue = queue
+        self._dispatcher = dispatcher
+        self._gate = gate
+        self._leases = leases
+        self._metrics = metrics
+        self._give_back = give_back
+        self._wait = wait
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="poller", daemon=True)
+        self._seen_at = clock()
+        self.errors_in_a_row = 0
+        self.has_received = False
+
+    def start(self) -> None:
+        """Start polling."""
+        self._seen_at = self._clock()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """No new receive; a long poll that is under way is let run. Safe at any time."""
+        self._stop.set()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the thread, at most `timeout` seconds; true if it is over."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def late(self) -> bool:
+        """True when the thread is dead or silent for longer than a receive may take.
+
+        It gives a sign of life in a pause too: only a restart helps a late one.
+        """
+        silent = self._clock() - self._seen_at
+        if self._thread.ident is None:
+            return False  # not started yet
+        return not self._thread.is_alive() or silent > self._wait + LATE
+
+    def _run(self) -> None:
+        pauses = _pauses()
+        while not self._stop.is_set():
+            self._seen_at = self._clock()
+            try:
+                self._poll()
+            except Exception as error:
+                self.errors_in_a_row += 1
+                self._metrics.poll_errors.inc()
+                pause = next(pauses)
+                # A traceback only for what we did not expect.
+                logger.opt(exception=not isinstance(error, SqsError)).error(
+                    "receive failed, next in {:.1f} s: {}", pause, error
+                )
+                self._pause(pause)
+            else:
+                pauses = _pauses()
+
+    def _poll(self) -> None:
+        self._gate.probe_due_ones()
+        limit = self._gate.limit()
+        if limit == 0:
+            self._pause(min(IDLE, max(0.05, self._gate.remaining())))
+            return
+        room = self._dispatcher.room(limit, IDLE)
+        if room == 0 or self._stop.is_set():
+            return
+        # The first receive does not wait: an idle worker is ready at once.
+        wait = self._wait if self.has_received else 0
+        asked_at = self._clock()
+        messages = self._queue.receive(room, wait)
+        # An answer that took longer than its wait was handed out earlier than it got here.
+        received_at = min(self._clock(), asked_at + wait + 1)
+        self.has_received = True
+        self.errors_in_a_row = 0
+        self._metrics.receives.labels("messages" if messages else "empty").inc()
+        deliveries = [
+            open_delivery(message, received_at, self._leases.open) for message in messages
+        ]
+        for message in messages:
+            if message.sent_at is not None:
+                self._metrics.event_age.observe(max(0.0, self._wall_clock() - message.sent_at))
+        self._give_back(self._dispatcher.accept(deliveries))
+
+    def _pause(self, seconds: float) -> None:
+        # A pause is no silence.
+        self._seen_at = self._clock() + seconds
+        self._stop.wait(seconds)
+
+
+def _pauses() -> Iterator[float]:
+    """Growing pauses in seconds, jittered, for a loop that a stop can interrupt."""
+    for longest in backoff.expo(max_value=LONGEST_PAUSE):
+        if longest is not None:  # backoff's generators yield None once, to be started
+            yield backoff.full_jitter(longest)

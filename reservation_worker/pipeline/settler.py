@@ -1,0 +1,179 @@
+"""The one place where an outcome becomes what SQS is told, a count and a log line."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from loguru import logger
+
+from reservation_worker.errors import SqsError
+from reservation_worker.events import Event
+from reservation_worker.observability.metrics import Metrics
+from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject, Retry
+from reservation_worker.pipeline.deadletter import attributes_of
+from reservation_worker.pipeline.deleter import Deleter
+from reservation_worker.pipeline.delivery import Delivery
+from reservation_worker.pipeline.leases import Leases
+from reservation_worker.pipeline.sqs import BATCH, Queue
+from reservation_worker.resilience.backoff import MAX_RETRY_AFTER, retry_delay
+
+
+class Settler:
+    """Settles each delivery once. Nothing but a delete is settled after the lease is over."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        leases: Leases,
+        deleter: Deleter,
+        metrics: Metrics,
+        base_ms: int,
+        max_retries: int,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._queue = queue
+        self._leases = leases
+        self._deleter = deleter
+        self._metrics = metrics
+        self._base_ms = base_ms
+        self._max_retries = max_retries
+        self._clock = clock
+        self._wall_clock = wall_clock
+        # Messages that the stop could not give back: they decide the exit code.
+        self.not_given_back = 0
+
+    def settle(self, delivery: Delivery, outcome: Outcome, trace_id: str | None = None) -> None:
+        """Carry an outcome out. `trace_id` is for the log line."""
+        if isinstance(outcome, Ack):
+            # The outcome is known: the delete is tried whoever holds the message by now.
+            delivery.claim()
+            self._delete(delivery)
+            counted = "dropped" if outcome.dropped else "success"
+        elif not self._leases.held(delivery.lease) or not delivery.claim():
+            self.lost(delivery)
+            return
+        elif isinstance(outcome, Retry):
+            counted = self._retry(delivery, outcome)
+        else:
+            counted = self._reject(delivery, outcome)
+        self._tell(delivery, outcome, counted, trace_id)
+
+    def delete_copy(self, delivery: Delivery) -> None:
+        """A redelivered copy of a settled message: only its delete is tried again."""
+        delivery.claim()
+        self._delete(delivery)
+        self._metrics.copies_deleted.inc()
+
+    def lost(self, delivery: Delivery) -> None:
+        """The message is (or may be) somebody else's: nothing is settled here."""
+        self._leases.close(delivery.lease)
+        if delivery.claim():
+            self._metrics.leases_lost.inc()
+            logger.bind(message_id=delivery.message.id).warning(
+                "lease lost: the message will be delivered again"
+            )
+
+    def give_back(self, deliveries: Iterable[Delivery]) -> None:
+        """The stop's: make messages visible again, at once or when the call in flight must end.
+
+        So no other pod works beside a call that may still have its effect.
+        """
+        by_delay: dict[int, list[Delivery]] = {}
+        for delivery in deliveries:
+            if delivery.claim():
+                lease = delivery.lease
+                lease.fenced = True
+                self._leases.close(lease)
+                delay = math.ceil(max(0.0, lease.call_until - self._clock()))
+                by_delay.setdefault(delay, []).append(delivery)
+        for delay, together in by_delay.items():
+            for start in range(0, len(together), BATCH):
+                batch = together[start : start + BATCH]
+                failed = self._change_visibility(batch, delay)
+                self._metrics.given_back.inc(len(batch) - failed)
+                self.not_given_back += failed
+
+    def _delete(self, delivery: Delivery) -> None:
+        self._leases.close(delivery.lease)
+        self._deleter.add(delivery)
+
+    def _retry(self, delivery: Delivery, retry: Retry) -> str:
+        if retry.reason == "breaker":
+            # The rest of the breaker's open time; it is nobody's failed try.
+            delay = max(1, math.ceil(retry.at_least))
+        else:
+            delay = retry_delay(
+                delivery.message.receive_count, self._base_ms, self._max_retries, retry.at_least
+            )
+        self._metrics.retries.labels(retry.reason).inc()
+        self._leases.close(delivery.lease)
+        self._change_visibility([delivery], delay)
+        return "retried"
+
+    def _reject(self, delivery: Delivery, reject: Reject) -> str:
+        try:
+            self._queue.dead_letter(
+                delivery.message.body or " ",
+                attributes_of(delivery.message, reject, self._wall_clock),
+                delivery.message.trace_header,
+            )
+        except SqsError as error:
+            self._metrics.dead_letter_failures.inc()
+            logger.bind(message_id=delivery.message.id).error(
+                "dead letter not sent ({}), the message stays in the queue: {}",
+                reject.reason,
+                error,
+            )
+            self._leases.close(delivery.lease)
+            self._change_visibility([delivery], int(MAX_RETRY_AFTER))
+            return "retried"
+        self._metrics.dead_lettered.labels(reject.reason.value).inc()
+        self._delete(delivery)
+        if reject.reason is DeadLetterReason.INVALID_PAYLOAD:
+            return "invalid_payload"
+        return "failed"
+
+    def _change_visibility(self, batch: Sequence[Delivery], seconds: int) -> int:
+        """Returns how many could not be given back: they come when their visibility ends."""
+        try:
+            failed = len(
+                self._queue.change_visibility([one.message.receipt for one in batch], seconds)
+            )
+        except SqsError as error:
+            failed = len(batch)
+            logger.warning("giving back failed: {}", error)
+        if failed:
+            logger.warning("{} messages come back only when their visibility ends", failed)
+        return failed
+
+    def _tell(
+        self, delivery: Delivery, outcome: Outcome, counted: str, trace_id: str | None
+    ) -> None:
+        seconds = self._clock() - delivery.received_at
+        self._metrics.events.labels(delivery.label, counted).inc()
+        self._metrics.latency.labels(delivery.label).observe(seconds)
+        content = delivery.content
+        facts = {
+            "event_type": content.kind.event_type if isinstance(content, Event) else "unknown",
+            "reservation_id": getattr(content, "reservation_id", None),
+            "event_id": getattr(content, "event_id", None),
+            "trace_id": trace_id,
+            "duration_ms": round(seconds * 1000, 1),
+            "outcome": counted,
+            "attempt": delivery.message.receive_count,
+            "message_id": delivery.message.id,
+        }
+        level, text = "INFO", "settled"
+        if isinstance(outcome, Ack):
+            text = outcome.note
+            if outcome.order_id:
+                facts["order_id"] = outcome.order_id
+            warnings = [*getattr(content, "warnings", ()), *filter(None, [outcome.warning])]
+            if warnings:
+                level, facts["warnings"] = "WARNING", warnings
+        elif counted == "retried":
+            level, text, facts["error"] = "WARNING", "given back for another try", outcome.error
+        elif isinstance(outcome, Reject):
+            level, text, facts["error"] = "ERROR", "dead-lettered", outcome.error
+            facts["dlq_reason"] = outcome.reason.value
+        logger.bind(**facts).log(level, text)

@@ -1,0 +1,260 @@
+"""The queue as the worker sees it: what SQS hands out and takes back, without its wire details."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from reservation_worker.errors import SqsError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+BATCH = 10
+"""The most messages in one receive, delete or visibility batch: SQS's limit."""
+
+DEFAULT_VISIBILITY = 30
+"""The visibility timeout to count on where the queue's own can't be read, in seconds."""
+
+READ_MARGIN = 5.0
+"""How many seconds longer than its wait a receive may take before it counts as hanging."""
+
+# Codes of a receipt handle that is of no use any more (LocalStack and AWS say the second).
+GONE = frozenset({"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"})
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One delivery of one message. `sent_at` is Unix seconds; `receive_count` starts at 1."""
+
+    id: str
+    receipt: str
+    body: str
+    attributes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    receive_count: int = 1
+    sent_at: float | None = None
+    trace_header: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why one entry of a batch failed. A sender fault is not worth another try."""
+
+    code: str
+    sender_fault: bool
+
+    @property
+    def gone(self) -> bool:
+        """The receipt handle is of no use any more."""
+        return self.code in GONE
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """The attributes of the queue that the worker works by; seconds where it is a time."""
+
+    visibility: int = DEFAULT_VISIBILITY
+    max_receive_count: int | None = None
+    retention: int | None = None
+
+
+class Queue(Protocol):
+    """What the pipeline needs of SQS. Every method raises SqsError."""
+
+    def receive(self, limit: int, wait: int) -> list[Message]:
+        """At most `limit` messages, after waiting at most `wait` seconds for the first."""
+        ...
+
+    def delete(self, receipts: Sequence[str]) -> dict[int, Failure]:
+        """Delete up to BATCH messages; the failures by position."""
+        ...
+
+    def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, Failure]:
+        """Make up to BATCH messages visible again in `seconds`; the failures by position."""
+        ...
+
+    def dead_letter(self, body: str, attributes: Mapping[str, Any], trace: str | None) -> None:
+        """Send a copy to the dead-letter queue; without one that is an SqsError too."""
+        ...
+
+
+class SqsQueue:
+    """SQS by boto3: one client for receives, one for all else, both shared by all threads.
+
+    They are separate because botocore's retry quota is one a client, and because a receive must
+    not be retried by botocore: the lost answer's messages would be nobody's until they time out.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        region: str,
+        wait: int,
+        connections: int,
+        dlq_url: str | None = None,
+        endpoint_url: str | None = None,
+    ) -> None:
+        self._url = url
+        self._dlq_url = dlq_url
+        self._dlq_arn: str | None = None
+        session = boto3.session.Session()
+        self._receiver: SQSClient = session.client(
+            "sqs",
+            region_name=region,
+            endpoint_url=endpoint_url,
+            config=Config(
+                connect_timeout=READ_MARGIN,
+                read_timeout=wait + READ_MARGIN,
+                retries={"total_max_attempts": 1},
+            ),
+        )
+        self._control: SQSClient = session.client(
+            "sqs",
+            region_name=region,
+            endpoint_url=endpoint_url,
+            config=Config(
+                connect_timeout=2,
+                read_timeout=READ_MARGIN,
+                retries={"total_max_attempts": 2, "mode": "standard"},
+                max_pool_connections=connections,
+            ),
+        )
+
+    def describe(self) -> QueueFacts:
+        """Read the queue's attributes. Raises SqsError."""
+        answer = _call(
+            lambda: self._control.get_queue_attributes(QueueUrl=self._url, AttributeNames=["All"])
+        )
+        attributes = answer.get("Attributes", {})
+        policy = json.loads(attributes.get("RedrivePolicy") or "{}")
+        count = policy.get("maxReceiveCount")
+        retention = attributes.get("MessageRetentionPeriod")
+        self._dlq_arn = policy.get("deadLetterTargetArn")
+        return QueueFacts(
+            visibility=int(attributes.get("VisibilityTimeout") or DEFAULT_VISIBILITY),
+            max_receive_count=int(count) if count is not None else None,
+            retention=int(retention) if retention else None,
+        )
+
+    def find_dlq(self) -> str:
+        """The DLQ's URL: the one given, else by the RedrivePolicy. Raises SqsError if none."""
+        if self._dlq_url is None:
+            if self._dlq_arn is None:
+                raise SqsError("NoDeadLetterQueue", "there is no dead-letter queue")
+            account, name = self._dlq_arn.split(":")[-2:]
+            self._dlq_url = _call(
+                lambda: self._control.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
+            )["QueueUrl"]
+        return self._dlq_url
+
+    def receive(self, limit: int, wait: int) -> list[Message]:
+        """See Queue. No VisibilityTimeout is passed: the queue's own is the lease."""
+        answer = _call(
+            lambda: self._receiver.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=limit,
+                WaitTimeSeconds=wait,
+                MessageAttributeNames=["All"],
+                MessageSystemAttributeNames=[
+                    "ApproximateReceiveCount",
+                    "SentTimestamp",
+                    "AWSTraceHeader",
+                ],
+            )
+        )
+        return [_message(raw) for raw in answer.get("Messages", [])]
+
+    def delete(self, receipts: Sequence[str]) -> dict[int, Failure]:
+        """See Queue. Entry ids are positions: two copies of a message may be in one batch."""
+        return _failures(
+            _call(
+                lambda: self._control.delete_message_batch(
+                    QueueUrl=self._url,
+                    Entries=[
+                        {"Id": str(position), "ReceiptHandle": receipt}
+                        for position, receipt in enumerate(receipts)
+                    ],
+                )
+            )
+        )
+
+    def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, Failure]:
+        """See Queue."""
+        return _failures(
+            _call(
+                lambda: self._control.change_message_visibility_batch(
+                    QueueUrl=self._url,
+                    Entries=[
+                        {
+                            "Id": str(position),
+                            "ReceiptHandle": receipt,
+                            "VisibilityTimeout": seconds,
+                        }
+                        for position, receipt in enumerate(receipts)
+                    ],
+                )
+            )
+        )
+
+    def dead_letter(self, body: str, attributes: Mapping[str, Any], trace: str | None) -> None:
+        """See Queue. `attributes` are in SQS's own form; `trace` is the AWSTraceHeader."""
+        url = self.find_dlq()
+        system: Any = (
+            {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}} if trace else {}
+        )
+        _call(
+            lambda: self._control.send_message(
+                QueueUrl=url,
+                MessageBody=body,
+                MessageAttributes=dict(attributes),
+                MessageSystemAttributes=system,
+            )
+        )
+
+    def close(self) -> None:
+        """Close the connections of both clients."""
+        self._receiver.close()
+        self._control.close()
+
+
+def _call(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except ClientError as error:
+        details = error.response.get("Error", {})
+        raise SqsError(
+            str(details.get("Code", "Unknown")).removeprefix("AWS.SimpleQueueService."), str(error)
+        ) from error
+    except (BotoCoreError, OSError, ValueError) as error:
+        raise SqsError(type(error).__name__, str(error)) from error
+
+
+def _failures(answer: Any) -> dict[int, Failure]:
+    return {
+        int(entry["Id"]): Failure(
+            entry.get("Code", "").removeprefix("AWS.SimpleQueueService."),
+            bool(entry.get("SenderFault")),
+        )
+        for entry in answer.get("Failed", [])
+    }
+
+
+def _message(raw: "MessageTypeDef") -> Message:
+    system = raw.get("Attributes", {})
+    sent = system.get("SentTimestamp")
+    return Message(
+        id=raw.get("MessageId", ""),
+        receipt=raw.get("ReceiptHandle", ""),
+        body=raw.get("Body", ""),
+        attributes=raw.get("MessageAttributes", {}),
+        receive_count=int(system.get("ApproximateReceiveCount", 1)),
+        sent_at=int(sent) / 1000 if sent else None,
+        trace_header=system.get("AWSTraceHeader"),
+    )

@@ -1,0 +1,1 @@
+"""How hard we try: pure policies with an injected clock, no SDK."""

@@ -1,0 +1,28 @@
+"""How long a message waits before its next try, and how many tries it gets."""
+
+import math
+
+MAX_RETRY_AFTER = 900.0
+"""The longest wait a neighbour may ask for with Retry-After, in seconds (contract, section 2)."""
+
+MAX_VISIBILITY = 43_200
+"""SQS refuses a visibility timeout above twelve hours, in seconds."""
+
+
+def retry_delay(attempt: int, base_ms: int, max_retries: int, at_least: float = 0.0) -> int:
+    """Whole seconds before try number `attempt` + 1 (contract, section 5).
+
+    base * 2^(n-1), rounded up and capped at the step of n = `max_retries`. `at_least` (seconds)
+    is what the neighbour asked for; it wins where it is longer, up to MAX_RETRY_AFTER.
+    """
+    step = min(max(attempt, 1), max(max_retries, 1))
+    own: float = base_ms * 2 ** (step - 1) / 1000
+    return min(math.ceil(max(own, min(at_least, MAX_RETRY_AFTER))), MAX_VISIBILITY)
+
+
+def tries(max_retries: int, max_receive_count: int | None) -> int:
+    """How often a message is tried before it is dead-lettered (contract, section 5).
+
+    Beyond `max_receive_count` SQS moves the message itself, without our attributes.
+    """
+    return min(max_retries + 1, max_receive_count or max_retries + 1)

@@ -1,0 +1,1 @@
+"""What the worker serves to those who watch it."""

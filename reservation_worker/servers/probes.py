@@ -1,0 +1,81 @@
+"""The two verdicts on the worker: is it alive, is it ready."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from reservation_worker.pipeline.dispatcher import Dispatcher
+from reservation_worker.pipeline.gate import Gate
+from reservation_worker.pipeline.poller import Poller
+
+POLL_ERRORS = 3
+"""So many failed receives in a row turn /ready red."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of a verdict: its name, whether it is good, and a sentence for a person."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Probes:
+    """Judges from live state. `deadline` is a message's whole handling time in seconds."""
+
+    def __init__(
+        self,
+        poller: Poller,
+        dispatcher: Dispatcher,
+        gate: Gate,
+        deadline: float,
+        draining: Callable[[], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self._poller = poller
+        self._dispatcher = dispatcher
+        self._gate = gate
+        self._deadline = deadline
+        self._draining = draining
+        self._clock = clock
+
+    def health(self) -> list[Check]:
+        """Red only where a restart would help."""
+        # While draining the poller has ended on purpose.
+        late = self._poller.late() and not self._draining()
+        now = self._clock()
+        overdue = sum(
+            1
+            for delivery in self._dispatcher.running()
+            if delivery.started_at is not None and now - delivery.started_at > self._deadline
+        )
+        threads = self._dispatcher.concurrency
+        return [
+            Check("poller", not late, "late or dead" if late else "polling"),
+            Check(
+                "threads",
+                overdue < threads,
+                f"{overdue} of {threads} are beyond a message's deadline of {self._deadline:g} s",
+            ),
+        ]
+
+    def ready(self) -> list[Check]:
+        """Red where no event gets through now; restarting would not help."""
+        poller = self._poller
+        failing = poller.errors_in_a_row
+        checks = [
+            Check(
+                "queue",
+                poller.has_received and failing < POLL_ERRORS,
+                f"{failing} receives failed in a row"
+                if failing
+                else "received"
+                if poller.has_received
+                else "no receive has succeeded yet",
+            ),
+            Check("draining", not self._draining(), "stopping" if self._draining() else "no"),
+        ]
+        for name, state in self._gate.states().items():
+            shown = state.name.lower().replace("_", "-")
+            checks.append(Check(f"breaker_{name}", shown != "open", shown))
+        return checks
