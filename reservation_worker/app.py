@@ -1,9 +1,6 @@
 """The composition root: builds the worker from its settings, starts it and stops it in order."""
 
-import os
 import random
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +15,6 @@ from reservation_worker.clients.ports import Inventory, ReservationApi
 from reservation_worker.clients.reservation import ReservationClient
 from reservation_worker.config import Settings
 from reservation_worker.handlers.settlement import HANDLERS
-from reservation_worker.observability import logger as logging
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.observability.tracing import Tracing, exporter
 from reservation_worker.pipeline.calls import INVENTORY, RESERVATION_API, Caller
@@ -245,25 +241,3 @@ def build(
         health=health,
         draining=draining,
     )
-
-
-def run(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT. Does not return after a start: no stuck thread may hold it."""
-    logging.configure(settings.log_level, settings.pod_name)
-    stop_asked = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop_asked.set())
-    try:
-        app = build(settings)
-    except OSError as error:
-        logger.error("SERVER_PORT {} can't be listened on: {}", settings.server_port, error)
-        return 1
-    app.start()
-    stop_asked.wait()
-    # The last word, should a step of the stop itself get stuck.
-    last_word = threading.Timer(settings.shutdown_timeout, os._exit, (1,))
-    last_word.daemon = True
-    last_word.start()
-    code = app.stop()
-    sys.stdout.flush()
-    os._exit(code)

@@ -23,18 +23,29 @@ _call = threading.local()
 
 
 class _Deadline:
-    """Bounds every read by the deadline of the calling thread's call.
+    """Bounds every read and write by the deadline of the calling thread's call.
 
     A socket's own timeout bounds each wait; a server that sends a byte now and then would hold
     the thread for ever.
     """
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self._bound()
+        size: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]
+        if size == 0 and _call.in_head:
+            # http.client takes the end of the stream for the end of the headers.
+            raise ConnectionResetError("the answer broke off in its head")
+        return size
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self._bound()
+        super().sendall(*args, **kwargs)  # type: ignore[misc]
+
+    def _bound(self) -> None:
         remaining = _call.deadline - time.monotonic()
         if remaining <= 0:
             raise TimeoutError("the call's deadline is over")
         self.settimeout(remaining)  # type: ignore[attr-defined]
-        return super().recv_into(*args, **kwargs)  # type: ignore[misc,no-any-return]
 
 
 class _DeadlineSocket(_Deadline, socket.socket):
@@ -98,6 +109,7 @@ class HttpTransport:
         Raises NeighbourDown when there is no whole answer of at most MAX_BODY bytes in time.
         """
         _call.deadline = time.monotonic() + timeout
+        _call.in_head = True
         try:
             response = self._pool.urlopen(
                 method,
@@ -109,6 +121,7 @@ class HttpTransport:
                 timeout=urllib3.Timeout(total=timeout),
                 preload_content=False,
             )
+            _call.in_head = False
             content = response.read(MAX_BODY + 1, decode_content=False)
             if len(content) > MAX_BODY:
                 response.close()

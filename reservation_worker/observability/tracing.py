@@ -21,6 +21,9 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from reservation_worker import __version__
 from reservation_worker.events import TraceHints
 
+MAX_TRACE_ID = 128
+"""The longest trace id from outside that is handed on, in characters (contract, section 1)."""
+
 _W3C = TraceContextTextMapPropagator()
 _XRAY = AwsXRayPropagator()
 _chosen_trace_id: ContextVar[int | None] = ContextVar("chosen_trace_id", default=None)
@@ -35,19 +38,21 @@ class _Ids(RandomIdGenerator):
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The trace of one message. `external_id` is what is handed on and logged as the trace id."""
+    """The trace of one message: its parent, and its id for spans, for x-trace-id, for the log."""
 
     parent: Context
     trace_id: int
-    external_id: str
+    header_id: str
+    log_id: str
 
 
 def read_trace(hints: TraceHints, xray_header: str | None) -> Trace:
     """The trace context of a message, the first valid one (contract, section 1)."""
     parent, trace_id = _parent(hints, xray_header)
     # gRPC refuses other metadata locally, which would look like a failing neighbour.
-    external = next((given for given in hints.trace_ids if _can_be_a_header(given)), None)
-    return Trace(parent, trace_id, external or f"{trace_id:032x}")
+    own = f"{trace_id:032x}"
+    header_id = next((given for given in hints.trace_ids if _can_be_a_header(given)), own)
+    return Trace(parent, trace_id, header_id, next(iter(hints.trace_ids), own)[:MAX_TRACE_ID])
 
 
 def _parent(hints: TraceHints, xray_header: str | None) -> tuple[Context, int]:
@@ -70,7 +75,7 @@ def _parent(hints: TraceHints, xray_header: str | None) -> tuple[Context, int]:
 
 
 def _can_be_a_header(trace_id: str) -> bool:
-    return 0 < len(trace_id) <= 128 and trace_id.isascii() and trace_id.isprintable()
+    return 0 < len(trace_id) <= MAX_TRACE_ID and trace_id.isascii() and trace_id.isprintable()
 
 
 class Tracing:
@@ -134,7 +139,7 @@ class Tracing:
             traceparent = (
                 f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
             )
-            yield (("traceparent", traceparent), ("x-trace-id", trace.external_id))
+            yield (("traceparent", traceparent), ("x-trace-id", trace.header_id))
 
     def shutdown(self, timeout: float) -> None:
         """Export what is left, for at most `timeout` seconds: a collector may hang."""

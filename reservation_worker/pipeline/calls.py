@@ -13,7 +13,7 @@ from reservation_worker.clients.ports import (
     StatusAnswer,
     StatusChange,
 )
-from reservation_worker.errors import NeighbourDown, PermanentError, TransientError
+from reservation_worker.errors import NeighbourDown
 from reservation_worker.observability.tracing import Trace, Tracing
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.gate import Gate
@@ -84,8 +84,7 @@ class Calls:
         caller, lease = self.caller, self.delivery.lease
         breaker = caller.gate.breaker(neighbour)
         ticket = breaker.admit()
-        timeout = caller.leases.allow(lease, caller.timeout)
-        lease.call_until = caller.clock() + timeout
+        timeout = caller.leases.begin_call(lease, caller.timeout)
         ok = True
         try:
             with caller.tracing.call_span(span, self.trace) as headers:
@@ -93,8 +92,6 @@ class Calls:
         except NeighbourDown:
             ok = False
             raise
-        except (TransientError, PermanentError):
-            raise
         finally:
-            lease.call_until = 0.0
+            caller.leases.end_call(lease)
             breaker.record(ticket, self.delivery.message.id, ok)

@@ -70,11 +70,7 @@ class Deleter:
         stopping = False
         while not stopping:
             batch, stopping = self._next_batch()
-            try:
-                self._flush(batch)
-            except Exception:
-                logger.exception("a batch of deletes failed; its messages come back")
-                self._give_up(batch)
+            self._flush(batch)
 
     def _next_batch(self) -> tuple[list[Delivery], bool]:
         batch: list[Delivery] = []
@@ -99,6 +95,9 @@ class Deleter:
             except SqsError as error:
                 logger.warning("delete attempt {} failed: {}", attempt, error)
                 continue
+            except Exception:
+                logger.exception("a batch of deletes failed; its messages come back")
+                break
             again = []
             for position, delivery in enumerate(batch):
                 if position not in failures:

@@ -13,7 +13,11 @@ WANTED_RECEIVES = 30
 def misfits(facts: QueueFacts, call_timeout: float, max_retries: int) -> list[str]:
     """What of the queue does not fit and what that will cost, a sentence each."""
     found = []
-    if facts.visibility < call_timeout:
+    if facts.visibility == 0:
+        found.append(
+            "VisibilityTimeout is 0 s: nothing can be handled, every message is lost at once"
+        )
+    elif facts.visibility < call_timeout:
         found.append(
             f"VisibilityTimeout is {facts.visibility} s, shorter than one call"
             f" ({call_timeout:g} s): slow calls are cut short and tried again"

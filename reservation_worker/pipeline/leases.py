@@ -76,7 +76,7 @@ class Leases:
         """Whether the message is still ours."""
         return self._clock() < lease.deadline and not lease.fenced
 
-    def allow(self, lease: Lease, wanted: float) -> float:
+    def begin_call(self, lease: Lease, wanted: float) -> float:
         """Seconds that a call which wants `wanted` may take, renewing the lease if need be.
 
         Raises LeaseLost when the lease is over, TransientError when it is too short and could
@@ -94,16 +94,35 @@ class Leases:
                 raise LeaseLost("the lease ended while it was renewed")
             if lease.deadline == before:
                 raise TransientError("the lease is too short for another call")
-        return min(wanted, lease.deadline - self._clock())
+        # Together with `fence`: a call either starts before the fence, and is waited for, or never.
+        with self._changed:
+            if lease.fenced:
+                raise LeaseLost("the message was given back")
+            now = self._clock()
+            timeout = min(wanted, lease.deadline - now)
+            lease.call_until = now + timeout
+            return timeout
+
+    @staticmethod
+    def end_call(lease: Lease) -> None:
+        """The call that began last is over."""
+        lease.call_until = 0.0
+
+    def fence(self, lease: Lease) -> float:
+        """Let no new call start; returns for how many seconds one may still be in flight."""
+        with self._changed:
+            lease.fenced = True
+            return max(0.0, lease.call_until - self._clock())
 
     def tick(self) -> None:
         """Renew what has less than half of its time left."""
         now = self._clock()
         with self._changed:
+            self._open = {lease for lease in self._open if now < lease.deadline}
             due = [
                 lease
                 for lease in self._open
-                if now < lease.deadline < now + self.visibility / 2 and now < lease.renew_until
+                if lease.deadline < now + self.visibility / 2 and now < lease.renew_until
             ]
         for start in range(0, len(due), BATCH):
             self._renew(due[start : start + BATCH])
@@ -142,7 +161,7 @@ class Leases:
                 self._changed.notify_all()
 
     def _run(self) -> None:
-        while not self._stop.wait(self.visibility / 6):
+        while not self._stop.wait(max(0.05, self.visibility / 6)):
             try:
                 self.tick()
             except Exception:

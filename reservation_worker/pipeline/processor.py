@@ -53,7 +53,7 @@ class Processor:
             return
         if isinstance(content, Event):
             trace = read_trace(content.trace, delivery.message.trace_header)
-            trace_id = trace.external_id
+            trace_id = trace.log_id
             outcome = self._run_handler(delivery, content, trace)
         else:
             outcome = _without_handler(content)

@@ -81,10 +81,8 @@ class Settler:
         by_delay: dict[int, list[Delivery]] = {}
         for delivery in deliveries:
             if delivery.claim():
-                lease = delivery.lease
-                lease.fenced = True
-                self._leases.close(lease)
-                delay = math.ceil(max(0.0, lease.call_until - self._clock()))
+                delay = math.ceil(self._leases.fence(delivery.lease))
+                self._leases.close(delivery.lease)
                 by_delay.setdefault(delay, []).append(delivery)
         for delay, together in by_delay.items():
             for start in range(0, len(together), BATCH):

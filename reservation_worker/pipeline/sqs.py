@@ -147,6 +147,8 @@ class SqsQueue:
         """The DLQ's URL: the one given, else by the RedrivePolicy. Raises SqsError if none."""
         if self._dlq_url is None:
             if self._dlq_arn is None:
+                self.describe()  # the attributes may not have been readable at the start
+            if self._dlq_arn is None:
                 raise SqsError("NoDeadLetterQueue", "there is no dead-letter queue")
             account, name = self._dlq_arn.split(":")[-2:]
             self._dlq_url = _call(

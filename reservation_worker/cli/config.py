@@ -1,0 +1,86 @@
+"""The verb `config`: show the settings in force, and where each was set."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reservation_worker.config import Settings, Variable
+
+NAME = "config"
+HELP = "Check the configuration and show it, secrets hidden."
+
+ENV_HEADER = """\
+# Copy to .env (or .env.local, which wins over .env) and fill in what is needed. What stands behind
+# a # is the default. The process environment wins over both files, and the AWS secret over all.
+"""
+ENV_FOOTER = """\
+# boto3's own, for a local stand-in of AWS; the second is for SQS only and wins.
+# AWS_ENDPOINT_URL=http://localhost:4566
+# AWS_ENDPOINT_URL_SQS=http://localhost:4566
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """How to show it; the last two show the variables there are, and read no configuration."""
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--example", action="store_true", help="print .env.example")
+    form.add_argument("--markdown", action="store_true", help="print the README's table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print. Raises ConfigurationError with every problem if the configuration is wrong."""
+    from reservation_worker.config import VARIABLES  # noqa: PLC0415
+
+    if args.example:
+        print(env_example(VARIABLES), end="")
+        return 0
+    if args.markdown:
+        print(markdown(VARIABLES), end="")
+        return 0
+
+    from reservation_worker.sources import load_settings  # noqa: PLC0415
+
+    settings = load_settings()
+    print(as_json(settings) if args.json else as_table(settings))
+    return 0
+
+
+def as_table(settings: "Settings") -> str:
+    """Aligned lines of name, value and source; "-" is unset."""
+    rows = [("NAME", "VALUE", "SOURCE")]
+    rows += [(n, v or "-", settings.source_of(n)) for n, v in settings.redacted().items()]
+    name, value = (max(len(row[column]) for row in rows) for column in (0, 1))
+    return "\n".join(f"{row[0]:<{name}}  {row[1]:<{value}}  {row[2]}" for row in rows)
+
+
+def as_json(settings: "Settings") -> str:
+    """One object by variable name; a value is text, or null where unset."""
+    shown = {
+        name: {"value": value or None, "source": settings.source_of(name)}
+        for name, value in settings.redacted().items()
+    }
+    return json.dumps(shown, indent=2)
+
+
+def env_example(variables: "tuple[Variable, ...]") -> str:
+    """The text of .env.example: each variable under its description."""
+    blocks = [ENV_HEADER]
+    for variable in variables:
+        comment = "" if variable.required else "# "
+        note = " (required)" if variable.required else ""
+        blocks.append(
+            f"# {variable.description}{note}\n{comment}{variable.name}={variable.default}\n"
+        )
+    return "\n".join([*blocks, ENV_FOOTER])
+
+
+def markdown(variables: "tuple[Variable, ...]") -> str:
+    """The README's table."""
+    lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
+    for variable in variables:
+        default = f"`{variable.default}`" if variable.default else "-"
+        default = "required" if variable.required else default
+        lines.append(f"| `{variable.name}` | {default} | {variable.description} |")
+    return "\n".join(lines) + "\n"

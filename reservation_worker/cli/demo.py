@@ -1,0 +1,140 @@
+"""The verb `demo`: the worker's whole job on embedded parts, ending with a reconciled ledger."""
+
+import argparse
+import importlib.util
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reservation_worker.simulator.play import Play, Result
+
+NAME = "demo"
+HELP = "Settle a scenario on an embedded queue and neighbours, and reconcile the ledger."
+
+_PARTS = ("rich", "ministack")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Nothing has to be given."""
+    parser.add_argument(
+        "--events", type=_count, default=1000, metavar="N", help="messages (default: 1000)"
+    )
+    parser.add_argument(
+        "--latency-ms",
+        type=_latency,
+        default=40.0,
+        metavar="MS",
+        help="how long a call to a neighbour takes (default: 40)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="another seed, another scenario")
+    parser.add_argument(
+        "--keep", action="store_true", help="leave everything running and print the URLs"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object in place of the tables"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo: 0 if it reconciles, else 1."""
+    if any(importlib.util.find_spec(name) is None for name in _PARTS):
+        _complain("the demo needs more: pip install 'reservation-worker[demo]'")
+        return 1
+    # The parts are processes: end them in good order also when the terminal or a script goes.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    from reservation_worker.simulator.child import ChildError  # noqa: PLC0415
+    from reservation_worker.simulator.play import PlayError  # noqa: PLC0415
+
+    directory = Path(tempfile.mkdtemp(prefix="reservation-worker-demo-"))
+    ok = False
+    try:
+        ok = _run(args, directory)
+    except (ChildError, PlayError) as error:
+        _complain(str(error))
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    if ok:
+        shutil.rmtree(directory, ignore_errors=True)
+    else:
+        _complain(f"it did not work out; the logs of all parts are in {directory}")
+    return 0 if ok else 1
+
+
+def _run(args: argparse.Namespace, directory: Path) -> bool:
+    from reservation_worker.cli.demo_view import ProgressView, show  # noqa: PLC0415
+    from reservation_worker.simulator.play import Play  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        view = stack.enter_context(ProgressView(quiet=args.json))
+        play = stack.enter_context(
+            Play(directory, args.events, args.latency_ms, args.seed, view.update)
+        )
+        play.play()
+        if not args.keep:
+            play.stop_worker()
+        result = play.result()
+        view.close()
+        if args.json:
+            print(json.dumps(result.as_dict(), ensure_ascii=False), flush=True)
+        else:
+            show(result)
+        return _keep(play, result) if args.keep else result.ok
+
+
+def _keep(play: "Play", result: "Result") -> bool:
+    """Wait for ctrl-C; what it says goes to stderr, stdout being the result's."""
+    stack, worker = play.stack, play.worker
+    print(
+        f"""
+Everything is still running:
+  worker        {worker.base}/health  /ready  /metrics
+  neighbours    {stack.neighbours.control_base}/ledger  /calls  /healthz
+  SQS endpoint  {stack.sqs.url} (AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test)
+  queue         {stack.queue_url}
+  dead letters  {stack.dlq_url}
+  logs          {worker.stdout.parent}
+Press ctrl-C to stop it.""",
+        file=sys.stderr,
+        flush=True,
+    )
+    try:
+        worker.wait_ended()
+    except KeyboardInterrupt:
+        print("stopping", file=sys.stderr)
+        play.stop_worker()
+        return result.ok and worker.wait(0) == 0
+    _complain(f"the worker ended by itself, with exit code {worker.wait(0)}")
+    return False
+
+
+def _count(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 9999999")
+    return number
+
+
+def _latency(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 5000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of ms from 0 to 5000")
+    return number
+
+
+def _leave(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def _complain(text: str) -> None:
+    print(f"reservation-worker demo: {text}", file=sys.stderr)

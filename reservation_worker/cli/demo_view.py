@@ -1,0 +1,152 @@
+"""How the demo looks: a progress bar on stderr while it runs, tables on stdout at its end."""
+
+from types import TracebackType
+from typing import Self
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from reservation_worker.simulator.play import OUTAGE_SECONDS, SETTLED, Result
+from reservation_worker.simulator.play import Progress as Step
+
+_HEADS = {"invalid_payload": "invalid"}
+# A reader wants to see the first defects, not a thousand of them.
+_SHOWN = 5
+
+
+class ProgressView:
+    """A bar on a terminal; elsewhere a line for each new stage, or nothing if `quiet`."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._console = Console(stderr=True)
+        self._quiet = quiet
+        self._stage = ""
+        self._bar: Progress | None = None
+        if self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("settled"),
+                TimeElapsedColumn(),
+                console=self._console,
+                transient=True,
+            )
+
+    def update(self, step: Step) -> None:
+        """Show where the run is."""
+        if self._bar is not None:
+            if not self._bar.task_ids:
+                self._bar.add_task(step.stage, total=step.total)
+            task = self._bar.task_ids[0]
+            self._bar.update(task, description=step.stage, completed=step.settled)
+        elif not self._quiet and step.stage != self._stage:
+            self._stage = step.stage
+            self._console.print(f"{step.settled:>6} of {step.total} settled: {step.stage}")
+
+    def close(self) -> None:
+        """Take the bar away; safe twice."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def show(result: Result, console: Console | None = None) -> None:
+    """Print the tables."""
+    console = console or Console(highlight=False)
+    console.print()
+    console.print(_outcomes(result))
+    console.print(_figures(result))
+    console.print(_reconciliation(result))
+    for name, sentences in result.report.defects.items():
+        for sentence in sentences[:_SHOWN]:
+            console.print(Text(f"  {name}: {sentence}", "red"), soft_wrap=True)
+        if len(sentences) > _SHOWN:
+            console.print(Text(f"  {name}: and {len(sentences) - _SHOWN} more", "red"))
+    verdict = "Everything reconciles." if result.ok else "It does not reconcile."
+    console.print(Text(verdict, "bold green" if result.ok else "bold red"))
+
+
+def _outcomes(result: Result) -> Table:
+    """A row for each type: what became of its events, and how long they took."""
+    title = "Outcomes by type, latency in ms"
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    columns = (*SETTLED, "retried")
+    table.add_column("type")
+    for column in (*columns, "P50", "P95", "P99"):
+        table.add_column(_HEADS.get(column, column), justify="right")
+    outcomes = result.outcomes()
+    for kind, counts in outcomes.items():
+        table.add_row(
+            kind,
+            *(_number(counts.get(name, 0)) for name in columns),
+            *(_number(value) for value in result.quantiles_ms(type=kind).values()),
+        )
+    table.add_section()
+    table.add_row(
+        "all",
+        *(_number(sum(c.get(name, 0) for c in outcomes.values())) for name in columns),
+        *(_number(value) for value in result.quantiles_ms().values()),
+        style="bold",
+    )
+    return table
+
+
+def _figures(result: Result) -> Table:
+    table = Table(title="The run", box=box.SIMPLE_HEAD, show_header=False, title_justify="left")
+    rate, outage = result.events / result.seconds, f"{OUTAGE_SECONDS:g} s of inventory outage"
+    table.add_row("events", f"{result.events} in {result.seconds:.1f} s, with {outage}")
+    table.add_row("throughput", f"{rate:.0f}/s; {result.best_second:.0f} in the best second")
+    table.add_row("retries", str(result.retries))
+    reasons = result.report.dead_letters_by_reason
+    listed = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+    table.add_row("dead letters", listed or "none")
+    if result.worker_exit_code is not None:
+        table.add_row("worker's exit code", str(result.worker_exit_code))
+    return table
+
+
+def _reconciliation(result: Result) -> Table:
+    report = result.report
+    table = Table(
+        title="Reconciliation", box=box.SIMPLE_HEAD, show_header=False, title_justify="left"
+    )
+    rows = {
+        "seats oversold": report.oversold,
+        "seats leaked": report.leaked,
+        "events lost": report.lost,
+        "effects doubled": report.doubled,
+        "inventory moved too early": report.premature,
+        "unexpected dead letters": report.unexpected_dead_letters,
+    }
+    for name, sentences in rows.items():
+        table.add_row(name, _verdict(str(len(sentences)), not sentences))
+    due, found = report.compensations_due, report.compensations_found
+    text = f"{len(due)} (found {len(found)})"
+    table.add_row("compensations due", _verdict(text, due == found))
+    return table
+
+
+def _verdict(text: str, good: bool) -> Text:
+    return Text(f"{text} {'✓' if good else '✗'}", "green" if good else "bold red")
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if value else "·"

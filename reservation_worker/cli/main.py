@@ -1,0 +1,102 @@
+"""The command line: picks a verb, and turns its errors into a sentence and an exit code.
+
+Exit codes: 0 done, 1 the verb failed, 2 wrong usage or configuration, 130 interrupted.
+"""
+
+import argparse
+import io
+import os
+import select
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+from reservation_worker import __version__
+from reservation_worker.cli import config, demo, run
+from reservation_worker.errors import ConfigurationError
+
+PROGRAM = "reservation-worker"
+EPILOG = (
+    "Configuration comes from the environment, .env.local and .env in this order, and above them "
+    "from the AWS secret SECRET_NAME if USE_SECRET_MANAGER is true. .env.example lists every "
+    f"variable; `{PROGRAM} config` shows what is in force and where it was set."
+)
+
+
+class Verb(Protocol):
+    """What each module of a verb has. It must be light: its imports wait for `run`."""
+
+    @property
+    def NAME(self) -> str: ...
+
+    @property
+    def HELP(self) -> str: ...
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, args: argparse.Namespace) -> int: ...
+
+
+VERBS: tuple[Verb, ...] = (run, demo, config)
+DEFAULT: Verb = run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the verb that `argv` names, or `run`, and return the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a character is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            return _run_verb(sys.argv[1:] if argv is None else list(argv))
+        finally:
+            print(end="", flush=True)  # here, where a broken pipe can still be caught
+    except ConfigurationError as error:
+        _report(error.problems)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        if not _reader_is_gone():
+            raise  # some socket's, not ours
+        # Whatever is still buffered would fail again at interpreter exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run_verb(arguments: list[str]) -> int:
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    if args.verb is None:
+        args = parser.parse_args([*arguments, DEFAULT.NAME])
+    verb: Verb = args.verb
+    return verb.run(args)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Settles ticket reservations from an SQS queue.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.set_defaults(verb=None)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", description="no verb: run")
+    for verb in VERBS:
+        child = verbs.add_parser(verb.NAME, help=verb.HELP, description=verb.HELP)
+        verb.add_arguments(child)
+        child.set_defaults(verb=verb)
+    return parser
+
+
+def _report(problems: Sequence[str]) -> None:
+    plural = "" if len(problems) == 1 else "s"
+    print(f"{PROGRAM}: {len(problems)} configuration problem{plural}", file=sys.stderr)
+    for problem in problems:
+        print(f"  - {problem}", file=sys.stderr)
+
+
+def _reader_is_gone() -> bool:
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)  # errors and hang-ups are always reported
+    return bool(poll.poll(0))
