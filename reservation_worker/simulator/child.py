@@ -1,0 +1,210 @@
+"""A child process that never outlives its `with` block and whose failures show its last words."""
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_PACKAGES = Path(__file__).resolve().parents[2]
+_TAIL = 4000
+# What a child may inherit: enough to find Python and the language, to measure coverage, and
+# nothing that would configure it (AWS_*, OTEL_*, *_PROXY and so on stay here).
+_INHERITED = ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "TZ", "LD_LIBRARY_PATH")
+
+
+class ChildError(Exception):
+    """A child process failed; the text ends with what it last wrote."""
+
+
+def poll_until(
+    check: Callable[[], bool], timeout: float, pause: float = 0.05, first: float = 0.0
+) -> bool:
+    """Call `check` until it is true; false when `timeout` seconds were not enough."""
+    deadline = time.monotonic() + timeout
+    time.sleep(first)
+    while not check():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(pause)
+    return True
+
+
+class Child:
+    """Starts a command in an empty directory of its own, its output going to files there.
+
+    `directory` is kept if given, else temporary. Subclasses say in `_up` when it is started.
+    """
+
+    name = "child"
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        directory: Path | None = None,
+    ) -> None:
+        self.command = list(command)
+        self.env = dict(env or {})
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._directory = directory
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def directory(self) -> Path:
+        """Where it runs and where its output is."""
+        if self._directory is None:
+            # What it still writes while we clean up is no reason to fail.
+            self._temporary = tempfile.TemporaryDirectory(
+                prefix=f"{self.name}-", ignore_cleanup_errors=True
+            )
+            self._directory = Path(self._temporary.name)
+        return self._directory
+
+    @property
+    def stdout(self) -> Path:
+        """Its standard output, over all starts."""
+        return self.directory / f"{self.name}.out"
+
+    @property
+    def stderr(self) -> Path:
+        """Its standard error, over all starts."""
+        return self.directory / f"{self.name}.err"
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._running().pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def start(self) -> Self:
+        """Start it and wait until it is up. Raises ChildError."""
+        work = self.directory / f"{self.name}.cwd"
+        work.mkdir(parents=True, exist_ok=True)
+        env = {key: os.environ[key] for key in _INHERITED if key in os.environ}
+        env |= {key: value for key, value in os.environ.items() if key.startswith("COV")}
+        paths = [str(_PACKAGES), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        env["PYTHONPATH"] = os.pathsep.join(str(Path(path).absolute()) for path in paths if path)
+        env["HOME"] = env["TMPDIR"] = str(work)
+        with self.stdout.open("ab") as out, self.stderr.open("ab") as err:
+            self.process = subprocess.Popen(
+                self.command,
+                cwd=work,
+                env=env | self.env,
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=err,
+                # A ctrl-C is for us: we then end the children in good order.
+                process_group=0,
+            )
+        try:
+            self._up()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End it, gently first; safe before a start and twice."""
+        self._end(timeout)
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = self._directory = None
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._running().send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        process = self._running()
+        process.kill()
+        process.wait()
+
+    def suspend(self) -> None:
+        """SIGSTOP: it does nothing until `resume`."""
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self.signal(signal.SIGCONT)
+
+    def wait(self, timeout: float) -> int:
+        """Wait for its end and return its exit code. Raises ChildError if it does not end."""
+        try:
+            return self._running().wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise self.error(f"is still running after {timeout:g} s") from None
+
+    def wait_ended(self) -> int:
+        """Wait for its end, however long, and return its exit code."""
+        return self._running().wait()
+
+    def tail(self) -> str:
+        """The end of what it wrote."""
+        parts = []
+        for path in (self.stdout, self.stderr):
+            if path.exists() and (text := path.read_text(errors="replace")[-_TAIL:].strip()):
+                parts.append(f"--- {path}\n{text}")
+        return "\n".join(parts) or "(it wrote nothing)"
+
+    def error(self, what: str) -> ChildError:
+        """An error of this child, with the end of its output."""
+        return ChildError(f"{self.name} {what}\n{self.tail()}")
+
+    def until(self, check: Callable[[], bool], timeout: float, what: str) -> None:
+        """Poll `check` while the child lives. Raises ChildError when it ends or time is up."""
+
+        def done() -> bool:
+            if not self.alive:
+                code = self.process.returncode if self.process else None
+                raise self.error(f"ended with exit code {code} before it had {what}")
+            return check()
+
+        if not poll_until(done, timeout):
+            raise self.error(f"had not {what} after {timeout:g} s")
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None and not isinstance(error, ChildError) and self.process is not None:
+            error.add_note(f"{self.name}:\n{self.tail()}")
+        self.stop()
+
+    def _up(self) -> None:
+        """Wait until it is started; nothing to wait for unless a subclass knows better."""
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self.process is None:
+            raise ChildError(f"{self.name} was never started")
+        return self.process
+
+    def _end(self, timeout: float = 10.0) -> None:
+        process = self.process
+        if process is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        if process.poll() is None:
+            # A stopped process would not see the SIGTERM.
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+            try:
+                process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

@@ -1,0 +1,131 @@
+"""Faults of one neighbour, switched at run time: it hangs, is slow, or answers something else."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# How often a hanging call looks whether its caller is still there.
+_GLANCE = 0.05
+
+
+class CallerGoneError(Exception):
+    """The hanging call's caller went away, or the server did: there is nobody to answer."""
+
+
+@dataclass(slots=True)
+class _Canned:
+    """An answer to give instead of the true one, or after the effect took place."""
+
+    spec: Mapping[str, Any]
+    left: int
+    ids: frozenset[str]
+    after: bool
+
+
+class Faults:
+    """What both servers ask before (`after=False`) and after a call takes effect."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._changed = threading.Condition()
+        self._random = random.Random(seed)
+        self._latency = (0.0, 0.0)
+        self._hang: frozenset[str] | None = None  # empty: every reservation
+        self._hang_after = False
+        self._generation = 0
+        self._hanging = 0
+        self._canned: list[_Canned] = []
+
+    def set_latency(self, seconds: float, jitter: float = 0.0) -> None:
+        """From now on each call takes `seconds`, give or take up to `jitter`."""
+        self._latency = (seconds, jitter)
+
+    def delay(self) -> None:
+        """Be as slow as asked."""
+        seconds, jitter = self._latency
+        if jitter:
+            seconds += self._random.uniform(-jitter, jitter)
+        if seconds > 0:
+            time.sleep(seconds)
+
+    def hang(self, ids: Collection[str] = (), *, after: bool = False) -> None:
+        """Block calls, those for certain reservations or all, until cleared."""
+        with self._changed:
+            self._hang = frozenset(ids)
+            self._hang_after = after
+            self._changed.notify_all()
+
+    def answer(
+        self,
+        spec: Mapping[str, Any],
+        count: int = 1,
+        ids: Collection[str] = (),
+        *,
+        after: bool = False,
+    ) -> None:
+        """Give the next `count` calls this answer; the server knows what `spec` means."""
+        with self._changed:
+            self._canned.append(_Canned(dict(spec), count, frozenset(ids), after))
+
+    def clear(self) -> None:
+        """No more faults; what hangs goes on as if nothing had been. Latency stays."""
+        with self._changed:
+            self._hang = None
+            self._canned.clear()
+            self._changed.notify_all()
+
+    def abandon(self) -> None:
+        """End what hangs without an answer: its server is going down."""
+        with self._changed:
+            self._generation += 1
+            self._changed.notify_all()
+
+    def pause(self, reservation_id: str, gone: Callable[[], bool], *, after: bool = False) -> None:
+        """Hang if told to. Raises CallerGoneError once there is nobody left to answer."""
+        with self._changed:
+            if not self._hangs(reservation_id, after):
+                return
+            generation = self._generation
+            self._hanging += 1
+            self._changed.notify_all()
+            try:
+                while self._hangs(reservation_id, after):
+                    if self._generation != generation or gone():
+                        raise CallerGoneError(reservation_id)
+                    self._changed.wait(_GLANCE)
+            finally:
+                self._hanging -= 1
+                self._changed.notify_all()
+
+    def canned(self, reservation_id: str, *, after: bool = False) -> Mapping[str, Any] | None:
+        """The answer to give instead of the true one, if one is due."""
+        with self._changed:
+            for item in self._canned:
+                if item.after == after and (not item.ids or reservation_id in item.ids):
+                    item.left -= 1
+                    if item.left < 1:
+                        self._canned.remove(item)
+                    return item.spec
+        return None
+
+    def wait_hanging(self, count: int, timeout: float) -> bool:
+        """Wait until at least `count` calls hang; false if they never did."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._hanging >= count, timeout)
+
+    def state(self) -> dict[str, Any]:
+        """What is switched on, and how many calls hang now."""
+        with self._changed:
+            return {
+                "hang": None if self._hang is None else sorted(self._hang),
+                "hanging": self._hanging,
+                "answers_left": sum(item.left for item in self._canned),
+                "latency_ms": self._latency[0] * 1000,
+            }
+
+    def _hangs(self, reservation_id: str, after: bool) -> bool:
+        if self._hang is None or self._hang_after != after:
+            return False
+        return not self._hang or reservation_id in self._hang

@@ -1,0 +1,217 @@
+"""Plays a scenario on a whole system, with an outage in the middle, and takes stock of it."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from reservation_worker.simulator.child import ChildError
+from reservation_worker.simulator.reconcile import Report, reconcile
+from reservation_worker.simulator.scenario import Scenario, build
+from reservation_worker.simulator.scrape import Metrics
+from reservation_worker.simulator.stack import Stack
+
+SETTLED = ("success", "dropped", "failed", "invalid_payload")
+TYPES = ("expired", "approved", "failed", "unknown")
+OUTAGE_SECONDS = 2.0
+_GLANCE = 0.1
+_LATENCY = "worker_latency_seconds"
+
+
+class PlayError(Exception):
+    """The run did not come to its end; the text says how far it got."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the run is: a few words, and how many of all events are settled."""
+
+    stage: str
+    settled: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The figures of one run and its reconciliation."""
+
+    events: int
+    seconds: float
+    best_second: float
+    metrics: Metrics
+    report: Report
+    worker_exit_code: int | None = None
+
+    @property
+    def ok(self) -> bool:
+        """It reconciles, and the worker, if it was stopped, stopped cleanly."""
+        return self.report.ok and self.worker_exit_code in (0, None)
+
+    def outcomes(self) -> dict[str, dict[str, int]]:
+        """worker_events_total by type and outcome."""
+        table: dict[str, dict[str, int]] = {}
+        counts = self.metrics.by("worker_events_total", "type", "outcome")
+        for (kind, outcome), count in sorted(counts.items()):
+            table.setdefault(kind, {})[outcome] = int(count)
+        return table
+
+    def quantiles_ms(self, **labels: str) -> dict[str, float | None]:
+        """P50, P95 and P99 of worker_latency_seconds, in milliseconds."""
+        figures = {}
+        for percent in (50, 95, 99):
+            seconds = self.metrics.quantile(percent / 100, _LATENCY, **labels)
+            figures[f"p{percent}"] = None if seconds is None else round(seconds * 1000, 1)
+        return figures
+
+    @property
+    def retries(self) -> int:
+        """Give-backs after a failure."""
+        return int(self.metrics.value("worker_events_total", outcome="retried"))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {
+            "ok": self.ok,
+            "events": self.events,
+            "seconds": round(self.seconds, 2),
+            "events_per_second": round(self.events / self.seconds, 1),
+            "events_in_best_second": round(self.best_second),
+            "outage_seconds": OUTAGE_SECONDS,
+            "outcomes": self.outcomes(),
+            "latency_ms": {
+                "all": self.quantiles_ms(),
+                **{kind: self.quantiles_ms(type=kind) for kind in self.outcomes()},
+            },
+            "retries": self.retries,
+            "worker_exit_code": self.worker_exit_code,
+            "reconciliation": self.report.as_dict(),
+        }
+
+
+class Play:
+    """One run: enter, `play`, then `stop_worker` and `result`. Leaving ends all processes."""
+
+    def __init__(
+        self,
+        directory: Path,
+        events: int = 1000,
+        latency_ms: float = 40,
+        seed: int = 0,
+        watch: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self.scenario: Scenario = build(events, seed)
+        self.stack = Stack(latency_ms, latency_ms / 8, directory=directory)
+        self._watch = watch
+        # Generous: five calls an event one after the other, and a minute for the outage.
+        self._limit = 60 + events * (0.05 + 5 * latency_ms / 20_000)
+        self._seconds = 0.0
+        self._best_second = 0.0
+        self._exit_code: int | None = None
+        self._metrics = Metrics()
+        self._recent: deque[tuple[float, int]] = deque()
+        self._settled = 0
+
+    def __enter__(self) -> Self:
+        self._say("starting the queue, the neighbours and the worker")
+        self.stack.__enter__()
+        try:
+            self.stack.neighbours.seed(self.scenario.seeds, self.scenario.pools)
+            self.worker = self.stack.worker().start()
+            self.worker.ready()
+        except BaseException as error:
+            self.stack.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stack.__exit__(kind, error, trace)
+
+    def play(self) -> None:
+        """Publish everything and wait until it is settled. Raises PlayError, ChildError."""
+        began = time.monotonic()
+        deadline = began + self._limit
+        messages = self.scenario.phase(0)
+        half = (len(messages) + 1) // 2
+        self._say("settling")
+        self.stack.publish(messages[:half])
+        self._until(lambda: self._settled >= half / 2, deadline)
+        self.stack.neighbours.down("inventory")
+        back = time.monotonic() + OUTAGE_SECONDS
+        self._say(f"inventory is down for {OUTAGE_SECONDS:g} s")
+        self.stack.publish(messages[half:])
+        self._until(lambda: time.monotonic() >= back, deadline)
+        self.stack.neighbours.clear("inventory")
+        self._say("inventory is back")
+        self._until(self._nothing_left, deadline)
+        self.stack.publish(self.scenario.phase(1))
+        self._say("the late payments")
+        self._until(self._nothing_left, deadline)
+        self._seconds = time.monotonic() - began
+
+    def stop_worker(self) -> None:
+        """SIGTERM, and the exit code."""
+        self._say("stopping the worker")
+        self.worker.stop(timeout=40)
+        self._exit_code = self.worker.wait(0)
+
+    def result(self) -> Result:
+        """Take stock."""
+        self._say("reconciling")
+        report = reconcile(
+            self.scenario,
+            self.stack.neighbours.ledger(),
+            self.stack.dead_letters(),
+            self.stack.depth(),
+        )
+        return Result(
+            len(self.scenario.messages),
+            self._seconds,
+            self._best_second,
+            self._metrics,
+            report,
+            self._exit_code,
+        )
+
+    def _until(self, done: Callable[[], bool], deadline: float) -> None:
+        while True:
+            self._look()
+            if done():
+                return
+            if time.monotonic() > deadline:
+                raise PlayError(
+                    f"gave up after {self._limit:.0f} s: {self._settled} of"
+                    f" {len(self.scenario.messages)} events are settled, {self.stack.depth()} are"
+                    f" in the queue, {self._metrics.value('worker_in_flight'):.0f} in flight"
+                )
+            time.sleep(_GLANCE)
+
+    def _look(self) -> None:
+        if not self.worker.alive:
+            raise ChildError(str(self.worker.error("ended in the middle of the run")))
+        now = time.monotonic()
+        self._metrics = self.worker.metrics()
+        self._settled = int(
+            sum(self._metrics.value("worker_events_total", outcome=name) for name in SETTLED)
+        )
+        self._recent.append((now, self._settled))
+        while now - self._recent[0][0] > 1:
+            then, settled = self._recent.popleft()
+            rate = (self._settled - settled) / (now - then)
+            self._best_second = max(self._best_second, rate)
+        self._say(self._stage)
+
+    def _nothing_left(self) -> bool:
+        return self._metrics.value("worker_in_flight") == 0 and self.stack.depth() == 0
+
+    def _say(self, stage: str) -> None:
+        self._stage = stage
+        total = len(self.scenario.messages)
+        self._watch(Progress(stage, min(self._settled, total), total))

@@ -1,0 +1,30 @@
+"""Which loopback port to listen on.
+
+Not port 0: that gives a port of the range from which outgoing connections take theirs, and while
+a neighbour is down one of those could sit on the port it must come back to.
+"""
+
+import random
+import socket
+from collections.abc import Iterator
+from itertools import islice
+
+_LOW, _HIGH = 20_000, 32_000  # Linux hands out 32768 and above by itself
+_TRIES = 100
+
+
+def candidates() -> Iterator[int]:
+    """Ports to try, in a different order in every process."""
+    dice = random.SystemRandom()
+    return islice(iter(lambda: dice.randrange(_LOW, _HIGH), 0), _TRIES)
+
+
+def free_port() -> int:
+    """A port that was free just now; whoever gets it must cope if it is taken."""
+    for port in candidates():
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue
+    raise OSError(f"no free port between {_LOW} and {_HIGH}")

@@ -1,0 +1,107 @@
+"""Both neighbours in one child process, and their control app as methods."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from reservation_worker.simulator.child import Child
+from reservation_worker.simulator.loopback import Loopback
+from reservation_worker.simulator.reservations import Record
+
+
+class NeighboursProcess(Child):
+    """Start it, seed it, switch its faults, read its truth. Methods raise ChildError."""
+
+    name = "neighbours"
+
+    def __init__(
+        self, latency_ms: float = 0, jitter_ms: float = 0, directory: Path | None = None
+    ) -> None:
+        options = [f"--latency-ms={latency_ms}", f"--jitter-ms={jitter_ms}"]
+        module = "reservation_worker.simulator.neighbours"
+        super().__init__([sys.executable, "-m", module, *options], directory=directory)
+        self._http = Loopback()
+        self._ports: dict[str, int] = {}
+
+    @property
+    def inventory_address(self) -> str:
+        """For INVENTORY_GRPC_ADDR."""
+        return f"127.0.0.1:{self._ports['inventory']}"
+
+    @property
+    def reservation_base(self) -> str:
+        """For RESERVATION_API_BASE."""
+        return f"http://127.0.0.1:{self._ports['reservation']}"
+
+    @property
+    def control_base(self) -> str:
+        """The control app's URL."""
+        return f"http://127.0.0.1:{self._ports['control']}"
+
+    def seed(self, records: Iterable[Record], pools: Mapping[str, int] | None = None) -> None:
+        """Make the world before the first event."""
+        rows = [record.as_dict() for record in records]
+        self._call("POST", "/reservations", {"reservations": rows, "pools": pools or {}})
+
+    def down(self, target: str) -> None:
+        """Close the port of `inventory`, `reservation` or `both`, and every connection."""
+        self._call("POST", "/faults", {"target": target, "fault": "down"})
+
+    def hang(self, target: str, ids: Sequence[str] = (), *, after: bool = False) -> None:
+        """Block calls (all, or those for `ids`), before or after they take effect."""
+        asked = {"target": target, "fault": "hang", "reservation_ids": list(ids), "after": after}
+        self._call("POST", "/faults", asked)
+
+    def answer(
+        self,
+        target: str,
+        answer: Mapping[str, Any],
+        count: int = 1,
+        ids: Sequence[str] = (),
+        *,
+        after: bool = False,
+    ) -> None:
+        """Give the next `count` calls another answer, instead of or after the effect.
+
+        inventory: {"code": "UNAVAILABLE"} or, in band, {"status": 4, "error_code": 16}, numbers.
+        reservation: {"status": 503, "headers": {}, "body": an object, or a text for HTML}.
+        """
+        asked = {"target": target, "fault": "answer", "answer": dict(answer), "count": count}
+        self._call("POST", "/faults", asked | {"reservation_ids": list(ids), "after": after})
+
+    def clear(self, target: str = "both") -> None:
+        """No more faults: ports open again, hanging calls go on."""
+        self._call("POST", "/faults", {"target": target, "fault": "clear"})
+
+    def latency(self, latency_ms: float, jitter_ms: float = 0, target: str = "both") -> None:
+        """How long each call takes from now on."""
+        asked = {"target": target, "latency_ms": latency_ms, "jitter_ms": jitter_ms}
+        self._call("POST", "/latency", asked)
+
+    def ledger(self, since: int = 0) -> dict[str, Any]:
+        """Journal (what came after number `since`), reservations, seats and pools."""
+        return self._call("GET", f"/ledger?since={since}")
+
+    def calls(self) -> dict[str, list[dict[str, Any]]]:
+        """The last calls that `inventory` and `reservation` received, oldest first."""
+        return self._call("GET", "/calls")
+
+    def health(self) -> dict[str, dict[str, Any]]:
+        """For each neighbour: running, calls (how many), hanging, and what is switched on."""
+        return self._call("GET", "/healthz")
+
+    def _up(self) -> None:
+        self.until(lambda: b"\n" in self.stdout.read_bytes(), 30, "said it was ready")
+        ready = json.loads(self.stdout.read_text().splitlines()[-1])
+        self._ports = {key: ready[key] for key in ("inventory", "reservation", "control")}
+
+    def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        answer = self._http.answer(method, self.control_base + path, body)
+        if answer is None:
+            raise self.error(f"does not answer {path}")
+        if answer.status_code != 200:
+            raise self.error(f"answered {answer.status_code} to {path}: {answer.text[:500]}")
+        result: dict[str, Any] = answer.json()
+        return result

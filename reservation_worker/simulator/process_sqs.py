@@ -1,0 +1,116 @@
+"""Embedded SQS (MiniStack) as a child process."""
+
+import importlib.util
+import json
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+from reservation_worker.simulator.child import Child, ChildError
+from reservation_worker.simulator.loopback import Loopback
+from reservation_worker.simulator.ports import free_port
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+REGION = "ap-northeast-2"
+# The emulator takes any; boto3 wants some.
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+_DAY = 86_400
+
+
+def ministack_command() -> list[str]:
+    """How to start the emulator. MINISTACK_COMMAND overrides. Raises ChildError: not installed."""
+    if override := os.environ.get("MINISTACK_COMMAND"):
+        return shlex.split(override)
+    if importlib.util.find_spec("ministack") is not None:
+        return [sys.executable, "-m", "ministack"]
+    if found := shutil.which("ministack"):
+        return [found]
+    raise ChildError("MiniStack is not installed: pip install 'reservation-worker[demo]'")
+
+
+class SqsProcess(Child):
+    """Embedded SQS (MiniStack) on a free loopback port, its state in a directory of its own."""
+
+    name = "ministack"
+
+    def __init__(self, directory: Path | None = None, tries: int = 5) -> None:
+        super().__init__(ministack_command(), directory=directory)
+        self._tries = tries
+        self._http = Loopback()
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """The endpoint, for AWS_ENDPOINT_URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> "SqsProcess":
+        """Start it; somebody may take the port in between, so try more than once."""
+        for left in reversed(range(self._tries)):
+            self.port = free_port()
+            self.env = {
+                "BIND_HOST": "127.0.0.1",
+                "GATEWAY_PORT": str(self.port),
+                "STATE_DIR": str(self.directory / "state"),
+                "MINISTACK_REGION": REGION,
+                "LOG_LEVEL": "WARNING",
+                "SFTP_ENABLED": "0",
+                "IOT_MTLS_ENABLED": "0",
+                # It tidies up containers that it takes for its own: not on this machine.
+                "DOCKER_HOST": f"unix://{self.directory}/no-docker.sock",
+            }
+            try:
+                super().start()
+            except ChildError:
+                if not left or "in use" not in self.tail():
+                    raise
+            else:
+                break
+        return self
+
+    def client(self) -> "SQSClient":
+        """A boto3 client of its own for the caller."""
+        # A profile in the caller's environment must neither be needed nor be there.
+        core = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+        return boto3.Session(botocore_session=core).client(
+            "sqs",
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            config=Config(max_pool_connections=50, proxies={}, read_timeout=30),
+        )
+
+    def create_queues(
+        self, visibility: int = 60, max_receive: int = 30, name: str = "reservation-events"
+    ) -> tuple[str, str]:
+        """A queue as we ship it, and its dead-letter queue: both URLs."""
+        sqs = self.client()
+        dead = sqs.create_queue(
+            QueueName=f"{name}-dlq", Attributes={"MessageRetentionPeriod": str(14 * _DAY)}
+        )["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]
+        policy = {"deadLetterTargetArn": arn["QueueArn"], "maxReceiveCount": max_receive}
+        queue = sqs.create_queue(
+            QueueName=name,
+            Attributes={
+                "VisibilityTimeout": str(visibility),
+                "MessageRetentionPeriod": str(4 * _DAY),
+                "RedrivePolicy": json.dumps(policy),
+            },
+        )["QueueUrl"]
+        return queue, dead
+
+    def _up(self) -> None:
+        # Any answer will do: it binds its port before it can serve.
+        url = f"{self.url}/_ministack/health"
+        self.until(lambda: self._http.answer("GET", url) is not None, 30, "answered")

@@ -1,0 +1,92 @@
+"""Turns a canonical event into every body that real producers send (contract, section 1).
+
+The demo publishes them, the tests prove that the worker understands them all alike.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+_PASCAL_CASE = {
+    "reservation.expired": "ReservationExpired",
+    "payment.approved": "PaymentApproved",
+    "payment.failed": "PaymentFailed",
+}
+_PAYMENT_STATUS = {
+    "payment.approved": "PAYMENT_STATUS_COMPLETED",
+    "payment.failed": "PAYMENT_STATUS_FAILED",
+}
+# payment-sim-api knows the payment, not the seats.
+_UNKNOWN_TO_PAYMENTS = frozenset({"event_id", "qty", "seat_ids"})
+
+
+def variants(event: Mapping[str, Any]) -> dict[str, str]:
+    """The bodies by the variant's name, `canonical` first; only those that fit the event's type.
+
+    All tell the same facts, except that `payment_status` has no event_id, qty or seats.
+    """
+    kind, detail = event["type"], event["detail"]
+    bodies = {
+        "canonical": event,
+        "eventbridge": _eventbridge(event, kind, detail),
+        "pascal_case": _eventbridge(event, _PASCAL_CASE[kind], detail),
+        "camel_case": {**event, "detail": _camel_case(detail)},
+        "flat": {"type": kind, **_trace(event), **_camel_case(detail)},
+        "sns": _sns(event),
+        "nested": _eventbridge(event, kind, event),
+    }
+    if kind == "reservation.expired":
+        bodies["legacy_type"] = {**event, "type": "reservation.hold.expired"}
+    if kind in _PAYMENT_STATUS:
+        bodies["payment_status"] = _payment_status(event, kind, detail)
+    return {name: json.dumps(body) for name, body in bodies.items()}
+
+
+def _eventbridge(
+    event: Mapping[str, Any], detail_type: str, detail: Mapping[str, Any]
+) -> dict[str, Any]:
+    """EventBridge's envelope has no place for a trace_id: it travels in the detail."""
+    kept = {k: event[k] for k in ("id", "source", "account", "time", "region") if k in event}
+    return {
+        "version": "0",
+        **kept,
+        "detail-type": detail_type,
+        "resources": [],
+        "detail": {**_trace(event), **detail},
+    }
+
+
+def _payment_status(
+    event: Mapping[str, Any], kind: str, detail: Mapping[str, Any]
+) -> dict[str, Any]:
+    known = {key: value for key, value in detail.items() if key not in _UNKNOWN_TO_PAYMENTS}
+    if "payment_intent_id" in known:
+        known["payment_id"] = known.pop("payment_intent_id")
+    known |= {"event_type": "payment.status_updated", "status": _PAYMENT_STATUS[kind]}
+    if "time" in event:
+        known["timestamp"] = int(datetime.fromisoformat(event["time"]).timestamp())
+    return _eventbridge(event, "Payment Status Updated", known)
+
+
+def _sns(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "Type": "Notification",
+        "MessageId": event.get("id"),
+        "TopicArn": "arn:aws:sns:ap-northeast-2:137406935518:reservation-events",
+        "Message": json.dumps(event),
+        "Timestamp": event.get("time"),
+    }
+
+
+def _camel_case(detail: Mapping[str, Any]) -> dict[str, Any]:
+    return {_camel(name): value for name, value in detail.items()}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return "quantity" if name == "qty" else first + "".join(word.title() for word in rest)
+
+
+def _trace(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: event[name] for name in ("trace_id", "traceparent") if name in event}

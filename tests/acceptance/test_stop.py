@@ -1,0 +1,68 @@
+"""Signals sent to a real worker under load."""
+
+import signal
+from collections.abc import Callable
+
+from tests.world import World, until
+
+EVENTS = 600
+
+
+def test_sigterm_under_load_settles_or_gives_back_every_message_and_exits_0(
+    world: World, record_property: Callable[[str, object], None]
+):
+    world.neighbours.latency(40)
+    ids = world.seed(EVENTS)
+    world.expire(ids)
+    worker = world.run_worker()
+    until(lambda: len(world.released()) > 100, 30, "work is under way")
+
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+
+    # Nothing waits for a timeout: what was not settled is visible at once.
+    visible, in_flight = world.counts()
+    assert in_flight == 0
+    released = world.released()
+    assert visible > 0, "the load was over before the signal"
+    assert len(released) + visible == EVENTS
+    assert set(released.values()) == {1}
+    summary = worker.log_lines()[-1]["msg"]
+    assert summary.startswith("stopped in")
+    record_property("settled and deleted", len(released))
+    record_property("visible again", visible)
+
+
+def test_a_second_signal_changes_nothing(world: World):
+    world.neighbours.latency(40)
+    world.expire(world.seed(EVENTS))
+    worker = world.run_worker()
+    until(lambda: len(world.released()) > 50, 30, "work is under way")
+    worker.signal(signal.SIGTERM)
+    worker.signal(signal.SIGTERM)
+    worker.signal(signal.SIGINT)
+    assert worker.wait(30) == 0
+    visible, in_flight = world.counts()
+    assert len(world.released()) + visible == EVENTS
+    assert in_flight == 0
+
+
+def test_a_call_that_hangs_does_not_hold_up_the_stop_and_its_message_comes_back(world: World):
+    (hanging,) = world.seed(1)
+    world.neighbours.hang("inventory")
+    world.expire([hanging])
+    worker = world.run_worker(SHUTDOWN_TIMEOUT="10", CALL_TIMEOUT="30")
+    until(lambda: world.neighbours.health()["inventory"]["hanging"] == 1, 20, "the call hangs")
+
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(15) == 0
+    # It may have its effect until the call's deadline: so long nobody else gets the message.
+    assert world.counts() == (0, 1)
+    assert world.neighbours.ledger()["reservations"][hanging]["status"] == "EXPIRED"
+
+
+def test_an_idle_worker_stops_when_its_long_poll_ends(world: World):
+    worker = world.run_worker(SQS_WAIT_TIME="2")
+    worker.ready()
+    worker.signal(signal.SIGINT)
+    assert worker.wait(15) == 0

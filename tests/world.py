@@ -1,0 +1,84 @@
+"""A whole system for a test: the simulator's stack with what the tests say of it in short."""
+
+import json
+from collections.abc import Callable
+
+from reservation_worker.simulator.child import poll_until
+from reservation_worker.simulator.process_worker import WorkerProcess
+from reservation_worker.simulator.reconcile import Report, reconcile
+from reservation_worker.simulator.reservations import Record
+from reservation_worker.simulator.scenario import Message, Scenario
+from reservation_worker.simulator.stack import Stack
+
+
+class World(Stack):
+    """Embedded SQS, both neighbours and workers, processes all."""
+
+    def run_worker(self, name: str = "worker", **env: str) -> WorkerProcess:
+        """A started worker that answers on /health."""
+        process = self.worker({"SQS_WAIT_TIME": "1", **env}, name).start()
+        process.until(lambda: process.health()[0] == 200, 30, "answered on /health")
+        return process
+
+    def seed(self, count: int, prefix: str = "rsv") -> list[str]:
+        """Reservations in HOLD, one seat each; returns their ids."""
+        ids = [f"{prefix}_{number}" for number in range(count)]
+        self.neighbours.seed(Record(rid, "show", (f"S-{rid}",)) for rid in ids)
+        return ids
+
+    def expire(self, ids: list[str]) -> None:
+        """Publish `reservation.expired` for each."""
+        self.publish(
+            Message(
+                json.dumps(
+                    {
+                        "type": "reservation.expired",
+                        "detail": {
+                            "reservation_id": rid,
+                            "event_id": "show",
+                            "qty": 1,
+                            "seat_ids": [f"S-{rid}"],
+                        },
+                    }
+                ),
+                "expired",
+                "expired",
+                "canonical",
+            )
+            for rid in ids
+        )
+
+    def counts(self, url: str | None = None) -> tuple[int, int]:
+        """How many messages of the queue are visible, and how many in flight."""
+        found = self.client.get_queue_attributes(
+            QueueUrl=url or self.queue_url, AttributeNames=["All"]
+        )["Attributes"]
+        return (
+            int(found["ApproximateNumberOfMessages"]),
+            int(found["ApproximateNumberOfMessagesNotVisible"]),
+        )
+
+    def empty(self) -> bool:
+        """Nothing is left in the queue, in flight or delayed."""
+        return self.depth() == 0
+
+    def released(self) -> dict[str, int]:
+        """How often a release took effect, by reservation."""
+        found: dict[str, int] = {}
+        for entry in self.neighbours.ledger()["journal"]:
+            if entry["op"] == "release" and entry["outcome"] == "applied":
+                found[entry["reservation_id"]] = found.get(entry["reservation_id"], 0) + 1
+        return found
+
+    def calls(self) -> int:
+        """How many calls both neighbours have received."""
+        return sum(int(one["calls"]) for one in self.neighbours.health().values())
+
+    def reconcile(self, story: Scenario) -> Report:
+        """The checker's verdict on a scenario that was published here."""
+        return reconcile(story, self.neighbours.ledger(), self.dead_letters(), self.depth())
+
+
+def until(check: Callable[[], bool], timeout: float, what: str) -> None:
+    """Poll another process's state; fails with `what` after `timeout` seconds."""
+    assert poll_until(check, timeout), f"after {timeout} s still not: {what}"
