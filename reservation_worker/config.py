@@ -4,138 +4,18 @@ Pure: reads no file, no environment and no network (sources.py does that). VARIA
 table: parsing, `.env.example`, the README's table and the `config` verb are all made from it.
 """
 
-import ipaddress
 import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from reservation_worker import parsers
 from reservation_worker.errors import ConfigurationError
 
 HIDDEN = "***"
 # What a stop takes beside the longest poll: giving back, flushing, closing (seconds).
 STOP_MARGIN = 8
-
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9.])?")
-_ADDRESS = re.compile(r"(?:\[(?P<v6>[^\]]*:[^\]]*)\]|(?P<name>[^:\[\]]+))(?::(?P<port>[0-9]+))?")
-_URL = re.compile(
-    r"(?P<scheme>https?)://(?:(?P<user>[^/?#]*)@)?(?P<address>[^/?#@]+)(?P<path>/[^?#]*)?", re.I
-)
-_NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-# A path that ends with twelve digits is an account whose queue's name was forgotten.
-_QUEUE_PATH = re.compile(r"/(?:.*/)?(?![0-9]{12}$)[A-Za-z0-9_-]{1,80}(?:\.fifo)?")
-
-
-# A parser takes stripped, non-empty text and raises ValueError with the words that finish the
-# sentence "it must be ...".
-def _must_be(what: str, test: Callable[[str], object]) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if not test(text):
-            raise ValueError(what)
-        return text
-
-    return parse
-
-
-def _switch(text: str) -> bool:
-    word = text.lower()
-    if word not in {"true", "1", "yes", "on", "false", "0", "no", "off"}:
-        raise ValueError("true or false")
-    return word in {"true", "1", "yes", "on"}
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        # int() alone would also take "1_000" and the digits of other scripts.
-        if not re.fullmatch(r"[0-9]{1,18}", text) or not low <= int(text) <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _seconds(high: int) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        number = float(text) if _NUMBER.fullmatch(text) else math.nan
-        if not 0 < number <= high:
-            raise ValueError(f"a number of seconds above 0 and up to {high}, such as 10 or 2.5")
-        return number
-
-    return parse
-
-
-def _one_of(*words: str) -> Callable[[str], str]:
-    test = _must_be(" or ".join(words), words.__contains__)
-    return lambda text: test(text.lower())
-
-
-def _is_host(text: str) -> bool:
-    if ":" in text or not text.strip("0123456789."):
-        try:
-            ipaddress.ip_address(text)
-        except ValueError:
-            return False
-        return "%" not in text  # a zone means something on one machine only
-    return _HOST.fullmatch(text) is not None and ".." not in text
-
-
-def _is_address(text: str, port_needed: bool = True) -> bool:
-    """Whether `text` is host:port or [ipv6]:port (without the port where none is needed)."""
-    match = _ADDRESS.fullmatch(text)
-    if match is None or not _is_host(match["v6"] or match["name"]):
-        return False
-    port = match["port"]
-    return not port_needed if port is None else len(port) < 6 and 1 <= int(port) <= 65535
-
-
-def _url(text: str) -> re.Match[str] | None:
-    """The parts of an http(s) URL without query and fragment, or None if it is not one."""
-    match = _URL.fullmatch(text) if text.isprintable() and not set(' \\"<>') & set(text) else None
-    return match if match and _is_address(match["address"], port_needed=False) else None
-
-
-def _place(url: re.Match[str]) -> tuple[str, str]:
-    return url["address"].lower(), url["path"] or ""
-
-
-def _is_queue(text: str) -> bool:
-    url = _url(text)
-    return url is not None and _QUEUE_PATH.fullmatch(url["path"] or "") is not None
-
-
-def _is_base(text: str) -> bool:
-    url = _url(text)
-    # Neither requests nor gRPC is to get a user from here; gRPC would dial it as a host's name.
-    return url is not None and url["user"] is None
-
-
-_text = _must_be("printable text on one line", str.isprintable)
-_region = _must_be(
-    "the name of an AWS region, such as ap-northeast-2",
-    re.compile(r"(?=.*[a-z])[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?").fullmatch,
-)
-_host = _must_be("a host name or an IP address, such as 0.0.0.0", _is_host)
-_address = _must_be("host:port without http://, such as inventory-svc:8021", _is_address)
-_queue = _must_be(
-    "a queue's http(s) URL, such as https://sqs.<region>.amazonaws.com/<account>/<queue>", _is_queue
-)
-_plain_url = _must_be(
-    "an http(s) URL without user, query or fragment, such as http://reservation-api:8010", _is_base
-)
-_endpoint = _must_be(
-    "host:port or an http(s) URL without user, query or fragment, such as http://collector:4317",
-    lambda text: _is_base(text) or _is_address(text),
-)
-
-
-def _base(text: str) -> str:
-    return _plain_url(text).rstrip("/")
-
-
-_PORT = _whole(0, 65535)
-_PROTOCOL = _one_of("grpc")
-_LEVEL = _one_of("debug", "info", "warn", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +38,12 @@ class Variable:
         """`text` for human eyes: nothing of the secret, no user, password or query of a URL."""
         if source == "secret" and text:
             return HIDDEN
-        if "://" in text or self.parse in (_queue, _base, _endpoint, _address):
+        if "://" in text or self.parse in (
+            parsers.queue_url,
+            parsers.base_url,
+            parsers.endpoint,
+            parsers.address,
+        ):
             # Up to the *last* @, so that a password with a / or an @ in it is covered too.
             text = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://)?.*@", rf"\1{HIDDEN}@", text, flags=re.S)
             text = re.sub(r"[?#].*", f"?{HIDDEN}", text, flags=re.S)
@@ -166,57 +51,82 @@ class Variable:
 
 
 VARIABLES = (
-    Variable("AWS_REGION", _region, "ap-northeast-2", "AWS region"),
-    Variable("AWS_PROFILE", _text, "", "profile of ~/.aws to use"),
-    Variable("USE_SECRET_MANAGER", _switch, "false", "whether to read the secret named next"),
-    Variable("SECRET_NAME", _text, "traffictacos/reservation-worker", "name or ARN of the secret"),
+    Variable("AWS_REGION", parsers.region, "ap-northeast-2", "AWS region"),
+    Variable("AWS_PROFILE", parsers.text_line, "", "profile of ~/.aws to use"),
+    Variable(
+        "USE_SECRET_MANAGER", parsers.switch, "false", "whether to read the secret named next"
+    ),
+    Variable(
+        "SECRET_NAME",
+        parsers.text_line,
+        "traffictacos/reservation-worker",
+        "name or ARN of the secret",
+    ),
     Variable(
         "SQS_QUEUE_URL",
-        _queue,
+        parsers.queue_url,
         "",
         "queue to work on, https://sqs.ap-northeast-2.amazonaws.com/123456789012/name",
         required=True,
     ),
-    Variable("SQS_REGION", _region, "", "region of the queue; unset: AWS_REGION"),
-    Variable("SQS_DLQ_URL", _queue, "", "dead-letter queue; unset: the queue's own redrive policy"),
-    Variable("SQS_WAIT_TIME", _whole(0, 20), "20", "longest poll, in seconds"),
-    Variable("WORKER_CONCURRENCY", _whole(1, 1000), "20", "events handled at the same time"),
-    Variable("MAX_RETRIES", _whole(0, 100), "5", "tries of an event after the first"),
+    Variable("SQS_REGION", parsers.region, "", "region of the queue; unset: AWS_REGION"),
     Variable(
-        "BACKOFF_BASE_MS", _whole(1, 900_000), "1000", "first retry's delay in ms; it doubles"
+        "SQS_DLQ_URL",
+        parsers.queue_url,
+        "",
+        "dead-letter queue; unset: the queue's own redrive policy",
     ),
-    Variable("CALL_TIMEOUT", _seconds(300), "10", "limit of one call, in seconds"),
-    Variable("INVENTORY_GRPC_ADDR", _address, "inventory-svc:8021", "host:port of inventory-svc"),
-    Variable("INVENTORY_GRPC_TLS", _switch, "false", "whether inventory-svc speaks TLS"),
+    Variable("SQS_WAIT_TIME", parsers.whole(0, 20), "20", "longest poll, in seconds"),
+    Variable("WORKER_CONCURRENCY", parsers.whole(1, 1000), "20", "events handled at the same time"),
+    Variable("MAX_RETRIES", parsers.whole(0, 100), "5", "tries of an event after the first"),
     Variable(
-        "RESERVATION_API_BASE", _base, "http://reservation-api:8010", "URL of reservation-api"
+        "BACKOFF_BASE_MS",
+        parsers.whole(1, 900_000),
+        "1000",
+        "first retry's delay in ms; it doubles",
+    ),
+    Variable("CALL_TIMEOUT", parsers.seconds(300), "10", "limit of one call, in seconds"),
+    Variable(
+        "INVENTORY_GRPC_ADDR", parsers.address, "inventory-svc:8021", "host:port of inventory-svc"
+    ),
+    Variable("INVENTORY_GRPC_TLS", parsers.switch, "false", "whether inventory-svc speaks TLS"),
+    Variable(
+        "RESERVATION_API_BASE",
+        parsers.base_url,
+        "http://reservation-api:8010",
+        "URL of reservation-api",
     ),
     Variable(
         "OTEL_EXPORTER_OTLP_ENDPOINT",
-        _endpoint,
+        parsers.endpoint,
         "",
         "collector, http://host:4317 or host:4317; unset: no traces are sent",
         "otel_endpoint",
     ),
     Variable(
         "OTEL_EXPORTER_OTLP_INSECURE",
-        _switch,
+        parsers.switch,
         "",
         "no TLS to the collector; unset: true unless its URL is https",
         "otel_insecure",
     ),
-    Variable("OTEL_EXPORTER_OTLP_PROTOCOL", _PROTOCOL, "grpc", "only grpc", "otel_protocol"),
-    Variable("LOG_LEVEL", _LEVEL, "info", "debug, info, warn or error"),
-    Variable("SERVER_HOST", _host, "0.0.0.0", "address the HTTP server listens on"),  # noqa: S104 -- probes come from outside the pod
-    Variable("SERVER_PORT", _PORT, "8040", "probes and metrics; 0: any free port"),
-    Variable("GRPC_DEBUG_PORT", _PORT, "8041", "reserved for the gRPC debug server, which is not served yet"),
+    Variable("OTEL_EXPORTER_OTLP_PROTOCOL", parsers.protocol, "grpc", "only grpc", "otel_protocol"),
+    Variable("LOG_LEVEL", parsers.level, "info", "debug, info, warn or error"),
+    Variable("SERVER_HOST", parsers.host, "0.0.0.0", "address the HTTP server listens on"),  # noqa: S104 -- probes come from outside the pod
+    Variable("SERVER_PORT", parsers.port, "8040", "probes and metrics; 0: any free port"),
+    Variable(
+        "GRPC_DEBUG_PORT",
+        parsers.port,
+        "8041",
+        "reserved for the gRPC debug server, which is not served yet",
+    ),
     Variable(
         "SHUTDOWN_TIMEOUT",
-        _seconds(3600),
+        parsers.seconds(3600),
         "30",
         "longest stop in seconds; SQS_WAIT_TIME + 8 or more",
     ),
-    Variable("POD_NAME", _text, "", "name in the logs; unset: the machine's name"),
+    Variable("POD_NAME", parsers.text_line, "", "name in the logs; unset: the machine's name"),
 )
 
 
@@ -343,8 +253,8 @@ def _conflicts(parsed: Mapping[str, Any]) -> dict[str, str]:
             f"SERVER_PORT and GRPC_DEBUG_PORT are both {port}: two servers cannot share a port; "
             "change one of them (0 takes any free port)."
         )
-    queue, dead = (_url(parsed.get(f) or "") for f in ("sqs_queue_url", "sqs_dlq_url"))
-    if queue and dead and _place(queue) == _place(dead):
+    queue, dead = (parsers.split_url(parsed.get(f) or "") for f in ("sqs_queue_url", "sqs_dlq_url"))
+    if queue and dead and parsers.place(queue) == parsers.place(dead):
         problems["SQS_DLQ_URL"] = (
             "SQS_DLQ_URL is the same queue as SQS_QUEUE_URL: a dead letter would come back at "
             "once; name another queue, or unset it to use the queue's redrive policy."

@@ -4,15 +4,23 @@ Every producer's variant is understood here and nowhere else: the layers of enve
 first, then the type is looked up, then the fields are read by each of their names.
 """
 
-import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Never
+from typing import Any
 
+from reservation_worker.envelopes import (
+    detail_of,
+    first,
+    is_text,
+    read_object,
+    show,
+    string,
+    text,
+    unwrap,
+)
 from reservation_worker.errors import InvalidEvent
 
 
@@ -90,9 +98,6 @@ _PAYMENT_STATUSES = {
 # It ends up in a URL path. Only for fullmatch: `$` would let a trailing newline through.
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _MAX_QTY = 2**31 - 1  # int32 on inventory-svc's wire
-_MAX_ENVELOPES = 4  # the deepest real one is two: nested in EventBridge in SNS
-_SHOWN = 80
-_TWICE = object()  # stands for the value of a key that came more than once
 
 
 def parse(
@@ -103,23 +108,23 @@ def parse(
     Raises InvalidEvent with one sentence for the person on call: what is wrong, and where.
     Where a field has two names, the first that is present wins: the canonical one, then camelCase.
     """
-    layers = _unwrap(_object(body, "the body"))
+    layers = unwrap(read_object(body, "the body"))
     event = layers[-1]
-    detail = _detail(event)
+    detail = detail_of(event)
     trace = _trace(attributes, layers, detail)
 
-    name = _string(event, "type", "detail-type")
+    name = string(event, "type", "detail-type")
     if name is None:
         raise InvalidEvent("the event has no type: neither type nor detail-type is there")
     is_payment_status = name in _PAYMENT_STATUS_TYPES
     if not is_payment_status and name not in _KINDS:
-        raise InvalidEvent(f"the type {_show(name)} is unknown")
+        raise InvalidEvent(f"the type {show(name)} is unknown")
 
     reservation_id = _reservation_id(detail)
-    event_id = _string(detail, "event_id", "eventId")
+    event_id = string(detail, "event_id", "eventId")
     payment_names = ("payment_intent_id", "paymentIntentId", "payment_id")
-    payment_intent_id = _string(detail, *payment_names[: 3 if is_payment_status else 2])
-    error_code = _string(detail, "error_code", "errorCode")
+    payment_intent_id = string(detail, *payment_names[: 3 if is_payment_status else 2])
+    error_code = string(detail, "error_code", "errorCode")
     seat_ids, qty, warnings = _seats(detail)
 
     kind = _payment_status(detail) if is_payment_status else _KINDS[name]
@@ -141,80 +146,6 @@ def parse(
     )
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        # Which of the values was meant is anyone's guess: bad only for a field somebody reads.
-        counts = Counter(key for key, _ in pairs)
-        result |= {key: _TWICE for key, count in counts.items() if count > 1}
-    return result
-
-
-def _number(digits: str) -> int | float:
-    # Python refuses to read thousands of digits, and such a number in a field that nobody uses is
-    # no reason to reject. As a float it is still no valid qty.
-    return int(digits) if len(digits) <= 20 else float(digits)
-
-
-def _constant(name: str) -> Never:
-    raise InvalidEvent(f"the body holds {name}, which is not JSON")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=_number, parse_constant=_constant)
-
-
-def _object(text: str | bytes, where: str) -> dict[str, Any]:
-    try:
-        text = text.decode() if isinstance(text, bytes) else text
-        text.encode()  # a str may hold what UTF-8 can't: lone surrogates
-        value = _DECODER.decode(text)
-    except UnicodeError:
-        raise InvalidEvent(f"{where} is not UTF-8") from None
-    except json.JSONDecodeError as error:
-        if not error.doc.strip():
-            raise InvalidEvent(f"{where} is empty") from None
-        fault = f"{error.msg} at line {error.lineno}, column {error.colno}"
-        if error.doc.startswith("\ufeff"):  # invisible, so json's own sentence would puzzle
-            fault = "it starts with a byte order mark"
-        raise InvalidEvent(f"{where} is not JSON: {fault}") from None
-    except RecursionError:
-        raise InvalidEvent(f"{where} is nested too deeply to be read") from None
-    if not isinstance(value, dict):
-        raise InvalidEvent(f"{where} is {_show(value)}, not an object")
-    return value
-
-
-def _unwrap(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """All layers from the body to the event itself, which is the last."""
-    layers = [body]
-    while (inner := _inner(layers[-1])) is not None:
-        if len(layers) > _MAX_ENVELOPES:
-            raise InvalidEvent(f"the event is wrapped in more than {_MAX_ENVELOPES} envelopes")
-        layers.append(inner)
-    return layers
-
-
-def _inner(layer: dict[str, Any]) -> dict[str, Any] | None:
-    if _read(layer, "Type") == "Notification":
-        message = _read(layer, "Message")
-        if not isinstance(message, str):
-            raise InvalidEvent(f"the SNS Message is {_show(message)}, not a string")
-        return _object(message, "the SNS Message")
-    detail = _read(layer, "detail")
-    if isinstance(detail, dict) and isinstance(_read(detail, "detail"), dict):
-        return detail
-    return None
-
-
-def _detail(event: dict[str, Any]) -> dict[str, Any]:
-    _, detail = _first(event, "detail")
-    if detail is None:
-        return event  # the flat body
-    if not isinstance(detail, dict):
-        raise InvalidEvent(f"detail is {_show(detail)}, not an object")
-    return detail
-
-
 def _trace(
     attributes: Mapping[str, str], layers: list[dict[str, Any]], detail: dict[str, Any]
 ) -> TraceHints:
@@ -230,74 +161,47 @@ def _trace(
 
 
 def _candidates(values: Iterable[Any]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(value for value in values if value and _is_text(value)))
-
-
-def _read(layer: dict[str, Any], name: str) -> Any:
-    """A field that decides something: it may not be there twice."""
-    value = layer.get(name)
-    if value is _TWICE:
-        raise InvalidEvent(f"the key {name} is there more than once in one object")
-    return value
-
-
-def _first(layer: dict[str, Any], *names: str) -> tuple[str, Any]:
-    """The first present of a field's names with its value; null and "" count as absent."""
-    found = [(name, _read(layer, name)) for name in names]
-    return next((pair for pair in found if pair[1] not in (None, "")), (names[0], None))
-
-
-def _string(layer: dict[str, Any], *names: str) -> str | None:
-    name, value = _first(layer, *names)
-    return None if value is None else _text(name, value)
-
-
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise InvalidEvent(f"{name} is {_show(value)}, not a string")
-    if not _is_text(value):
-        raise InvalidEvent(f"{name} holds lone surrogates: {_show(value)}")
-    return value
+    return tuple(dict.fromkeys(value for value in values if value and is_text(value)))
 
 
 def _unused_string(layer: dict[str, Any], *names: str) -> str | None:
     """A field the settlement can do without: ill-typed, it is dropped, and rejects nothing."""
     value = next((layer[name] for name in names if layer.get(name) not in (None, "")), None)
-    return value if _is_text(value) else None
+    return value if is_text(value) else None
 
 
 def _reservation_id(detail: dict[str, Any]) -> str:
-    value = _string(detail, "reservation_id", "reservationId")
+    value = string(detail, "reservation_id", "reservationId")
     if value is None:
         raise InvalidEvent("the event has no reservation_id")
     if not _SAFE_ID.fullmatch(value):
-        raise InvalidEvent(f"the reservation_id {_show(value)} is not safe to put into a URL")
+        raise InvalidEvent(f"the reservation_id {show(value)} is not safe to put into a URL")
     return value
 
 
 def _payment_status(detail: dict[str, Any]) -> Kind | None:
-    status = _string(detail, "status")
+    status = string(detail, "status")
     if status is None:
         raise InvalidEvent("the payment status update has no status")
     if status not in _PAYMENT_STATUSES:
-        raise InvalidEvent(f"the payment status {_show(status)} is unknown")
+        raise InvalidEvent(f"the payment status {show(status)} is unknown")
     return _PAYMENT_STATUSES[status]
 
 
 def _seats(detail: dict[str, Any]) -> tuple[tuple[str, ...] | None, int | None, tuple[str, ...]]:
     """Seats and quantity, filled in from each other, with warnings where they disagree."""
-    name, qty = _first(detail, "qty", "quantity")
+    name, qty = first(detail, "qty", "quantity")
     # `type`, not isinstance: true is an int to Python.
     if qty is not None and (type(qty) is not int or not 1 <= qty <= _MAX_QTY):
-        raise InvalidEvent(f"{name} is {_show(qty)}, not a whole number from 1 to {_MAX_QTY}")
+        raise InvalidEvent(f"{name} is {show(qty)}, not a whole number from 1 to {_MAX_QTY}")
 
-    name, listed = _first(detail, "seat_ids", "seatIds")
+    name, listed = first(detail, "seat_ids", "seatIds")
     if listed is None:
         return None, qty, ()
     if not isinstance(listed, list):
-        raise InvalidEvent(f"{name} is {_show(listed)}, not a list")
+        raise InvalidEvent(f"{name} is {show(listed)}, not a list")
     for index, seat in enumerate(listed):
-        if not _text(f"{name}[{index}]", seat):
+        if not text(f"{name}[{index}]", seat):
             raise InvalidEvent(f"{name}[{index}] is an empty string")
     seats = tuple(dict.fromkeys(listed))
     if not seats:
@@ -309,21 +213,3 @@ def _seats(detail: dict[str, Any]) -> tuple[tuple[str, ...] | None, int | None, 
     if qty is not None and qty != len(seats):
         warnings.append(f"the quantity is {qty}, but {name} has {len(seats)} seats: the seats win")
     return seats, len(seats), tuple(warnings)
-
-
-def _is_text(value: Any) -> bool:
-    """Whether it is a string that UTF-8 can hold: lone surrogates it can't."""
-    try:
-        return isinstance(value, str) and value.encode() is not None
-    except UnicodeEncodeError:
-        return False
-
-
-def _show(value: Any) -> str:
-    """A value for a person's eyes: escaped, and short whatever it is."""
-    if value is None or value is True or value is False:
-        return {None: "missing or null", True: "true", False: "false"}[value]
-    if isinstance(value, list | dict):
-        return "a list" if isinstance(value, list) else "an object"
-    shown = repr(value[: _SHOWN + 1] if isinstance(value, str) else value)
-    return shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 3]}..."

@@ -314,6 +314,11 @@ def test_the_type_of_a_nested_event_is_its_own_alone() -> None:
     assert "no type" in refusal(json.dumps(untyped))
 
 
+@pytest.mark.parametrize("value", [None, "", "no money left", 5, [], [{}]])
+def test_only_an_object_in_the_detail_of_a_detail_is_an_event(value: Any) -> None:
+    assert parse(body(detail=value)) == parse(body())
+
+
 @pytest.mark.parametrize("message", [None, 5, EXPIRED, [json.dumps(EXPIRED)], True])
 def test_an_sns_message_that_is_no_string_is_refused(message: Any) -> None:
     text = json.dumps({"Type": "Notification", "Message": message, **EXPIRED})
