@@ -85,6 +85,7 @@ class App:
             return max(0.0, began + share * limit - time.monotonic())
 
         # 1. At once: /ready turns red, nothing new is received, what waits goes to other pods.
+        given_up = self.deleter.given_up
         self.draining.set()
         self.poller.stop()
         waiting = self.dispatcher.close()
@@ -97,7 +98,7 @@ class App:
         running = self.dispatcher.running()
         _within(left(26 / 30), lambda: self.settler.give_back(running))
         # 4. The acks are flushed, and the leases of nobody need renewing any more.
-        undeleted = self.deleter.stop(left(26 / 30))
+        undeleted = self.deleter.stop(left(26 / 30), given_up)
         self.leases.stop()
         self.metrics.drain_seconds.set(time.monotonic() - began)
         # 5. Telemetry, so that the last spans are exported; then clients; health last.
@@ -106,15 +107,16 @@ class App:
         for close in self.closers:
             _within(left(29 / 30), close)
         self.health.stop(left(1))
-        clean = polled and not undeleted and not self.settler.not_given_back
+        unsettled = sum(not delivery.settled for delivery in self.dispatcher.running())
+        unsettled += self.settler.not_given_back
         logger.info(
-            "stopped in {:.1f} s: {} given back, {} not deleted, {} not given back",
+            "stopped in {:.1f} s: {} given back, {} not deleted, {} not settled",
             time.monotonic() - began,
             len(waiting) + len(running),
             undeleted,
-            self.settler.not_given_back,
+            unsettled,
         )
-        return 0 if clean else 1
+        return 0 if polled and not undeleted and not unsettled else 1
 
 
 def _within(timeout: float, work: Callable[[], None]) -> None:

@@ -92,20 +92,20 @@ def _run(args: argparse.Namespace, directory: Path) -> bool:
 def _keep(play: "Play", result: "Result") -> bool:
     """Wait for ctrl-C; what it says goes to stderr, stdout being the result's."""
     stack, worker = play.stack, play.worker
-    print(
-        f"""
+    try:
+        print(
+            f"""
 Everything is still running:
   worker        {worker.base}/health  /ready  /metrics
   neighbours    {stack.neighbours.control_base}/ledger  /calls  /healthz
   SQS endpoint  {stack.sqs.url} (AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test)
   queue         {stack.queue_url}
   dead letters  {stack.dlq_url}
-  logs          {worker.stdout.parent}
+  logs          {worker.directory}
 Press ctrl-C to stop it.""",
-        file=sys.stderr,
-        flush=True,
-    )
-    try:
+            file=sys.stderr,
+            flush=True,
+        )
         worker.wait_ended()
     except KeyboardInterrupt:
         print("stopping", file=sys.stderr)

@@ -72,13 +72,16 @@ def show(result: Result, console: Console | None = None) -> None:
     console.print()
     console.print(_outcomes(result))
     console.print(_figures(result))
-    console.print(_reconciliation(result))
+    marks = ("✓", "✗") if console.encoding.startswith("utf") else ("ok", "WRONG")
+    console.print(_reconciliation(result, marks))
     for name, sentences in result.report.defects.items():
         for sentence in sentences[:_SHOWN]:
             console.print(Text(f"  {name}: {sentence}", "red"), soft_wrap=True)
         if len(sentences) > _SHOWN:
             console.print(Text(f"  {name}: and {len(sentences) - _SHOWN} more", "red"))
-    verdict = "Everything reconciles." if result.ok else "It does not reconcile."
+    verdict = "Everything reconciles." if result.report.ok else "It does not reconcile."
+    if result.worker_exit_code:
+        verdict += " The worker did not stop cleanly."
     console.print(Text(verdict, "bold green" if result.ok else "bold red"))
 
 
@@ -121,7 +124,7 @@ def _figures(result: Result) -> Table:
     return table
 
 
-def _reconciliation(result: Result) -> Table:
+def _reconciliation(result: Result, marks: tuple[str, str]) -> Table:
     report = result.report
     table = Table(
         title="Reconciliation", box=box.SIMPLE_HEAD, show_header=False, title_justify="left"
@@ -135,18 +138,17 @@ def _reconciliation(result: Result) -> Table:
         "unexpected dead letters": report.unexpected_dead_letters,
     }
     for name, sentences in rows.items():
-        table.add_row(name, _verdict(str(len(sentences)), not sentences))
+        table.add_row(name, _verdict(str(len(sentences)), not sentences, marks))
     due, found = report.compensations_due, report.compensations_found
     text = f"{len(due)} (found {len(found)})"
-    table.add_row("compensations due", _verdict(text, due == found))
+    table.add_row("compensations due", _verdict(text, due == found, marks))
     return table
 
 
-def _verdict(text: str, good: bool) -> Text:
-    return Text(f"{text} {'✓' if good else '✗'}", "green" if good else "bold red")
+def _verdict(text: str, good: bool, marks: tuple[str, str]) -> Text:
+    good_mark, bad_mark = marks
+    return Text(f"{text} {good_mark if good else bad_mark}", "green" if good else "bold red")
 
 
 def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.0f}" if value else "·"
+    return f"{value:.0f}" if value else "-"

@@ -150,12 +150,13 @@ def _payment(fields: dict[str, Any] | None) -> str | None:
 
 
 def _seats(fields: dict[str, Any]) -> tuple[str, ...] | None:
-    value = fields.get("seat_ids", fields.get("seatIds"))
+    value = fields.get("seat_ids")
+    value = fields.get("seatIds") if value is None else value
     if isinstance(value, list) and all(isinstance(seat, str) and seat for seat in value):
         return tuple(dict.fromkeys(value))
     return None
 
 
 def _quantity(fields: dict[str, Any]) -> int | None:
-    value = fields.get("quantity", fields.get("qty"))
+    value = fields.get("quantity") or fields.get("qty")
     return value if type(value) is int and 1 <= value < 2**31 else None

@@ -146,7 +146,8 @@ def _seats(event: Event, seen: Reservation | None) -> Seats | None:
     event_id, quantity = event.event_id, event.qty
     if seen is not None:
         event_id = event_id or seen.event_id
-        seat_ids = seen.seat_ids if seat_ids is None else seat_ids
+        if seat_ids is None:
+            seat_ids = event.seat_ids if seen.seat_ids is None else seen.seat_ids
         quantity = quantity or seen.quantity
     if seat_ids:
         # Where the two disagree, the seats win (contract, section 1).

@@ -41,9 +41,11 @@ class _FromStandardLibrary(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level = "WARNING" if record.levelno < logging.ERROR else "ERROR"
-        logger.bind(logger=record.name).opt(exception=record.exc_info).log(
-            level, "{}", record.getMessage()
-        )
+        try:
+            text = record.getMessage()
+        except Exception:
+            text = str(record.msg)  # a library's wrong arguments are no reason to fail in it
+        logger.bind(logger=record.name).opt(exception=record.exc_info).log(level, "{}", text)
 
 
 def configure(level: str, pod_name: str, stream: TextIO | None = None) -> None:

@@ -1,5 +1,6 @@
 """Every metric of the worker; names and labels are the contract's (section 6)."""
 
+import itertools
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -8,6 +9,9 @@ from reservation_worker.outcome import DeadLetterReason
 
 TYPES = ("expired", "approved", "failed", "unknown")
 OUTCOMES = ("success", "dropped", "retried", "failed", "invalid_payload")
+# What has no known type has no handler either.
+HANDLERS = TYPES[:-1]
+HANDLER_OUTCOMES = ("success", "retried", "failed", "downstream_error")
 
 # Seconds. Fine around the promised P95 of 118 ms and P99 of 285 ms, wide enough for call timeouts.
 BUCKETS = (
@@ -82,6 +86,8 @@ class Metrics:
             self.latency.labels(kind)
             for outcome in OUTCOMES:
                 self.events.labels(kind, outcome)
+        for handler, outcome in itertools.product(HANDLERS, HANDLER_OUTCOMES):
+            self.processing.labels(handler, outcome)
         for dlq_reason in DeadLetterReason:
             self.dead_lettered.labels(dlq_reason.value)
         for reason in ("neighbour", "breaker", "bug"):

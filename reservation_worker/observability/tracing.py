@@ -136,9 +136,10 @@ class Tracing:
                 context = SpanContext(
                     trace.trace_id, secrets.randbits(64) or 1, False, TraceFlags(0)
                 )
-            traceparent = (
-                f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
-            )
+            # Only the sampled flag: for the newer random flag (03) OpenTelemetry for Go drops the
+            # whole context.
+            flags = context.trace_flags & TraceFlags.SAMPLED
+            traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"
             yield (("traceparent", traceparent), ("x-trace-id", trace.header_id))
 
     def shutdown(self, timeout: float) -> None:

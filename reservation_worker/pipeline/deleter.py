@@ -53,10 +53,19 @@ class Deleter:
             self._pending += 1
         self._waiting.put(delivery)
 
-    def stop(self, timeout: float) -> int:
-        """Flush what waits, for at most `timeout` seconds; returns how many are not deleted."""
+    @property
+    def given_up(self) -> int:
+        """How many deletes have been given up so far."""
+        return self._failed
+
+    def stop(self, timeout: float, given_up_before: int | None = None) -> int:
+        """Flush what waits, for at most `timeout` seconds; returns how many are not deleted.
+
+        Those given up count from `given_up_before` on (default: from now); the copies of earlier
+        ones have come back since.
+        """
         with self._lock:
-            failed_before = self._failed
+            before = self._failed if given_up_before is None else given_up_before
         if self._thread.is_alive():
             try:
                 self._waiting.put(None, timeout=timeout)
@@ -64,7 +73,7 @@ class Deleter:
                 logger.error("deletes do not get through; their messages come back")
             self._thread.join(timeout)
         with self._lock:
-            return self._pending + self._failed - failed_before
+            return self._pending + self._failed - before
 
     def _run(self) -> None:
         stopping = False

@@ -23,6 +23,8 @@ class Delivery:
     lease: Lease
     received_at: float
     started_at: float | None = None
+    # Whoever claimed it has carried its outcome out, or has given it back.
+    settled: bool = field(default=False, init=False)
     _claimed: bool = field(default=False, init=False)
 
     @property

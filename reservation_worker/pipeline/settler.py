@@ -49,29 +49,32 @@ class Settler:
             delivery.claim()
             self._delete(delivery)
             counted = "dropped" if outcome.dropped else "success"
-        elif not self._leases.held(delivery.lease) or not delivery.claim():
-            self.lost(delivery)
-            return
-        elif isinstance(outcome, Retry):
-            counted = self._retry(delivery, outcome)
         else:
-            counted = self._reject(delivery, outcome)
+            if isinstance(outcome, Retry):
+                # Before the lease is asked: a renewal under way may outlast it.
+                self._leases.close(delivery.lease)
+            if not self._leases.held(delivery.lease) or not delivery.claim():
+                self.lost(delivery)
+                return
+            if isinstance(outcome, Retry):
+                counted = self._retry(delivery, outcome)
+            else:
+                counted = self._reject(delivery, outcome)
+        delivery.settled = True
         self._tell(delivery, outcome, counted, trace_id)
 
     def delete_copy(self, delivery: Delivery) -> None:
         """A redelivered copy of a settled message: only its delete is tried again."""
         delivery.claim()
         self._delete(delivery)
+        delivery.settled = True
         self._metrics.copies_deleted.inc()
 
     def lost(self, delivery: Delivery) -> None:
         """The message is (or may be) somebody else's: nothing is settled here."""
         self._leases.close(delivery.lease)
         if delivery.claim():
-            self._metrics.leases_lost.inc()
-            logger.bind(message_id=delivery.message.id).warning(
-                "lease lost: the message will be delivered again"
-            )
+            self._tell_lost(delivery)
 
     def give_back(self, deliveries: Iterable[Delivery]) -> None:
         """The stop's: make messages visible again, at once or when the call in flight must end.
@@ -80,16 +83,32 @@ class Settler:
         """
         by_delay: dict[int, list[Delivery]] = {}
         for delivery in deliveries:
-            if delivery.claim():
-                delay = math.ceil(self._leases.fence(delivery.lease))
-                self._leases.close(delivery.lease)
+            if not delivery.claim():
+                continue
+            delay = math.ceil(self._leases.fence(delivery.lease))
+            self._leases.close(delivery.lease)
+            if self._clock() < delivery.lease.deadline:
                 by_delay.setdefault(delay, []).append(delivery)
+            else:
+                self._tell_lost(delivery)
+        # Counted until SQS has said yes: the stop does not wait for that for ever.
+        self.not_given_back += sum(map(len, by_delay.values()))
         for delay, together in by_delay.items():
             for start in range(0, len(together), BATCH):
                 batch = together[start : start + BATCH]
-                failed = self._change_visibility(batch, delay)
-                self._metrics.given_back.inc(len(batch) - failed)
-                self.not_given_back += failed
+                # If it fails, not_given_back says so.
+                for delivery in batch:
+                    delivery.settled = True
+                given = len(batch) - self._change_visibility(batch, delay)
+                self._metrics.given_back.inc(given)
+                self.not_given_back -= given
+
+    def _tell_lost(self, delivery: Delivery) -> None:
+        delivery.settled = True
+        self._metrics.leases_lost.inc()
+        logger.bind(message_id=delivery.message.id).warning(
+            "lease lost: the message will be delivered again"
+        )
 
     def _delete(self, delivery: Delivery) -> None:
         self._leases.close(delivery.lease)
@@ -104,7 +123,6 @@ class Settler:
                 delivery.message.receive_count, self._base_ms, self._max_retries, retry.at_least
             )
         self._metrics.retries.labels(retry.reason).inc()
-        self._leases.close(delivery.lease)
         self._change_visibility([delivery], delay)
         return "retried"
 
@@ -123,7 +141,8 @@ class Settler:
                 error,
             )
             self._leases.close(delivery.lease)
-            self._change_visibility([delivery], int(MAX_RETRY_AFTER))
+            if self._leases.held(delivery.lease):
+                self._change_visibility([delivery], int(MAX_RETRY_AFTER))
             return "retried"
         self._metrics.dead_lettered.labels(reject.reason.value).inc()
         self._delete(delivery)

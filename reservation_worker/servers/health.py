@@ -67,6 +67,8 @@ class HealthServer:
             cleanup_interval=5,
             ident="reservation-worker",
         )
+        self._stop_lock = threading.Lock()
+        self._stopped = False
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
 
     @property
@@ -80,12 +82,15 @@ class HealthServer:
 
     def stop(self, timeout: float) -> None:
         """Stop serving, waiting at most `timeout` seconds; safe before start and twice."""
+        with self._stop_lock:
+            first, self._stopped = not self._stopped, True
+            if first and self._thread.is_alive():
+                # waitress may be closed only from its own loop, and only once.
+                self._server.trigger.pull_trigger(self._close)
+            elif first:
+                self._close()
         if self._thread.is_alive():
-            # waitress may be closed only from its own loop.
-            self._server.trigger.pull_trigger(self._close)
             self._thread.join(timeout)
-        else:
-            self._close()
 
     def _close(self) -> None:
         wasyncore.close_all(self._map)

@@ -132,6 +132,8 @@ class Child:
     def suspend(self) -> None:
         """SIGSTOP: it does nothing until `resume`."""
         self.signal(signal.SIGSTOP)
+        state = Path(f"/proc/{self.pid}/stat")
+        self.until(lambda: state.read_text().rpartition(") ")[2][0] in "tT", 5, "stopped")
 
     def resume(self) -> None:
         """SIGCONT."""

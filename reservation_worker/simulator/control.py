@@ -57,7 +57,11 @@ class Control:
                 case "hang":
                     server.faults.hang(ids, after=after)
                 case "answer":
-                    server.faults.answer(asked["answer"], asked.get("count", 1), ids, after=after)
+                    count, rate = asked.get("count", 1), asked.get("rate", 1.0)
+                    server.faults.answer(asked["answer"], count, ids, after=after, rate=rate)
+                case "restart":
+                    server.stop()
+                    server.start()
                 case "clear":
                     server.faults.clear()
                     server.start()

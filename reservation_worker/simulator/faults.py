@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ class _Canned:
     left: int
     ids: frozenset[str]
     after: bool
+    rate: float
 
 
 class Faults:
@@ -37,6 +39,7 @@ class Faults:
         self._generation = 0
         self._hanging = 0
         self._canned: list[_Canned] = []
+        self._injected: Counter[str] = Counter()
 
     def set_latency(self, seconds: float, jitter: float = 0.0) -> None:
         """From now on each call takes `seconds`, give or take up to `jitter`."""
@@ -64,10 +67,14 @@ class Faults:
         ids: Collection[str] = (),
         *,
         after: bool = False,
+        rate: float = 1.0,
     ) -> None:
-        """Give the next `count` calls this answer; the server knows what `spec` means."""
+        """Give `count` calls this answer, the next ones or, by chance, a `rate` of them.
+
+        The server knows what `spec` means; {"sleep": seconds} is the true answer, but late.
+        """
         with self._changed:
-            self._canned.append(_Canned(dict(spec), count, frozenset(ids), after))
+            self._canned.append(_Canned(dict(spec), count, frozenset(ids), after, rate))
 
     def clear(self) -> None:
         """No more faults; what hangs goes on as if nothing had been. Latency stays."""
@@ -89,31 +96,50 @@ class Faults:
                 return
             generation = self._generation
             self._hanging += 1
+            self._injected["hang"] += 1
             self._changed.notify_all()
             try:
                 while self._hangs(reservation_id, after):
                     if self._generation != generation or gone():
                         raise CallerGoneError(reservation_id)
                     self._changed.wait(_GLANCE)
+                if gone():
+                    raise CallerGoneError(reservation_id)
             finally:
                 self._hanging -= 1
                 self._changed.notify_all()
 
     def canned(self, reservation_id: str, *, after: bool = False) -> Mapping[str, Any] | None:
         """The answer to give instead of the true one, if one is due."""
+        spec = self._due(reservation_id, after)
+        if spec is not None and "sleep" in spec:
+            time.sleep(spec["sleep"])
+            return None
+        return spec
+
+    def _due(self, reservation_id: str, after: bool) -> Mapping[str, Any] | None:
         with self._changed:
             for item in self._canned:
-                if item.after == after and (not item.ids or reservation_id in item.ids):
-                    item.left -= 1
-                    if item.left < 1:
-                        self._canned.remove(item)
-                    return item.spec
+                if item.after != after or (item.ids and reservation_id not in item.ids):
+                    continue
+                if item.rate < 1 and self._random.random() >= item.rate:
+                    continue
+                item.left -= 1
+                if item.left < 1:
+                    self._canned.remove(item)
+                self._injected[item.spec.get("name") or str(dict(item.spec))] += 1
+                return item.spec
         return None
 
     def wait_hanging(self, count: int, timeout: float) -> bool:
         """Wait until at least `count` calls hang; false if they never did."""
         with self._changed:
             return self._changed.wait_for(lambda: self._hanging >= count, timeout)
+
+    def wait_idle(self, timeout: float) -> bool:
+        """Wait until no call hangs any more."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._hanging, timeout)
 
     def state(self) -> dict[str, Any]:
         """What is switched on, and how many calls hang now."""
@@ -123,6 +149,7 @@ class Faults:
                 "hanging": self._hanging,
                 "answers_left": sum(item.left for item in self._canned),
                 "latency_ms": self._latency[0] * 1000,
+                "injected": dict(self._injected),
             }
 
     def _hangs(self, reservation_id: str, after: bool) -> bool:

@@ -1,6 +1,9 @@
 """A WSGI app on waitress in a thread, whose listener really closes and opens again."""
 
+import socket
+import struct
 import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +14,21 @@ from waitress.server import create_server
 from reservation_worker.simulator.ports import candidates
 
 HOST = "127.0.0.1"
+
+
+def reset_connection(environ: Mapping[str, Any]) -> None:
+    """RST instead of an answer to this request."""
+    channel = environ["waitress.client_disconnected"].__self__
+    channel.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    shut = threading.Event()
+
+    def close() -> None:
+        with suppress(OSError):
+            channel.handle_close()
+        shut.set()
+
+    channel.server.trigger.pull_trigger(close)
+    shut.wait(5)
 
 
 class HttpServer:
@@ -38,13 +56,16 @@ class HttpServer:
         self._loop = threading.Thread(target=self._server.run, name="http", daemon=True)
         self._loop.start()
 
-    def stop(self) -> None:
-        """Close the port and every connection; safe before a start and twice."""
+    def stop(self, closed: Callable[[], None] = lambda: None) -> None:
+        """Close the port and every connection; safe before a start and twice.
+
+        `closed` is called when no answer can go out any more, to end what still runs.
+        """
         server, loop = self._server, self._loop
         if server is None or loop is None:
             return
         self._server = None
-        closed = threading.Event()
+        shut = threading.Event()
 
         def close_sockets() -> None:
             # All but the trigger: the workers pull it when they finish, and once it is closed
@@ -54,10 +75,11 @@ class HttpServer:
             for channel in list(server.active_channels.values()):
                 with suppress(OSError):
                     channel.close()
-            closed.set()
+            shut.set()
 
         server.trigger.pull_trigger(close_sockets)
-        closed.wait(5)
+        shut.wait(5)
+        closed()
         server.task_dispatcher.shutdown()
         server.trigger.pull_trigger(lambda: wasyncore.close_all(self._map, ignore_all=True))
         loop.join(5)

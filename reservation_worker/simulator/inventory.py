@@ -115,6 +115,8 @@ class _Servicer(inventory_pb2_grpc.InventoryServiceServicer):
         if canned.get("error_code"):
             answer.error.code = canned["error_code"]
             answer.error.message = canned.get("message", "a fault")
+        if "message_bytes" in canned:
+            answer.error.message = "x" * canned["message_bytes"]
         return answer
 
     def _note(self, method: str, request: _Request, context: grpc.ServicerContext) -> Any:
@@ -183,8 +185,9 @@ class InventoryServer:
         if server is None or pool is None:
             return
         self._server = None
+        stopped = server.stop(grace=None)
         self.faults.abandon()
-        server.stop(grace=0).wait()
+        stopped.wait()
         pool.shutdown()
 
 

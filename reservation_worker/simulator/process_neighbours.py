@@ -62,14 +62,24 @@ class NeighboursProcess(Child):
         ids: Sequence[str] = (),
         *,
         after: bool = False,
+        rate: float = 1.0,
     ) -> None:
-        """Give the next `count` calls another answer, instead of or after the effect.
+        """Give `count` calls another answer, the next ones or, by chance, a `rate` of them.
 
-        inventory: {"code": "UNAVAILABLE"} or, in band, {"status": 4, "error_code": 16}, numbers.
-        reservation: {"status": 503, "headers": {}, "body": an object, or a text for HTML}.
+        It comes instead of the effect or `after` it. "name" is what `health` counts it as.
+        inventory: {"code": "UNAVAILABLE"} or, in band, {"status": 4, "error_code": 16}, numbers;
+        "message_bytes" makes it large.
+        reservation: {"status": 503, "headers": {}, "body": an object, or a text for HTML};
+        "body_bytes" makes it large, "truncated" breaks it off, "reset" is no answer at all.
+        Both: {"sleep": seconds} for the true answer, but late.
         """
         asked = {"target": target, "fault": "answer", "answer": dict(answer), "count": count}
-        self._call("POST", "/faults", asked | {"reservation_ids": list(ids), "after": after})
+        asked |= {"reservation_ids": list(ids), "after": after, "rate": rate}
+        self._call("POST", "/faults", asked)
+
+    def restart(self, target: str = "both") -> None:
+        """Close the port and every connection (gRPC: GOAWAY), and open it again at once."""
+        self._call("POST", "/faults", {"target": target, "fault": "restart"})
 
     def clear(self, target: str = "both") -> None:
         """No more faults: ports open again, hanging calls go on."""
@@ -89,7 +99,7 @@ class NeighboursProcess(Child):
         return self._call("GET", "/calls")
 
     def health(self) -> dict[str, dict[str, Any]]:
-        """For each neighbour: running, calls (how many), hanging, and what is switched on."""
+        """For each neighbour: running, calls (how many), hanging, injected, what is switched on."""
         return self._call("GET", "/healthz")
 
     def _up(self) -> None:

@@ -10,7 +10,7 @@ from flask import Flask, Response, request
 
 from reservation_worker.simulator.calls import CallLog
 from reservation_worker.simulator.faults import CallerGoneError, Faults
-from reservation_worker.simulator.http_server import HOST, HttpServer
+from reservation_worker.simulator.http_server import HOST, HttpServer, reset_connection
 from reservation_worker.simulator.reservations import FINAL, Change, Record, ReservationLedger
 
 _CODES = {
@@ -69,8 +69,7 @@ class ReservationApi:
 
     def stop(self) -> None:
         """Close the port and every connection; safe before a start and twice."""
-        self.faults.abandon()
-        self._http.stop()
+        self._http.stop(self.faults.abandon)
 
     def _patch(self, reservation_id: str) -> Response:
         body = request.get_json(force=True, silent=True)
@@ -119,12 +118,18 @@ class ReservationApi:
 
 
 def _instead(canned: Mapping[str, Any]) -> Response:
-    body = canned.get("body", "")
+    if canned.get("reset"):
+        reset_connection(request.environ)
+    body = "x" * canned["body_bytes"] if "body_bytes" in canned else canned.get("body", "")
     if isinstance(body, str):
         answer = Response(body, canned.get("status", 503), mimetype="text/html")
     else:
         answer = _json(canned.get("status", 503), body)
     answer.headers.update(canned.get("headers") or {})
+    if canned.get("truncated"):
+        # waitress closes the connection when fewer bytes come than were announced.
+        answer.automatically_set_content_length = False
+        answer.headers["Content-Length"] = str(len(answer.get_data()) + 100)
     return answer
 
 

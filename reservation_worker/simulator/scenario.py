@@ -72,7 +72,7 @@ TALES = (
     _tale("paid again", 1, "CONFIRMED", Step(APPROVED, payment=2), state="CONFIRMED"),
     _tale("paid twice", 1, "CONFIRMED", Step(APPROVED), Step(APPROVED, payment=2, phase=1)),
     _tale("nothing to do", 3, "HOLD", Step(NOTHING)),
-    _tale("poison", 4, "", Step(POISON)),
+    _tale("poison", 6, "", Step(POISON)),
 )
 
 

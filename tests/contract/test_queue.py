@@ -1,0 +1,494 @@
+"""What the pipeline relies on of a queue: one suite for the fake and for SqsQueue on two emulators.
+
+Where an emulator differs from AWS, the mark on its parameter says how.
+"""
+
+import functools
+import http.server
+import json
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from reservation_worker.errors import SqsError
+from reservation_worker.pipeline import sqs
+from reservation_worker.pipeline.sqs import Message, QueueFacts, SqsQueue
+from reservation_worker.simulator.processes import SqsProcess
+from tests.fake_queue import PATIENCE, DeadLetter, FakeQueue
+
+TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+ATTRIBUTES: dict[str, dict[str, Any]] = {
+    "text": {"DataType": "String", "StringValue": "한국어 🌮"},
+    "number": {"DataType": "Number", "StringValue": "42"},
+    "bytes": {"DataType": "Binary", "BinaryValue": b"\x00\xff"},
+}
+REGION = "ap-northeast-2"
+NOWHERE = "http://127.0.0.1:1"
+
+
+class World(Protocol):
+    """A queue, and its other side: who sends to it, and who reads its dead letters."""
+
+    queue: Any
+
+    def send(self, body: str, **parts: Any) -> str: ...
+    def left(self) -> int: ...
+    def dead_letters(self) -> list[DeadLetter]: ...
+
+
+class FakeWorld:
+    def __init__(self, visibility: int, has_dlq: bool) -> None:
+        count = 30 if has_dlq else None
+        self.queue = FakeQueue(visibility=visibility, max_receive_count=count, has_dlq=has_dlq)
+        self.send = self.queue.send
+
+    def left(self) -> int:
+        return len(self.queue.left())
+
+    def dead_letters(self) -> list[DeadLetter]:
+        return self.queue.dlq
+
+
+class SqsWorld:
+    """A new queue, with or without a dead-letter queue, on a running emulator."""
+
+    def __init__(self, endpoint: str, visibility: int, has_dlq: bool) -> None:
+        self.endpoint = endpoint
+        self.client = client(endpoint)
+        name = f"q-{uuid.uuid4().hex}"
+        attributes = {"VisibilityTimeout": str(visibility), "MessageRetentionPeriod": "345600"}
+        self.dlq_url = None
+        if has_dlq:
+            self.dlq_url = self.client.create_queue(QueueName=f"{name}-dlq")["QueueUrl"]
+            arn = self._attributes(self.dlq_url)["QueueArn"]
+            policy = {"deadLetterTargetArn": arn, "maxReceiveCount": "30"}
+            attributes["RedrivePolicy"] = json.dumps(policy)
+        self.url = self.client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        self.queue = sqs_queue(self.url, endpoint)
+        self.queue.describe()
+
+    def send(self, body: str, attributes: Any = None, trace: str | None = None) -> str:
+        system = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}} if trace else {}
+        return self.client.send_message(
+            QueueUrl=self.url,
+            MessageBody=body,
+            MessageAttributes=attributes or {},
+            MessageSystemAttributes=system,
+        )["MessageId"]
+
+    def left(self) -> int:
+        found = self._attributes(self.url)
+        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        return sum(int(found[name]) for name in names)
+
+    def dead_letters(self) -> list[DeadLetter]:
+        answer = self.client.receive_message(
+            QueueUrl=self.dlq_url,
+            MaxNumberOfMessages=10,
+            MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["AWSTraceHeader"],
+        )
+        return [
+            DeadLetter(
+                raw["Body"],
+                raw.get("MessageAttributes", {}),
+                raw.get("Attributes", {}).get("AWSTraceHeader"),
+            )
+            for raw in answer.get("Messages", [])
+        ]
+
+    def _attributes(self, url: str) -> dict[str, str]:
+        answer = self.client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+        return answer["Attributes"]
+
+
+@functools.cache
+def client(endpoint: str) -> Any:
+    return boto3.client("sqs", region_name=REGION, endpoint_url=endpoint)
+
+
+def sqs_queue(url: str, endpoint: str, wait: int = 20, **more: Any) -> SqsQueue:
+    return SqsQueue(url, REGION, wait, connections=4, endpoint_url=endpoint, **more)
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+
+
+@pytest.fixture(scope="module")
+def ministack() -> Iterator[str]:
+    with SqsProcess() as process:
+        yield process.url
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+MakeWorld = Callable[..., World]
+KINDS = ["fake", "ministack", "moto"]
+
+
+@pytest.fixture(params=KINDS)
+def world(request: pytest.FixtureRequest) -> MakeWorld:
+    """Makes worlds: `visibility` is the queue's timeout in seconds."""
+
+    def make(visibility: int = 30, has_dlq: bool = True) -> World:
+        if request.param == "fake":
+            return FakeWorld(visibility, has_dlq)
+        return SqsWorld(request.getfixturevalue(request.param), visibility, has_dlq)
+
+    return make
+
+
+def differs(kind: str, reason: str) -> pytest.MarkDecorator:
+    """The suite without the emulator that is not like AWS here."""
+    params = [
+        pytest.param(one, marks=pytest.mark.skip(reason=reason)) if one == kind else one
+        for one in KINDS
+    ]
+    return pytest.mark.parametrize("world", params, indirect=True)
+
+
+def receive(world: World, count: int = 1) -> list[Message]:
+    """Receive exactly `count` messages, in as many receives as it takes."""
+    found: list[Message] = []
+    while len(found) < count:
+        more = world.queue.receive(min(10, count - len(found)), 20)
+        assert more, f"only {len(found)} of {count} messages came"
+        found += more
+    return found
+
+
+def receive_twice(world: World) -> tuple[Message, Message]:
+    """Two copies of one message: the first is no longer ours."""
+    world.send("x")
+    [old] = receive(world)
+    assert world.queue.change_visibility([old.receipt], 0) == {}
+    [new] = receive(world)
+    assert (new.id, new.receive_count) == (old.id, 2)
+    return old, new
+
+
+def test_every_message_sent_is_received_once_while_it_is_leased(world: MakeWorld) -> None:
+    queue = world()
+    sent = {queue.send(f"body {number}"): f"body {number}" for number in range(12)}
+    assert {one.id: one.body for one in receive(queue, 12)} == sent
+    assert queue.queue.receive(10, 0) == []
+
+
+def test_a_receive_brings_no_more_than_it_asked_for(world: MakeWorld) -> None:
+    queue = world()
+    for _ in range(3):
+        queue.send("x")
+    assert len(queue.queue.receive(2, 0)) <= 2
+
+
+def test_a_receive_of_nothing_returns_at_once_without_a_wait_and_after_it_with_one(
+    world: MakeWorld,
+) -> None:
+    queue = world().queue
+    began = time.monotonic()
+    assert queue.receive(10, 1) == []
+    assert time.monotonic() - began > 0.9
+    assert queue.receive(10, 0) == []
+
+
+def test_a_long_poll_ends_when_a_message_comes(world: MakeWorld) -> None:
+    queue = world()
+    sender = threading.Timer(0.2, queue.send, ["x"])
+    sender.start()
+    began = time.monotonic()
+    assert [one.body for one in queue.queue.receive(10, 20)] == ["x"]
+    assert time.monotonic() - began < 15
+    sender.join()
+
+
+def test_a_message_brings_its_attributes_its_trace_header_and_its_age(world: MakeWorld) -> None:
+    queue = world()
+    sent_id = queue.send("한국어 🌮", attributes=ATTRIBUTES, trace=TRACE)
+    [message] = receive(queue)
+    assert (message.id, message.body, message.trace_header) == (sent_id, "한국어 🌮", TRACE)
+    assert message.attributes == ATTRIBUTES
+    assert message.receive_count == 1
+    assert message.sent_at == pytest.approx(time.time(), abs=60)
+
+
+def test_a_message_without_attributes_has_none(world: MakeWorld) -> None:
+    queue = world()
+    queue.send("x")
+    [message] = receive(queue)
+    assert (message.attributes, message.trace_header) == ({}, None)
+
+
+def test_a_message_that_nobody_deleted_comes_again_with_a_new_receipt(world: MakeWorld) -> None:
+    queue = world(visibility=1)
+    queue.send("x")
+    [first] = receive(queue)
+    [second] = receive(queue)
+    assert (second.id, second.receive_count) == (first.id, 2)
+    assert second.receipt != first.receipt
+
+
+def test_visibility_zero_gives_a_message_back_at_once(world: MakeWorld) -> None:
+    queue = world()
+    queue.send("x")
+    [message] = receive(queue)
+    assert queue.queue.change_visibility([message.receipt], 0) == {}
+    assert [one.receive_count for one in queue.queue.receive(1, 5)] == [2]
+
+
+def test_a_longer_visibility_keeps_a_message_hidden_beyond_the_queues_own(
+    world: MakeWorld,
+) -> None:
+    queue = world(visibility=1)
+    queue.send("x")
+    [message] = receive(queue)
+    assert queue.queue.change_visibility([message.receipt], 30) == {}
+    assert queue.queue.receive(1, 2) == []
+
+
+def test_a_deleted_message_never_comes_again(world: MakeWorld) -> None:
+    queue = world()
+    queue.send("x")
+    [message] = receive(queue)
+    assert queue.queue.delete([message.receipt]) == {}
+    assert queue.left() == 0
+
+
+def test_a_batch_of_ten_is_deleted_in_one_call(world: MakeWorld) -> None:
+    queue = world()
+    for number in range(11):
+        queue.send(str(number))
+    messages = receive(queue, 11)
+    assert queue.queue.delete([one.receipt for one in messages[:10]]) == {}
+    assert queue.left() == 1
+
+
+def test_a_bad_receipt_among_good_ones_fails_alone_and_by_its_position(world: MakeWorld) -> None:
+    queue = world()
+    for _ in range(2):
+        queue.send("x")
+    first, second = [one.receipt for one in receive(queue, 2)]
+    for call in (
+        lambda batch: queue.queue.change_visibility(batch, 30),
+        queue.queue.delete,
+    ):
+        failures = call([first, "nonsense", second])
+        assert list(failures) == [1]
+        assert failures[1].sender_fault
+        assert failures[1].gone
+    assert queue.left() == 0
+
+
+def test_two_copies_of_one_message_may_be_in_one_batch(world: MakeWorld) -> None:
+    queue = world()
+    old, new = receive_twice(queue)
+    assert 1 not in queue.queue.change_visibility([old.receipt, new.receipt], 30)
+    assert 1 not in queue.queue.delete([old.receipt, new.receipt])
+    assert queue.left() == 0
+
+
+@differs("moto", "an old receipt handle still deletes; on AWS it does not")
+def test_an_old_receipt_does_not_delete_the_copy_handed_out_since(world: MakeWorld) -> None:
+    queue = world()
+    old, new = receive_twice(queue)
+    # AWS says yes to it, MiniStack no: neither means that the message is gone.
+    queue.queue.delete([old.receipt])
+    assert queue.left() == 1
+    assert queue.queue.delete([new.receipt]) == {}
+    assert queue.left() == 0
+
+
+def test_the_visibility_of_a_deleted_message_can_not_be_changed(world: MakeWorld) -> None:
+    queue = world()
+    queue.send("x")
+    [message] = receive(queue)
+    queue.queue.delete([message.receipt])
+    [failure] = queue.queue.change_visibility([message.receipt], 30).values()
+    assert failure.gone
+    assert queue.left() == 0
+
+
+def test_a_batch_of_none_or_of_more_than_ten_is_refused(world: MakeWorld) -> None:
+    queue = world().queue
+    for receipts in ([], ["nonsense"] * 11):
+        with pytest.raises(SqsError):
+            queue.delete(receipts)
+
+
+def test_a_dead_letter_keeps_body_attributes_and_trace(world: MakeWorld) -> None:
+    queue = world()
+    queue.queue.dead_letter("한국어 🌮", ATTRIBUTES, TRACE)
+    assert queue.dead_letters() == [DeadLetter("한국어 🌮", ATTRIBUTES, TRACE)]
+
+
+def test_a_dead_letter_needs_neither_attributes_nor_trace(world: MakeWorld) -> None:
+    queue = world()
+    queue.queue.dead_letter("x", {}, None)
+    assert queue.dead_letters() == [DeadLetter("x", {}, None)]
+
+
+def test_without_a_dead_letter_queue_a_dead_letter_is_refused(world: MakeWorld) -> None:
+    with pytest.raises(SqsError) as caught:
+        world(has_dlq=False).queue.dead_letter("x", {}, None)
+    assert caught.value.code == "NoDeadLetterQueue"
+
+
+def test_a_dead_letter_beyond_the_limits_of_sqs_is_refused(world: MakeWorld) -> None:
+    queue = world()
+    with pytest.raises(SqsError):
+        queue.queue.dead_letter("x" * (1024 * 1024 + 1), {}, None)
+    assert queue.dead_letters() == []
+
+
+def test_the_queue_describes_itself(world: MakeWorld) -> None:
+    assert world(visibility=7).queue.describe() == QueueFacts(7, 30, 345_600)
+    assert world(visibility=7, has_dlq=False).queue.describe() == QueueFacts(7, None, 345_600)
+
+
+# From here on: what only SqsQueue does.
+
+
+@pytest.fixture(params=KINDS[1:])
+def endpoint(request: pytest.FixtureRequest) -> str:
+    return request.getfixturevalue(request.param)
+
+
+def test_the_dead_letter_queue_is_found_by_the_redrive_policy(endpoint: str) -> None:
+    made = SqsWorld(endpoint, visibility=30, has_dlq=True)
+    assert made.queue.find_dlq() == made.dlq_url
+
+
+def test_the_dead_letter_queue_is_found_though_the_start_could_not_read_the_attributes(
+    endpoint: str,
+) -> None:
+    made = SqsWorld(endpoint, visibility=30, has_dlq=True)
+    sqs_queue(made.url, endpoint).dead_letter("x", {}, None)
+    assert [one.body for one in made.dead_letters()] == ["x"]
+
+
+def test_the_dead_letter_queue_that_is_given_wins(endpoint: str) -> None:
+    made = SqsWorld(endpoint, visibility=30, has_dlq=True)
+    other = SqsWorld(endpoint, visibility=30, has_dlq=False)
+    queue = sqs_queue(made.url, endpoint, dlq_url=other.url)
+    queue.describe()
+    assert queue.find_dlq() == other.url
+    queue.dead_letter("x", {}, None)
+    assert (other.left(), made.dead_letters()) == (1, [])
+
+
+CALLS: dict[str, Callable[[SqsQueue], object]] = {
+    "describe": lambda queue: queue.describe(),
+    "receive": lambda queue: queue.receive(1, 0),
+    "delete": lambda queue: queue.delete(["x"]),
+    "change_visibility": lambda queue: queue.change_visibility(["x"], 0),
+    "dead_letter": lambda queue: queue.dead_letter("x", {}, None),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_queue_that_does_not_exist_is_an_error_that_says_so(
+    endpoint: str, call: Callable[[SqsQueue], object]
+) -> None:
+    url = f"{endpoint}/000000000000/nobody"
+    with pytest.raises(SqsError) as caught:
+        call(sqs_queue(url, endpoint, dlq_url=url))
+    assert caught.value.code == "NonExistentQueue"
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_queue_that_nobody_serves_is_an_error(call: Callable[[SqsQueue], object]) -> None:
+    url = f"{NOWHERE}/000000000000/q"
+    with pytest.raises(SqsError) as caught:
+        call(sqs_queue(url, NOWHERE, dlq_url=url))
+    assert caught.value.code == "EndpointConnectionError"
+
+
+@contextmanager
+def recorder(answer: Callable[[http.server.BaseHTTPRequestHandler], None]) -> Iterator[Any]:
+    """An HTTP server in place of SQS; `requests` are the bodies it was sent."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.server.requests.append(json.loads(body))  # type: ignore[attr-defined]
+            answer(self)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.requests = []  # type: ignore[attr-defined]
+    server.url = f"http://127.0.0.1:{server.server_port}"  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_a_receive_passes_no_visibility_timeout_of_its_own() -> None:
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "2")
+        handler.end_headers()
+        handler.wfile.write(b"{}")
+
+    with recorder(answer) as server:
+        queue = sqs_queue(f"{server.url}/000000000000/q", server.url)
+        assert queue.receive(7, 3) == []
+        queue.close()
+    [asked] = server.requests
+    assert "VisibilityTimeout" not in asked
+    assert (asked["MaxNumberOfMessages"], asked["WaitTimeSeconds"]) == (7, 3)
+
+
+def test_a_failed_receive_is_not_repeated_behind_our_back() -> None:
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_error(503)
+
+    with recorder(answer) as server:
+        queue = sqs_queue(f"{server.url}/000000000000/q", server.url)
+        with pytest.raises(SqsError):
+            queue.receive(10, 0)
+        queue.close()
+    assert len(server.requests) == 1
+
+
+def test_a_receive_that_hangs_ends_soon_after_its_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqs, "READ_MARGIN", 0.2)
+    ended = threading.Event()
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        assert ended.wait(PATIENCE)
+
+    with recorder(answer) as server:
+        queue = sqs_queue(f"{server.url}/000000000000/q", server.url, wait=0)
+        with pytest.raises(SqsError) as caught:
+            queue.receive(10, 0)
+        assert not ended.is_set()
+        ended.set()
+        queue.close()
+    assert caught.value.code == "ReadTimeoutError"

@@ -1,0 +1,346 @@
+"""An in-memory SQS queue with a clock of its own, and what tests put into it.
+
+FakeQueue passes the same contract tests as SqsQueue (tests/contract/test_queue.py). Where AWS
+promises little it does the worst that AWS may do: a receipt from before the newest receive is
+answered with yes, its delete deletes nothing, and its visibility change moves the message under
+whoever holds it now.
+"""
+
+import itertools
+import json
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from reservation_worker.errors import SqsError
+from reservation_worker.observability.metrics import Metrics
+from reservation_worker.pipeline.sqs import BATCH, Failure, Message, QueueFacts
+
+PATIENCE = 30.0
+"""How long a test waits for what must happen before it fails, in seconds."""
+
+
+class FakeClock:
+    """Monotonic seconds that pass only when told to."""
+
+    def __init__(self, now: float = 1_000.0) -> None:
+        self._now = now
+        self.listeners: list[Callable[[], None]] = []
+
+    def __call__(self) -> float:
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        self._now += seconds
+        for listener in self.listeners:
+            listener()
+
+
+def eventually(condition: Callable[[], object], timeout: float = PATIENCE) -> None:
+    """Return as soon as `condition` is true; fail when it never becomes true."""
+    until = time.monotonic() + timeout
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < until, "what the test waits for did not happen"
+        pause.wait(0.002)
+
+
+def event_body(
+    event_type: str = "reservation.expired", reservation_id: str = "rsv_1", /, **detail: Any
+) -> str:
+    """The body of a complete event in the canonical form."""
+    facts = {"reservation_id": reservation_id, "event_id": "evt_1", "qty": 1, "seat_ids": ["A1"]}
+    if event_type.startswith("payment"):
+        facts["payment_intent_id"] = "pay_1"
+    return json.dumps({"id": "evt", "type": event_type, "detail": facts | detail})
+
+
+def new_metrics() -> Metrics:
+    return Metrics(CollectorRegistry())
+
+
+def sample(metrics: Metrics, name: str, **labels: str) -> float:
+    """The value of one time series; 0 when it is not there."""
+    return metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """What was sent to the dead-letter queue."""
+
+    body: str
+    attributes: Mapping[str, Any]
+    trace: str | None
+
+
+@dataclass
+class Hold:
+    """A call that stands still in the middle until it is released."""
+
+    entered: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def wait_entered(self) -> None:
+        assert self.entered.wait(PATIENCE), "nobody made the call"
+
+    def release(self) -> None:
+        self.released.set()
+
+
+@dataclass
+class _Stored:
+    message_id: str
+    body: str
+    attributes: Mapping[str, Mapping[str, Any]]
+    trace: str | None
+    sent_at: float
+    visible_at: float
+    receive_count: int = 0
+    receipt: str = ""
+
+
+# Gets the call's receipts, returns the entries that fail; may raise or block.
+Step = Callable[[Sequence[str]], dict[int, Failure]]
+
+
+class FakeQueue:
+    """pipeline.sqs.Queue in memory; the methods of Queue may be called by any thread."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        visibility: int = 30,
+        max_receive_count: int | None = None,
+        has_dlq: bool = True,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.dlq: list[DeadLetter] = []
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._visibility = visibility
+        self._max_receive_count = max_receive_count
+        self._has_dlq = has_dlq
+        self._polling = True
+        self._holds: list[Hold] = []
+        self._changed = threading.Condition()
+        self._stored: dict[str, _Stored] = {}
+        self._owner_of: dict[str, str] = {}
+        self._numbers = itertools.count(1)
+        self._calls: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        self._script: defaultdict[str, deque[Step]] = defaultdict(deque)
+        if isinstance(clock, FakeClock):
+            clock.listeners.append(self._wake)
+
+    # What a test does with it.
+
+    def send(
+        self,
+        body: str | None = None,
+        attributes: Mapping[str, Mapping[str, Any]] | None = None,
+        trace: str | None = None,
+    ) -> str:
+        """Put a message in, by default an event of a reservation of its own; returns its id."""
+        with self._changed:
+            number = next(self._numbers)
+            message_id = f"m{number}"
+            self._stored[message_id] = _Stored(
+                message_id,
+                event_body("reservation.expired", f"rsv_{number}") if body is None else body,
+                attributes or {},
+                trace,
+                self._wall_clock(),
+                self._clock(),
+            )
+            self._changed.notify_all()
+            return message_id
+
+    def left(self) -> list[str]:
+        """The ids of the messages that are not deleted."""
+        with self._changed:
+            return list(self._stored)
+
+    def hidden_for(self, message_id: str) -> float:
+        """Seconds until a message is visible again; 0 if it is."""
+        with self._changed:
+            return max(0.0, self._stored[message_id].visible_at - self._clock())
+
+    def calls(self, method: str) -> list[tuple[Any, ...]]:
+        """The arguments of each call of `method` so far; receipts are `<message id>#<receive>`."""
+        with self._changed:
+            return list(self._calls[method])
+
+    def script(self, method: str, *steps: Step) -> None:
+        """What the next calls of `method` do before they do anything else."""
+        self._script[method].extend(steps)
+
+    def fail(self, method: str, times: int = 1, code: str = "ServiceUnavailable") -> None:
+        """The next calls raise SqsError."""
+
+        def step(receipts: Sequence[str]) -> dict[int, Failure]:
+            raise SqsError(code, "scripted")
+
+        self.script(method, *[step] * times)
+
+    def fail_entries(
+        self,
+        method: str,
+        times: int = 1,
+        *,
+        sender_fault: bool = False,
+        code: str = "InternalError",
+        positions: Collection[int] | None = None,
+    ) -> None:
+        """The next calls are answered, but entries are in `Failed`: all, or those named."""
+
+        def step(receipts: Sequence[str]) -> dict[int, Failure]:
+            failing = range(len(receipts)) if positions is None else positions
+            return {position: Failure(code, sender_fault) for position in failing}
+
+        self.script(method, *[step] * times)
+
+    def during(self, method: str, action: Callable[[], object]) -> None:
+        """Something happens while the next call is under way."""
+
+        def step(receipts: Sequence[str]) -> dict[int, Failure]:
+            action()
+            return {}
+
+        self.script(method, step)
+
+    def hold(self, method: str) -> Hold:
+        """The next call stands still until released."""
+        hold = Hold()
+        self._holds.append(hold)
+
+        def stand_still() -> None:
+            hold.entered.set()
+            assert hold.released.wait(PATIENCE), "the test never released the call"
+
+        self.during(method, stand_still)
+        return hold
+
+    def end_polls(self) -> None:
+        """Long polls end at once, this one and all later ones."""
+        with self._changed:
+            self._polling = False
+            self._changed.notify_all()
+
+    def release_all(self) -> None:
+        """Nothing stands still any more, whatever a failed test has left behind."""
+        for hold in self._holds:
+            hold.release()
+
+    # What the worker does with it.
+
+    def describe(self) -> QueueFacts:
+        return QueueFacts(self._visibility, self._max_receive_count, 345_600)
+
+    def receive(self, limit: int, wait: int) -> list[Message]:
+        self._begin("receive", (), limit, wait)
+        if not (1 <= limit <= BATCH and 0 <= wait <= 20):
+            raise SqsError("InvalidParameterValue", f"limit {limit}, wait {wait}")
+        until = self._clock() + wait
+        with self._changed:
+            while True:
+                found = self._take(limit)
+                now = self._clock()
+                if found or now >= until or not self._polling:
+                    return found
+                hidden = (one.visible_at for one in self._stored.values())
+                self._changed.wait(min([until, *hidden]) - now)
+
+    def delete(self, receipts: Sequence[str]) -> dict[int, Failure]:
+        failures = self._begin("delete", receipts, tuple(receipts))
+        with self._changed:
+            for _, receipt in self._entries(receipts, failures):
+                stored = self._stored.get(self._owner_of[receipt])
+                if stored is not None and stored.receipt == receipt:
+                    del self._stored[stored.message_id]
+        return failures
+
+    def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, Failure]:
+        failures = self._begin("change_visibility", receipts, tuple(receipts), seconds)
+        with self._changed:
+            for position, receipt in self._entries(receipts, failures):
+                stored = self._stored.get(self._owner_of[receipt])
+                if stored is None or not 0 <= seconds <= 43_200:
+                    failures[position] = Failure("InvalidParameterValue", sender_fault=True)
+                else:
+                    stored.visible_at = self._clock() + seconds
+            self._changed.notify_all()
+        return failures
+
+    def dead_letter(self, body: str, attributes: Mapping[str, Any], trace: str | None) -> None:
+        self._begin("dead_letter", (), body, attributes, trace)
+        if not self._has_dlq:
+            raise SqsError("NoDeadLetterQueue", "there is no dead-letter queue")
+        values = itertools.chain.from_iterable(
+            (name, one["DataType"], one.get("StringValue", ""), one.get("BinaryValue", b""))
+            for name, one in attributes.items()
+        )
+        size = sum(len(part.encode() if isinstance(part, str) else part) for part in values)
+        if not body or len(attributes) > 10 or len(body.encode()) + size > 1024 * 1024:
+            raise SqsError("InvalidParameterValue", "SQS would refuse this message")
+        with self._changed:
+            self.dlq.append(DeadLetter(body, dict(attributes), trace))
+
+    def _begin(self, method: str, receipts: Sequence[str], *args: Any) -> dict[int, Failure]:
+        with self._changed:
+            self._calls[method].append(args)
+            steps = self._script[method]
+            step = steps.popleft() if steps else None
+        failures = step(receipts) if step else {}
+        if method in ("delete", "change_visibility"):
+            if not receipts:
+                raise SqsError("EmptyBatchRequest", "a batch has at least one entry")
+            if len(receipts) > BATCH:
+                raise SqsError("TooManyEntriesInBatchRequest", "a batch has at most ten entries")
+        return failures
+
+    def _entries(
+        self, receipts: Sequence[str], failures: dict[int, Failure]
+    ) -> list[tuple[int, str]]:
+        """The entries that are to be carried out; adds unknown receipts to the failures."""
+        entries = []
+        for position, receipt in enumerate(receipts):
+            if receipt not in self._owner_of:
+                failures[position] = Failure("ReceiptHandleIsInvalid", sender_fault=True)
+            elif position not in failures:
+                entries.append((position, receipt))
+        return entries
+
+    def _take(self, limit: int) -> list[Message]:
+        found: list[Message] = []
+        now = self._clock()
+        for stored in tuple(self._stored.values()):
+            if len(found) == limit or stored.visible_at > now:
+                continue
+            if self._max_receive_count and stored.receive_count >= self._max_receive_count:
+                del self._stored[stored.message_id]
+                self.dlq.append(DeadLetter(stored.body, stored.attributes, stored.trace))
+                continue
+            stored.receive_count += 1
+            stored.visible_at = now + self._visibility
+            stored.receipt = f"{stored.message_id}#{stored.receive_count}"
+            self._owner_of[stored.receipt] = stored.message_id
+            found.append(
+                Message(
+                    stored.message_id,
+                    stored.receipt,
+                    stored.body,
+                    stored.attributes,
+                    stored.receive_count,
+                    stored.sent_at,
+                    stored.trace,
+                )
+            )
+        return found
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()

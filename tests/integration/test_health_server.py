@@ -1,0 +1,219 @@
+"""The probes over real HTTP: green or red by the checks, whatever clients do."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import pytest
+import requests
+
+from reservation_worker.observability.metrics import Metrics
+from reservation_worker.servers.health import HealthServer, make_app
+from reservation_worker.servers.probes import Check, Probes
+from tests.fake_queue import PATIENCE, new_metrics
+
+GOOD = Check("first", True, "fine")
+BAD = Check("second", False, "broken")
+
+
+class Verdicts:
+    """In place of Probes: what a test says."""
+
+    def __init__(self) -> None:
+        self.health_checks = [GOOD]
+        self.ready_checks = [GOOD]
+
+    def health(self) -> list[Check]:
+        return self.health_checks
+
+    def ready(self) -> list[Check]:
+        return self.ready_checks
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.verdicts = Verdicts()
+        self.metrics: Metrics = new_metrics()
+        self.server = self.new_server(0)
+        self.port = self.server.port
+
+    def new_server(self, port: int) -> HealthServer:
+        app = make_app(cast(Probes, self.verdicts), self.metrics.registry)
+        return HealthServer(app, "127.0.0.1", port)
+
+    def get(self, path: str, method: str = "GET") -> requests.Response:
+        with requests.Session() as session:
+            session.trust_env = False
+            url = f"http://127.0.0.1:{self.port}{path}"
+            return session.request(method, url, timeout=PATIENCE)
+
+    def connect(self, first_bytes: bytes = b"") -> socket.socket:
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+        client.sendall(first_bytes)
+        return client
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    made = Rig()
+    made.server.start()
+    yield made
+    made.server.stop(PATIENCE)
+
+
+HEALTH = ["/health", "/healthz"]
+READY = ["/ready", "/readyz"]
+
+
+@pytest.mark.parametrize("path", HEALTH + READY)
+def test_a_probe_is_green_when_all_its_checks_are(rig: Rig, path: str) -> None:
+    answer = rig.get(path)
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "ok",
+        "failing": [],
+        "checks": {"first": {"ok": True, "detail": "fine"}},
+    }
+
+
+@pytest.mark.parametrize("path", HEALTH)
+def test_health_is_red_by_its_own_checks_only(rig: Rig, path: str) -> None:
+    rig.verdicts.ready_checks = [BAD]
+    assert rig.get(path).status_code == 200
+    rig.verdicts.health_checks = [GOOD, BAD]
+    assert rig.get(path).status_code == 503
+
+
+@pytest.mark.parametrize("path", READY)
+def test_ready_is_red_by_its_own_checks_only(rig: Rig, path: str) -> None:
+    rig.verdicts.health_checks = [BAD]
+    assert rig.get(path).status_code == 200
+    rig.verdicts.ready_checks = [GOOD, BAD]
+    assert rig.get(path).status_code == 503
+
+
+def test_a_red_probe_names_what_fails_and_how(rig: Rig) -> None:
+    rig.verdicts.ready_checks = [GOOD, BAD]
+    body = rig.get("/ready").json()
+    assert (body["status"], body["failing"]) == ("fail", ["second"])
+    assert body["checks"]["second"] == {"ok": False, "detail": "broken"}
+    assert body["checks"]["first"]["ok"]
+
+
+def test_a_probe_is_judged_anew_each_time(rig: Rig) -> None:
+    seen = []
+    for checks in ([GOOD], [BAD], [GOOD]):
+        rig.verdicts.health_checks = checks
+        seen.append(rig.get("/health").status_code)
+    assert seen == [200, 503, 200]
+
+
+def test_a_probe_with_a_bug_is_red(rig: Rig) -> None:
+    rig.verdicts.health_checks = cast(Any, None)
+    assert rig.get("/health").status_code == 500
+
+
+def test_metrics_are_in_the_format_of_prometheus(rig: Rig) -> None:
+    rig.metrics.poll_errors.inc(3)
+    answer = rig.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    assert "sqs_poll_errors_total 3.0\n" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/health/x", "/static/x", "/metrics/../etc/passwd"])
+def test_every_other_path_is_a_404_in_json(rig: Rig, path: str) -> None:
+    answer = rig.get(path)
+    assert answer.status_code == 404
+    assert "error" in answer.json()
+
+
+def test_a_head_request_is_answered_too(rig: Rig) -> None:
+    assert rig.get("/health", "HEAD").status_code == 200
+
+
+# Clients that misbehave.
+
+
+def test_slow_clients_do_not_block_a_probe(rig: Rig) -> None:
+    slow = [rig.connect(b"GET /hea") for _ in range(20)]
+    slow += [rig.connect(b"GET /health HTTP/1.1\r\nHost: x\r\nX-Half: ") for _ in range(20)]
+    slow += [rig.connect() for _ in range(20)]
+    assert rig.get("/health").status_code == 200
+    for client in slow:
+        client.close()
+
+
+def test_a_client_that_sends_nonsense_harms_nobody(rig: Rig) -> None:
+    for nonsense in (b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"):
+        rig.connect(nonsense).close()
+    assert rig.get("/health").status_code == 200
+
+
+def test_a_request_that_is_too_large_is_refused(rig: Rig) -> None:
+    # Barely: what the server leaves unread makes the kernel reset the connection.
+    with rig.connect(b"GET /health HTTP/1.1\r\nX: " + b"x" * 16 * 1024) as client:
+        assert b" 431 " in client.recv(100)
+    assert rig.get("/health").status_code == 200
+
+
+def test_many_probes_at_once_are_all_answered(rig: Rig) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        codes = list(pool.map(lambda _: rig.get("/ready").status_code, range(64)))
+    assert codes == [200] * 64
+
+
+def test_a_check_that_hangs_holds_up_itself_only(rig: Rig) -> None:
+    released = threading.Event()
+
+    def hang() -> list[Check]:
+        assert released.wait(PATIENCE)
+        return [GOOD]
+
+    rig.verdicts.ready = hang  # type: ignore[method-assign]
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(rig.get, "/ready")
+        assert rig.get("/health").status_code == 200
+        assert not hanging.done()
+        released.set()
+        assert hanging.result().status_code == 200
+
+
+# Start and stop.
+
+
+def test_after_the_stop_nobody_listens(rig: Rig) -> None:
+    idle = rig.connect()
+    rig.server.stop(PATIENCE)
+    idle.close()
+    with pytest.raises(requests.ConnectionError):
+        rig.get("/health")
+
+
+@pytest.mark.parametrize("before", [lambda server: server.start(), lambda server: None])
+def test_the_port_is_free_again_after_the_stop(
+    before: Callable[[HealthServer], None],
+) -> None:
+    rig = Rig()
+    before(rig.server)
+    rig.server.stop(PATIENCE)
+    again = rig.new_server(rig.port)
+    assert again.port == rig.port
+    again.stop(PATIENCE)
+
+
+def test_a_stop_may_come_twice_and_before_the_start() -> None:
+    rig = Rig()
+    rig.server.stop(PATIENCE)
+    rig.server.stop(PATIENCE)
+    started = Rig()
+    started.server.start()
+    started.server.stop(PATIENCE)
+    started.server.stop(PATIENCE)
+
+
+def test_a_port_that_is_taken_is_an_error_at_once(rig: Rig) -> None:
+    with pytest.raises(OSError, match="in use"):
+        rig.new_server(rig.port)

@@ -1,0 +1,284 @@
+"""Every call of a neighbour goes under lease, breaker, deadline and span."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from reservation_worker.clients.ports import (
+    CallContext,
+    Reservation,
+    Seats,
+    StatusAnswer,
+    StatusChange,
+)
+from reservation_worker.errors import (
+    BreakerOpen,
+    LeaseLost,
+    NeighbourDown,
+    PermanentError,
+    TransientError,
+)
+from reservation_worker.events import TraceHints
+from reservation_worker.observability.tracing import Tracing, read_trace
+from reservation_worker.pipeline.calls import INVENTORY, RESERVATION_API, Caller, Calls
+from reservation_worker.pipeline.delivery import open_delivery
+from reservation_worker.pipeline.gate import Gate, Guarded
+from reservation_worker.pipeline.leases import Leases
+from reservation_worker.resilience.breaker import FIRST_OPEN, Breaker, State
+from tests.fake_queue import FakeClock, FakeQueue, event_body, new_metrics
+
+VISIBILITY = 30
+TIMEOUT = 10.0
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+CHANGE = StatusChange("rsv_1", "EXPIRED")
+SEATS = Seats("rsv_1", "evt_1", ("A1",), 1)
+
+
+class Neighbour:
+    """Both ports in one: notes what it is asked, and does what the test says."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.contexts: list[CallContext] = []
+        self.during: Callable[[], object] = lambda: None
+
+    def _answer(self, context: CallContext, *asked: Any) -> None:
+        self.asked.append(asked)
+        self.contexts.append(context)
+        self.during()
+
+    def update_status(self, change: StatusChange, call: CallContext) -> StatusAnswer:
+        self._answer(call, "PATCH", change)
+        return StatusAnswer(done=True)
+
+    def get(self, reservation_id: str, call: CallContext) -> Reservation | None:
+        self._answer(call, "GET", reservation_id)
+        return Reservation("HOLD")
+
+    def release(self, seats: Seats, reason: str, call: CallContext) -> None:
+        self._answer(call, "release", seats, reason)
+
+    def commit(
+        self, seats: Seats, payment_intent_id: str, user_id: str, call: CallContext
+    ) -> str | None:
+        self._answer(call, "commit", seats, payment_intent_id, user_id)
+        return "ord_1"
+
+    def probe(self, timeout: float) -> None: ...
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.queue = FakeQueue(self.clock, VISIBILITY)
+        self.leases = Leases(self.queue, VISIBILITY, self.clock, new_metrics())
+        self.neighbour = Neighbour()
+        names = (RESERVATION_API, INVENTORY)
+        self.breakers = {name: Breaker(name, self.clock, lambda: 0.5) for name in names}
+        self.spans = InMemorySpanExporter()
+        self.caller = Caller(
+            self.neighbour,
+            self.neighbour,
+            Gate({name: Guarded(self.breakers[name], self.neighbour.probe) for name in names}),
+            self.leases,
+            Tracing("pod", "queue", SimpleSpanProcessor(self.spans)),
+            TIMEOUT,
+            self.clock,
+        )
+
+    def calls(self) -> Calls:
+        """The calls of a message that has just been received."""
+        self.queue.send(event_body())
+        [message] = self.queue.receive(1, 0)
+        delivery = open_delivery(message, self.clock(), self.leases.open)
+        trace = read_trace(TraceHints(traceparents=(TRACEPARENT,), trace_ids=("trace_abc",)), None)
+        return Calls(self.caller, delivery, trace)
+
+    def fail(self, error: Exception) -> None:
+        def during() -> None:
+            raise error
+
+        self.neighbour.during = during
+
+    @property
+    def states(self) -> dict[str, State]:
+        return self.caller.gate.states()
+
+
+EACH: dict[str, tuple[Callable[[Calls], object], tuple[Any, ...], object, str]] = {
+    "PATCH": (
+        lambda calls: calls.update_status(CHANGE),
+        ("PATCH", CHANGE),
+        StatusAnswer(done=True),
+        "update_status_http",
+    ),
+    "GET": (
+        lambda calls: calls.get("rsv_1"),
+        ("GET", "rsv_1"),
+        Reservation("HOLD"),
+        "get_reservation_http",
+    ),
+    "release": (
+        lambda calls: calls.release(SEATS, "EXPIRED"),
+        ("release", SEATS, "EXPIRED"),
+        None,
+        "release_hold_grpc",
+    ),
+    "commit": (
+        lambda calls: calls.commit(SEATS, "pay_1", "usr_1"),
+        ("commit", SEATS, "pay_1", "usr_1"),
+        "ord_1",
+        "commit_reservation_grpc",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "asked", "answer", "span"), EACH.values(), ids=EACH)
+def test_a_call_hands_on_the_question_the_answer_and_the_trace(
+    call: Callable[[Calls], object], asked: tuple[Any, ...], answer: object, span: str
+) -> None:
+    rig = Rig()
+    assert call(rig.calls()) == answer
+    assert rig.neighbour.asked == [asked]
+    [context] = rig.neighbour.contexts
+    [finished] = rig.spans.get_finished_spans()
+    assert finished.name == span
+    headers = dict(context.headers)
+    assert headers["x-trace-id"] == "trace_abc"
+    assert headers["traceparent"].split("-")[2] == f"{finished.context.span_id:016x}"
+
+
+@pytest.mark.parametrize("call", [each[0] for each in EACH.values()], ids=EACH)
+def test_without_the_lease_no_call_starts(call: Callable[[Calls], object]) -> None:
+    rig = Rig()
+    calls = rig.calls()
+    rig.clock.advance(VISIBILITY)
+    with pytest.raises(LeaseLost):
+        call(calls)
+    assert rig.neighbour.asked == []
+
+
+@pytest.mark.parametrize("call", [each[0] for each in EACH.values()], ids=EACH)
+def test_after_the_stop_has_given_a_message_back_no_call_starts(
+    call: Callable[[Calls], object],
+) -> None:
+    rig = Rig()
+    calls = rig.calls()
+    rig.leases.fence(calls.delivery.lease)
+    with pytest.raises(LeaseLost):
+        call(calls)
+    assert rig.neighbour.asked == []
+
+
+def test_a_call_may_take_its_timeout() -> None:
+    rig = Rig()
+    rig.calls().update_status(CHANGE)
+    assert [one.timeout for one in rig.neighbour.contexts] == [TIMEOUT]
+
+
+def test_the_lease_is_renewed_before_a_call_that_would_outlast_it() -> None:
+    rig = Rig()
+    calls = rig.calls()
+    rig.clock.advance(VISIBILITY - 1)
+    calls.update_status(CHANGE)
+    assert len(rig.queue.calls("change_visibility")) == 1
+    assert [one.timeout for one in rig.neighbour.contexts] == [TIMEOUT]
+
+
+def test_where_no_renewal_helps_a_call_is_not_started_either() -> None:
+    rig = Rig()
+    calls = rig.calls()
+    rig.queue.fail("change_visibility")
+    rig.clock.advance(VISIBILITY - 1)
+    with pytest.raises(TransientError):
+        calls.update_status(CHANGE)
+    assert rig.neighbour.asked == []
+
+
+def test_a_stop_can_see_until_when_a_call_is_in_flight() -> None:
+    rig = Rig()
+    calls = rig.calls()
+    in_flight: list[float] = []
+
+    def during() -> None:
+        rig.clock.advance(3)
+        in_flight.append(rig.leases.fence(calls.delivery.lease))
+
+    rig.neighbour.during = during
+    calls.update_status(CHANGE)
+    assert in_flight == [TIMEOUT - 3]
+    assert rig.leases.fence(calls.delivery.lease) == 0
+
+
+@pytest.mark.parametrize(
+    "error", [NeighbourDown("x"), TransientError("x"), PermanentError("x"), RuntimeError("a bug")]
+)
+def test_a_call_that_failed_is_in_flight_no_more_and_its_error_is_handed_on(
+    error: Exception,
+) -> None:
+    rig = Rig()
+    calls = rig.calls()
+    rig.fail(error)
+    with pytest.raises(type(error)) as caught:
+        calls.update_status(CHANGE)
+    assert caught.value is error
+    assert rig.leases.fence(calls.delivery.lease) == 0
+
+
+# The breaker.
+
+
+def test_what_is_the_neighbours_fault_opens_its_breaker_and_only_its_own() -> None:
+    rig = Rig()
+    rig.fail(NeighbourDown("refused"))
+    for _ in range(10):
+        with pytest.raises(NeighbourDown):
+            rig.calls().update_status(CHANGE)
+    assert rig.states == {RESERVATION_API: State.OPEN, INVENTORY: State.CLOSED}
+    rig.neighbour.during = lambda: None
+    rig.calls().release(SEATS, "EXPIRED")
+
+
+@pytest.mark.parametrize("error", [TransientError("aborted"), PermanentError("no")])
+def test_what_is_the_messages_own_never_opens_a_breaker(error: Exception) -> None:
+    rig = Rig()
+    rig.fail(error)
+    for _ in range(40):
+        with pytest.raises(type(error)):
+            rig.calls().commit(SEATS, "pay_1", "")
+    assert set(rig.states.values()) == {State.CLOSED}
+
+
+def open_breaker(rig: Rig, name: str) -> None:
+    breaker = rig.breakers[name]
+    for number in range(10):
+        breaker.record(breaker.admit(), f"m{number}", ok=False)
+
+
+def test_while_the_breaker_is_open_no_call_starts() -> None:
+    rig = Rig()
+    calls = rig.calls()
+    open_breaker(rig, INVENTORY)
+    rig.clock.advance(2)
+    with pytest.raises(BreakerOpen) as caught:
+        calls.release(SEATS, "EXPIRED")
+    assert caught.value.retry_after == FIRST_OPEN - 2
+    assert rig.neighbour.asked == []
+    calls.update_status(CHANGE)
+
+
+def test_a_call_that_the_lease_forbids_says_nothing_about_the_neighbour() -> None:
+    rig = Rig()
+    open_breaker(rig, INVENTORY)
+    rig.clock.advance(FIRST_OPEN)
+    rig.caller.gate.probe_due_ones()
+    assert rig.states[INVENTORY] is State.HALF_OPEN
+    calls = rig.calls()
+    rig.leases.fence(calls.delivery.lease)
+    with pytest.raises(LeaseLost):
+        calls.release(SEATS, "EXPIRED")
+    # Neither a good call, which would raise the limit, nor a bad one.
+    assert rig.caller.gate.limit() == 1

@@ -1,0 +1,226 @@
+"""Settled messages are deleted in batches; what can't be deleted is remembered, never forgotten."""
+
+import time
+
+import pytest
+
+from reservation_worker.pipeline.deleter import ATTEMPTS, Deleter
+from reservation_worker.pipeline.delivery import Delivery, open_delivery
+from reservation_worker.pipeline.leases import Lease
+from reservation_worker.pipeline.memory import SettledMemory
+from tests.fake_queue import PATIENCE, FakeQueue, eventually, new_metrics, sample
+
+FOREVER = 3_600.0
+SHORT = 0.001
+
+
+class Rig:
+    """A deleter and `count` settled messages that were received from a fake queue."""
+
+    def __init__(self, count: int, linger: float = FOREVER) -> None:
+        self.queue = FakeQueue()
+        self.memory = SettledMemory()
+        self.metrics = new_metrics()
+        self.held = True
+        self.deleter = Deleter(
+            self.queue, self.memory, self.metrics, lambda delivery: self.held, linger
+        )
+        for _ in range(count):
+            self.queue.send()
+        self.settled: list[Delivery] = []
+        while len(self.settled) < count:
+            self.settled += self.received()
+
+    def received(self) -> list[Delivery]:
+        return [open_delivery(one, 0.0, Lease) for one in self.queue.receive(10, 0)]
+
+    def add_all(self) -> None:
+        for one in self.settled:
+            self.deleter.add(one)
+
+    def flush(self) -> int:
+        """Everything that was added before is tried; returns what the stop returns."""
+        self.add_all()
+        self.deleter.start()
+        return self.deleter.stop(PATIENCE)
+
+    @property
+    def batches(self) -> list[tuple[str, ...]]:
+        return [receipts for (receipts,) in self.queue.calls("delete")]
+
+    @property
+    def remembered(self) -> list[str]:
+        return [one.message.id for one in self.settled if self.memory.knows(one.message.id)]
+
+    @property
+    def pending(self) -> int:
+        """After a stop: what it left behind in the middle of its way."""
+        return self.deleter.stop(0)
+
+    @property
+    def given_up(self) -> float:
+        return sample(self.metrics, "worker_delete_failures_total")
+
+
+# Batches.
+
+
+def test_a_full_batch_is_deleted_at_once() -> None:
+    rig = Rig(10)
+    rig.deleter.start()
+    rig.add_all()
+    eventually(lambda: not rig.queue.left())
+    assert rig.deleter.stop(PATIENCE) == 0
+
+
+def test_a_batch_that_does_not_get_full_is_deleted_after_a_short_linger() -> None:
+    rig = Rig(3, linger=SHORT)
+    rig.deleter.start()
+    rig.add_all()
+    eventually(lambda: not rig.queue.left())
+    assert rig.deleter.stop(PATIENCE) == 0
+
+
+def test_what_comes_within_the_linger_shares_one_call() -> None:
+    rig = Rig(3)
+    assert rig.flush() == 0
+    assert rig.batches == [("m1#1", "m2#1", "m3#1")]
+
+
+def test_a_batch_never_has_more_than_ten() -> None:
+    rig = Rig(25)
+    assert rig.flush() == 0
+    assert [len(batch) for batch in rig.batches] == [10, 10, 5]
+    assert rig.queue.left() == []
+
+
+def test_a_stop_flushes_what_is_below_the_threshold() -> None:
+    rig = Rig(9)
+    rig.deleter.start()
+    rig.add_all()
+    assert rig.deleter.stop(PATIENCE) == 0
+    assert rig.queue.left() == []
+
+
+def test_two_copies_of_one_message_in_one_batch_are_no_failure() -> None:
+    rig = Rig(1)
+    rig.queue.change_visibility([rig.settled[0].message.receipt], 0)
+    rig.settled += rig.received()
+    assert rig.flush() == 0
+    assert rig.batches == [("m1#1", "m1#2")]
+    assert rig.queue.left() == []
+
+
+# Failures.
+
+
+def test_entries_whose_failure_is_not_ours_are_tried_again_alone() -> None:
+    rig = Rig(3)
+    rig.queue.fail_entries("delete", positions=[1])
+    assert rig.flush() == 0
+    assert rig.batches == [("m1#1", "m2#1", "m3#1"), ("m2#1",)]
+    assert (rig.queue.left(), rig.remembered, rig.given_up) == ([], [], 0)
+
+
+def test_an_entry_that_is_our_fault_is_not_tried_again_but_remembered() -> None:
+    rig = Rig(3)
+    rig.queue.fail_entries("delete", positions=[1], sender_fault=True)
+    assert rig.flush() == 1
+    assert len(rig.batches) == 1
+    assert (rig.queue.left(), rig.remembered, rig.given_up) == (["m2"], ["m2"], 1)
+
+
+def test_an_entry_whose_receipt_is_of_no_use_is_not_tried_again() -> None:
+    rig = Rig(1)
+    # LocalStack says of a bad receipt that it is not the sender's fault.
+    rig.queue.fail_entries("delete", code="ReceiptHandleIsInvalid", sender_fault=False)
+    assert rig.flush() == 1
+    assert len(rig.batches) == 1
+    assert rig.remembered == ["m1"]
+
+
+def test_a_call_that_fails_is_tried_again_with_the_whole_batch() -> None:
+    rig = Rig(3)
+    rig.queue.fail("delete", times=ATTEMPTS - 1)
+    assert rig.flush() == 0
+    assert rig.batches == [("m1#1", "m2#1", "m3#1")] * ATTEMPTS
+    assert rig.queue.left() == []
+
+
+@pytest.mark.parametrize("how", ["call", "entries"])
+def test_after_its_last_attempt_a_delete_is_given_up_and_remembered(how: str) -> None:
+    rig = Rig(2)
+    if how == "call":
+        rig.queue.fail("delete", times=ATTEMPTS)
+    else:
+        rig.queue.fail_entries("delete", times=ATTEMPTS)
+    assert rig.flush() == 2
+    assert len(rig.batches) == ATTEMPTS
+    assert (rig.remembered, rig.given_up) == (["m1", "m2"], 2)
+
+
+def test_an_unexpected_error_costs_its_batch_only() -> None:
+    rig = Rig(20)
+
+    def fail() -> None:
+        raise RuntimeError("a bug")
+
+    rig.queue.fail_entries("delete", positions=range(5))
+    rig.queue.during("delete", fail)
+    rig.flush()
+    assert (rig.given_up, rig.pending) == (5, 0)
+    assert rig.remembered == ["m1", "m2", "m3", "m4", "m5"]
+    assert rig.queue.left() == rig.remembered
+
+
+# What is remembered.
+
+
+def test_a_delete_that_worked_ends_the_memory_of_an_earlier_failure() -> None:
+    rig = Rig(1)
+    rig.memory.remember("m1")
+    assert rig.flush() == 0
+    assert rig.remembered == []
+
+
+def test_a_delete_by_a_receipt_whose_lease_is_over_is_remembered_though_sqs_said_yes() -> None:
+    rig = Rig(1)
+    rig.held = False
+    rig.queue.change_visibility([rig.settled[0].message.receipt], 0)
+    [copy] = rig.received()
+    assert rig.flush() == 0
+    # SQS has said yes to the old receipt and kept the copy.
+    assert rig.queue.left() == [copy.message.id]
+    assert rig.remembered == ["m1"]
+
+
+# The stop.
+
+
+def test_a_stop_says_how_many_are_not_deleted_when_sqs_hangs() -> None:
+    rig = Rig(12)
+    call = rig.queue.hold("delete")
+    rig.deleter.start()
+    rig.add_all()
+    call.wait_entered()
+    began = time.monotonic()
+    assert rig.deleter.stop(0.05) == 12
+    assert time.monotonic() - began < PATIENCE / 2
+    call.release()
+    eventually(lambda: not rig.queue.left())
+
+
+def test_a_failure_from_before_the_stop_is_not_the_stops() -> None:
+    rig = Rig(1, linger=SHORT)
+    rig.queue.fail("delete", times=ATTEMPTS)
+    rig.deleter.start()
+    rig.add_all()
+    eventually(lambda: rig.given_up == 1)
+    assert rig.deleter.stop(PATIENCE) == 0
+
+
+def test_a_second_stop_finds_nothing_left_to_do() -> None:
+    rig = Rig(3)
+    assert rig.flush() == 0
+    assert rig.deleter.stop(PATIENCE) == 0
+    assert len(rig.batches) == 1

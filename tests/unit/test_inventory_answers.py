@@ -1,0 +1,484 @@
+"""Contract, section 3: what each answer of inventory-svc means, over a real gRPC connection.
+
+NeighbourDown counts for the breaker, a plain TransientError does not: the tables below tell them
+apart. `assert_means` asks for the exact type, since one is a subclass of the other.
+"""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+
+from reservation_worker.clients.inventory import InventoryClient
+from reservation_worker.clients.ports import CallContext, Seats
+from reservation_worker.errors import NeighbourDown, PermanentError, TransientError
+from reservation_worker.stubs.proto.common.v1 import errors_pb2 as errors
+from reservation_worker.stubs.proto.common.v1 import types_pb2 as types
+from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2 as pb
+from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2_grpc as rpc
+
+DONE = None  # the call returns
+TRANSIENT, DOWN, PERMANENT = TransientError, NeighbourDown, PermanentError
+Meaning = type[Exception] | None
+
+SEATS = Seats("rsv_1", "concert", ("A1", "A2"), 2)
+CALL = CallContext(timeout=10.0)
+UNKNOWN_NUMBER = 77  # in no enum of today's contract
+
+Release, Commit = pb.ReleaseHoldResponse, pb.CommitReservationResponse
+
+
+class Neighbour(rpc.InventoryServiceServicer):
+    """inventory-svc with an answer that a test sets; it keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.behave: Callable[[Any, grpc.ServicerContext], Any]
+        self.requests: list[Any] = []
+        self.metadata: list[dict[str, Any]] = []
+        self.address = ""
+
+    def answer(self, message: Any) -> None:
+        self.behave = lambda request, context: message
+
+    def refuse(self, code: grpc.StatusCode) -> None:
+        self.behave = lambda request, context: context.abort(code, "because of the test")
+
+    def _serve(self, request: Any, context: grpc.ServicerContext) -> Any:
+        self.requests.append(request)
+        self.metadata.append(dict(context.invocation_metadata()))
+        return self.behave(request, context)
+
+    ReleaseHold = CommitReservation = _serve
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Neighbour]:
+    neighbour = Neighbour()
+    with ThreadPoolExecutor(4) as pool:
+        grpc_server = grpc.server(pool)
+        rpc.add_InventoryServiceServicer_to_server(neighbour, grpc_server)
+        neighbour.address = f"127.0.0.1:{grpc_server.add_insecure_port('127.0.0.1:0')}"
+        grpc_server.start()
+        yield neighbour
+        grpc_server.stop(grace=None).wait()
+
+
+@pytest.fixture
+def neighbour(server: Neighbour) -> Neighbour:
+    server.requests.clear()
+    server.metadata.clear()
+    return server
+
+
+@pytest.fixture(scope="module")
+def client(server: Neighbour) -> Iterator[InventoryClient]:
+    made = InventoryClient(server.address)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    # Bound, but nobody listens: connections are refused and nobody else can take the port.
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+def release(client: InventoryClient, call: CallContext = CALL) -> None:
+    client.release(SEATS, "EXPIRED", call)
+
+
+def commit(client: InventoryClient, call: CallContext = CALL) -> str | None:
+    return client.commit(SEATS, "pay_1", "usr_1", call)
+
+
+def assert_means(meaning: Meaning, call: Callable[[], Any]) -> None:
+    raised: Exception | None = None
+    try:
+        call()
+    except Exception as error:
+        raised = error
+    assert (raised if raised is None else type(raised)) is meaning, f"{raised!r}"
+
+
+# gRPC statuses: status, on a release, on a commit.
+
+Status = grpc.StatusCode
+STATUSES: dict[grpc.StatusCode, tuple[Meaning, Meaning]] = {
+    # transient; those two that mean "not there" or "too slow" count for the breaker
+    Status.UNAVAILABLE: (DOWN, DOWN),
+    Status.DEADLINE_EXCEEDED: (DOWN, DOWN),
+    Status.RESOURCE_EXHAUSTED: (TRANSIENT, TRANSIENT),
+    Status.ABORTED: (TRANSIENT, TRANSIENT),
+    Status.CANCELLED: (TRANSIENT, TRANSIENT),
+    Status.INTERNAL: (TRANSIENT, TRANSIENT),
+    Status.UNKNOWN: (TRANSIENT, TRANSIENT),
+    # neighbour fault
+    Status.UNIMPLEMENTED: (DOWN, DOWN),
+    Status.UNAUTHENTICATED: (DOWN, DOWN),
+    Status.PERMISSION_DENIED: (DOWN, DOWN),
+    # permanent
+    Status.INVALID_ARGUMENT: (PERMANENT, PERMANENT),
+    Status.FAILED_PRECONDITION: (PERMANENT, PERMANENT),
+    Status.OUT_OF_RANGE: (PERMANENT, PERMANENT),
+    Status.DATA_LOSS: (PERMANENT, PERMANENT),
+    # release: already done; commit: already done, or the seats are gone
+    Status.NOT_FOUND: (DONE, PERMANENT),
+    Status.ALREADY_EXISTS: (DONE, DONE),
+}
+
+
+@pytest.mark.parametrize(("status", "meanings"), STATUSES.items(), ids=str)
+def test_a_grpc_status_means_what_the_contract_says(
+    neighbour: Neighbour,
+    client: InventoryClient,
+    status: grpc.StatusCode,
+    meanings: tuple[Meaning, Meaning],
+) -> None:
+    neighbour.refuse(status)
+    assert_means(meanings[0], lambda: release(client))
+    assert_means(meanings[1], lambda: commit(client))
+
+
+def test_every_grpc_status_has_its_line_in_the_table() -> None:
+    assert set(STATUSES) == set(grpc.StatusCode) - {Status.OK}
+
+
+# In-band error codes: number, on a release, on a commit.
+
+CODES: dict[int, tuple[Meaning, Meaning]] = {
+    0: (DONE, DONE),  # decides nothing
+    1: (DOWN, DOWN),  # UNAUTHENTICATED
+    2: (DOWN, DOWN),  # FORBIDDEN
+    3: (DOWN, DOWN),  # UNAUTHORIZED
+    4: (PERMANENT, PERMANENT),  # INVALID_ARGUMENT
+    5: (DONE, PERMANENT),  # NOT_FOUND
+    6: (DONE, DONE),  # ALREADY_EXISTS
+    7: (PERMANENT, PERMANENT),  # FAILED_PRECONDITION
+    8: (TRANSIENT, TRANSIENT),  # RATE_LIMITED
+    9: (TRANSIENT, TRANSIENT),  # QUOTA_EXCEEDED
+    10: (PERMANENT, PERMANENT),  # IDEMPOTENCY_REQUIRED
+    11: (PERMANENT, PERMANENT),  # IDEMPOTENCY_CONFLICT
+    12: (PERMANENT, PERMANENT),  # RESERVATION_EXPIRED
+    13: (PERMANENT, PERMANENT),  # PAYMENT_NOT_APPROVED
+    14: (PERMANENT, PERMANENT),  # INVENTORY_CONFLICT
+    15: (PERMANENT, PERMANENT),  # INSUFFICIENT_INVENTORY
+    16: (TRANSIENT, TRANSIENT),  # INTERNAL
+    17: (TRANSIENT, TRANSIENT),  # UNAVAILABLE
+    18: (TRANSIENT, TRANSIENT),  # TIMEOUT
+    19: (TRANSIENT, TRANSIENT),  # UPSTREAM_TIMEOUT
+    20: (TRANSIENT, TRANSIENT),  # UPSTREAM_ERROR
+    21: (PERMANENT, PERMANENT),  # DATA_CORRUPTION
+    22: (TRANSIENT, TRANSIENT),  # CONCURRENT_MODIFICATION
+    UNKNOWN_NUMBER: (TRANSIENT, TRANSIENT),
+    -1: (TRANSIENT, TRANSIENT),
+}
+
+
+@pytest.mark.parametrize("status", [0, 1], ids=["UNSPECIFIED", "SUCCESS"])
+@pytest.mark.parametrize(("code", "meanings"), CODES.items())
+def test_an_in_band_code_decides_over_a_status_success_or_unspecified(
+    neighbour: Neighbour,
+    client: InventoryClient,
+    status: int,
+    code: int,
+    meanings: tuple[Meaning, Meaning],
+) -> None:
+    neighbour.answer(Release(status=status, error=errors.Error(code=code)))
+    assert_means(meanings[0], lambda: release(client))
+    neighbour.answer(Commit(status=status, error=errors.Error(code=code)))
+    assert_means(meanings[1], lambda: commit(client))
+
+
+@pytest.mark.parametrize(
+    ("code", "meaning"), [(code, release_means) for code, (release_means, _) in CODES.items()][1:]
+)
+def test_a_failed_release_is_what_its_code_says(
+    neighbour: Neighbour, client: InventoryClient, code: int, meaning: Meaning
+) -> None:
+    neighbour.answer(Release(status=pb.RELEASE_STATUS_FAILED, error=errors.Error(code=code)))
+    assert_means(meaning, lambda: release(client))
+
+
+def test_every_error_code_of_the_proto_has_its_line_in_the_table() -> None:
+    assert set(errors.ErrorCode.values()) == set(CODES) - {UNKNOWN_NUMBER, -1}
+
+
+# In-band statuses with no error beside them, or one that decides nothing.
+
+NO_ERROR = [{}, {"error": errors.Error()}, {"error": errors.Error(message="all is well")}]
+RELEASE_STATUSES: dict[int, Meaning] = {
+    0: DONE,  # UNSPECIFIED: older servers fill neither
+    1: DONE,  # SUCCESS
+    2: DONE,  # ALREADY_RELEASED
+    3: DONE,  # NOT_FOUND
+    4: TRANSIENT,  # FAILED with no error code
+    UNKNOWN_NUMBER: TRANSIENT,
+    -1: TRANSIENT,
+}
+COMMIT_STATUSES: dict[int, Meaning] = {
+    0: DONE,  # UNSPECIFIED: older servers fill neither
+    1: DONE,  # SUCCESS
+    2: PERMANENT,  # FAILED_PAYMENT
+    3: PERMANENT,  # FAILED_EXPIRED
+    4: PERMANENT,  # FAILED_CONFLICT
+    UNKNOWN_NUMBER: TRANSIENT,
+    -1: TRANSIENT,
+}
+
+
+@pytest.mark.parametrize("error", NO_ERROR, ids=["none", "empty", "code 0 with a message"])
+@pytest.mark.parametrize(("status", "meaning"), RELEASE_STATUSES.items())
+def test_a_release_status_decides_where_there_is_no_error_code(
+    neighbour: Neighbour,
+    client: InventoryClient,
+    status: int,
+    meaning: Meaning,
+    error: dict[str, Any],
+) -> None:
+    neighbour.answer(Release(status=status, **error))
+    assert_means(meaning, lambda: release(client))
+
+
+@pytest.mark.parametrize("error", NO_ERROR, ids=["none", "empty", "code 0 with a message"])
+@pytest.mark.parametrize(("status", "meaning"), COMMIT_STATUSES.items())
+def test_a_commit_status_decides_where_there_is_no_error_code(
+    neighbour: Neighbour,
+    client: InventoryClient,
+    status: int,
+    meaning: Meaning,
+    error: dict[str, Any],
+) -> None:
+    neighbour.answer(Commit(status=status, **error))
+    assert_means(meaning, lambda: commit(client))
+
+
+def test_every_status_of_the_proto_has_its_line_in_the_tables() -> None:
+    assert set(pb.ReleaseStatus.values()) == set(RELEASE_STATUSES) - {UNKNOWN_NUMBER, -1}
+    assert set(pb.CommitStatus.values()) == set(COMMIT_STATUSES) - {UNKNOWN_NUMBER, -1}
+
+
+@pytest.mark.parametrize("status", [2, 3, 4])
+@pytest.mark.parametrize("code", [5, 12, 13, 14, 15])
+def test_a_commit_refused_by_status_and_code_is_permanent(
+    neighbour: Neighbour, client: InventoryClient, status: int, code: int
+) -> None:
+    neighbour.answer(Commit(status=status, error=errors.Error(code=code)))
+    assert_means(PERMANENT, lambda: commit(client))
+
+
+@pytest.mark.parametrize("code", [0, 5, 6])
+@pytest.mark.parametrize("status", [2, 3])
+def test_a_release_that_was_done_before_is_done(
+    neighbour: Neighbour, client: InventoryClient, status: int, code: int
+) -> None:
+    neighbour.answer(Release(status=status, error=errors.Error(code=code)))
+    assert_means(DONE, lambda: release(client))
+
+
+# What a person on call gets to read, and what the handler gets back.
+
+
+def test_the_error_names_the_call_and_what_was_answered(
+    neighbour: Neighbour, client: InventoryClient
+) -> None:
+    neighbour.answer(Commit(status=4, error=errors.Error(code=14, message="A1 is sold")))
+    with pytest.raises(PermanentError, match=r"CommitReservation: status 4, error 14 'A1 is sold'"):
+        commit(client)
+    neighbour.refuse(Status.INVALID_ARGUMENT)
+    with pytest.raises(PermanentError, match="ReleaseHold: INVALID_ARGUMENT: because of the test"):
+        release(client)
+
+
+@pytest.mark.parametrize(("order_id", "given"), [("ord_7", "ord_7"), ("", None)])
+def test_a_commit_returns_the_order_id_if_there_is_one(
+    neighbour: Neighbour, client: InventoryClient, order_id: str, given: str | None
+) -> None:
+    neighbour.answer(Commit(status=1, order_id=order_id))
+    assert commit(client) == given
+
+
+# What inventory-svc receives.
+
+
+def test_a_release_carries_all_its_fields_and_the_key_of_its_effect(
+    neighbour: Neighbour, client: InventoryClient
+) -> None:
+    neighbour.answer(Release())
+    client.release(SEATS, "FAILED_PAYMENT", CALL)
+    assert neighbour.requests == [
+        pb.ReleaseHoldRequest(
+            reservation_id="rsv_1",
+            event_id="concert",
+            seat_ids=["A1", "A2"],
+            quantity=2,
+            reason="FAILED_PAYMENT",
+            idempotency_key="release:rsv_1",
+        )
+    ]
+
+
+def test_a_commit_carries_all_its_fields_and_the_key_of_its_effect(
+    neighbour: Neighbour, client: InventoryClient
+) -> None:
+    neighbour.answer(Commit())
+    client.commit(SEATS, "pay_1", "usr_1", CALL)
+    assert neighbour.requests == [
+        pb.CommitReservationRequest(
+            reservation_id="rsv_1",
+            event_id="concert",
+            seat_ids=["A1", "A2"],
+            quantity=2,
+            payment_intent_id="pay_1",
+            user_id="usr_1",
+            idempotency_key="commit:rsv_1",
+        )
+    ]
+
+
+def test_the_key_names_the_effect_not_what_led_to_it(
+    neighbour: Neighbour, client: InventoryClient
+) -> None:
+    neighbour.answer(Release())
+    fewer = Seats("rsv_1", "another show", (), 7)
+    for seats, reason in ((SEATS, "EXPIRED"), (fewer, "FAILED_PAYMENT")):
+        client.release(seats, reason, CALL)
+    assert {request.idempotency_key for request in neighbour.requests} == {"release:rsv_1"}
+
+
+def test_general_admission_is_a_quantity_without_seats(
+    neighbour: Neighbour, client: InventoryClient
+) -> None:
+    neighbour.answer(Release())
+    client.release(Seats("rsv_1", "concert", (), 3), "EXPIRED", CALL)
+    assert list(neighbour.requests[0].seat_ids) == []
+    assert neighbour.requests[0].quantity == 3
+
+
+@pytest.mark.parametrize("call", [release, commit], ids=["release", "commit"])
+def test_the_trace_headers_arrive_as_metadata(
+    neighbour: Neighbour, client: InventoryClient, call: Callable[..., Any]
+) -> None:
+    neighbour.behave = lambda request, context: (
+        Release() if isinstance(request, pb.ReleaseHoldRequest) else Commit()
+    )
+    headers = (("traceparent", "00-" + "a" * 32 + "-" + "b" * 16 + "-01"), ("x-trace-id", "t 1"))
+    call(client, CallContext(10.0, headers))
+    assert neighbour.metadata[0].items() >= dict(headers).items()
+
+
+# Every call ends in time.
+
+
+def test_a_call_ends_at_its_deadline_and_counts_for_the_breaker(
+    neighbour: Neighbour, client: InventoryClient
+) -> None:
+    enough = threading.Event()
+    ended = threading.Event()
+
+    def block(request: Any, context: grpc.ServicerContext) -> Any:
+        context.add_callback(ended.set)
+        enough.wait(30)
+        return Release()
+
+    neighbour.behave = block
+    try:
+        assert_means(DOWN, lambda: release(client, CallContext(timeout=0.2)))
+        # The server was told: it does not go on for nobody.
+        assert ended.wait(10)
+    finally:
+        enough.set()
+
+
+def test_the_deadline_is_told_to_the_server(neighbour: Neighbour, client: InventoryClient) -> None:
+    left: list[float] = []
+
+    def note(request: Any, context: grpc.ServicerContext) -> Any:
+        left.append(context.time_remaining())
+        return Release()
+
+    neighbour.behave = note
+    release(client, CallContext(timeout=7.0))
+    assert 2.0 < left[0] < 8.0  # gRPC rounds it up
+
+
+def test_the_call_is_not_repeated_behind_our_back(
+    neighbour: Neighbour, client: InventoryClient
+) -> None:
+    neighbour.refuse(Status.UNAVAILABLE)
+    assert_means(DOWN, lambda: release(client))
+    assert len(neighbour.requests) == 1
+
+
+def test_an_unreachable_neighbour_is_down_long_before_the_deadline(closed_port: int) -> None:
+    client = InventoryClient(f"127.0.0.1:{closed_port}")
+    try:
+        # With wait_for_ready it would end by the deadline only, and the test by its timeout.
+        with pytest.raises(NeighbourDown, match="UNAVAILABLE"):
+            release(client, CallContext(timeout=100.0))
+    finally:
+        client.close()
+
+
+def test_a_neighbour_that_accepts_but_never_speaks_is_down_at_the_deadline() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = InventoryClient(f"127.0.0.1:{silent.getsockname()[1]}")
+        try:
+            with pytest.raises(NeighbourDown):
+                release(client, CallContext(timeout=0.3))
+        finally:
+            client.close()
+
+
+def test_a_neighbour_that_speaks_plaintext_to_a_tls_client_is_down(server: Neighbour) -> None:
+    client = InventoryClient(server.address, tls=True)
+    try:
+        with pytest.raises(NeighbourDown):
+            release(client)
+    finally:
+        client.close()
+
+
+# Bounded memory.
+
+
+def seats_of(size: int) -> list[types.Seat]:
+    return [types.Seat(section="x" * size)]
+
+
+def test_an_answer_of_over_10_mib_is_transient(
+    neighbour: Neighbour, client: InventoryClient
+) -> None:
+    neighbour.answer(Release(released_seats=seats_of(10 * 1024 * 1024)))
+    assert_means(TRANSIENT, lambda: release(client))
+
+
+def test_an_answer_of_just_under_10_mib_is_read(
+    neighbour: Neighbour, client: InventoryClient
+) -> None:
+    neighbour.answer(Release(released_seats=seats_of(10 * 1024 * 1024 - 100)))
+    assert_means(DONE, lambda: release(client))
+
+
+# The probe of a breaker that is open.
+
+
+def test_the_probe_is_content_with_a_channel_that_is_ready_and_asks_nothing(
+    neighbour: Neighbour, client: InventoryClient
+) -> None:
+    client.probe(timeout=10.0)
+    assert neighbour.requests == []
+
+
+def test_the_probe_says_when_nobody_is_there(closed_port: int) -> None:
+    client = InventoryClient(f"127.0.0.1:{closed_port}")
+    try:
+        with pytest.raises(NeighbourDown, match="does not get ready"):
+            client.probe(timeout=0.1)
+    finally:
+        client.close()

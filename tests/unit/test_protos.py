@@ -1,0 +1,202 @@
+"""The wire of inventory-svc: numbers and names are the contract's, and the stubs are theirs."""
+
+import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from reservation_worker.stubs.proto.common.v1 import errors_pb2, types_pb2
+from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2
+
+ROOT = Path(__file__).parents[2]
+STUBS = ROOT / "reservation_worker" / "stubs"
+
+# Contract, section 3, written out: message, then number, name and type of each field.
+FIELDS = {
+    "reservation.v1.ReleaseHoldRequest": [
+        (1, "reservation_id", "string"),
+        (2, "event_id", "string"),
+        (3, "seat_ids", "repeated string"),
+        (4, "quantity", "int32"),
+        (5, "reason", "string"),
+        (6, "idempotency_key", "string"),
+    ],
+    "reservation.v1.ReleaseHoldResponse": [
+        (1, "released_seats", "repeated common.v1.Seat"),
+        (2, "status", "reservation.v1.ReleaseStatus"),
+        (3, "released_at", "google.protobuf.Timestamp"),
+        (4, "error", "common.v1.Error"),
+    ],
+    "reservation.v1.CommitReservationRequest": [
+        (1, "reservation_id", "string"),
+        (2, "event_id", "string"),
+        (3, "seat_ids", "repeated string"),
+        (4, "quantity", "int32"),
+        (5, "payment_intent_id", "string"),
+        (6, "user_id", "string"),
+        (7, "idempotency_key", "string"),
+    ],
+    "reservation.v1.CommitReservationResponse": [
+        (1, "order_id", "string"),
+        (2, "sold_seats", "repeated common.v1.Seat"),
+        (3, "status", "reservation.v1.CommitStatus"),
+        (4, "committed_at", "google.protobuf.Timestamp"),
+        (5, "error", "common.v1.Error"),
+    ],
+    "common.v1.Seat": [
+        (1, "id", "string"),
+        (2, "section", "string"),
+        (3, "row", "string"),
+        (4, "number", "string"),
+        (5, "price", "common.v1.Money"),
+        (6, "status", "common.v1.SeatStatus"),
+    ],
+    "common.v1.Money": [(1, "amount", "int64"), (2, "currency", "string")],
+    "common.v1.Error": [
+        (1, "code", "common.v1.ErrorCode"),
+        (2, "message", "string"),
+        (3, "trace_id", "string"),
+        (4, "details", "repeated common.v1.ErrorDetail"),
+    ],
+    "common.v1.ErrorDetail": [
+        (1, "field", "string"),
+        (2, "reason", "string"),
+        (3, "value", "string"),
+    ],
+}
+
+# Enum: prefix, then the names in the order of their numbers from 0.
+ENUMS = {
+    "reservation.v1.ReleaseStatus": (
+        "RELEASE_STATUS_",
+        ["UNSPECIFIED", "SUCCESS", "ALREADY_RELEASED", "NOT_FOUND", "FAILED"],
+    ),
+    "reservation.v1.CommitStatus": (
+        "COMMIT_STATUS_",
+        ["UNSPECIFIED", "SUCCESS", "FAILED_PAYMENT", "FAILED_EXPIRED", "FAILED_CONFLICT"],
+    ),
+    "common.v1.SeatStatus": (
+        "SEAT_STATUS_",
+        ["UNSPECIFIED", "AVAILABLE", "RESERVED", "SOLD", "BLOCKED"],
+    ),
+    "common.v1.ErrorCode": (
+        "ERROR_CODE_",
+        [
+            "UNSPECIFIED",
+            "UNAUTHENTICATED",
+            "FORBIDDEN",
+            "UNAUTHORIZED",
+            "INVALID_ARGUMENT",
+            "NOT_FOUND",
+            "ALREADY_EXISTS",
+            "FAILED_PRECONDITION",
+            "RATE_LIMITED",
+            "QUOTA_EXCEEDED",
+            "IDEMPOTENCY_REQUIRED",
+            "IDEMPOTENCY_CONFLICT",
+            "RESERVATION_EXPIRED",
+            "PAYMENT_NOT_APPROVED",
+            "INVENTORY_CONFLICT",
+            "INSUFFICIENT_INVENTORY",
+            "INTERNAL",
+            "UNAVAILABLE",
+            "TIMEOUT",
+            "UPSTREAM_TIMEOUT",
+            "UPSTREAM_ERROR",
+            "DATA_CORRUPTION",
+            "CONCURRENT_MODIFICATION",
+        ],
+    ),
+}
+
+MODULES = (inventory_pb2, errors_pb2, types_pb2)
+MESSAGES: dict[str, Any] = {
+    one.full_name: one
+    for module in MODULES
+    for one in module.DESCRIPTOR.message_types_by_name.values()
+}
+ENUM_TYPES: dict[str, Any] = {
+    one.full_name: one
+    for module in MODULES
+    for one in module.DESCRIPTOR.enum_types_by_name.values()
+}
+SCALARS = {3: "int64", 5: "int32", 9: "string"}
+
+
+def type_of(field: Any) -> str:
+    named = field.message_type or field.enum_type
+    name = named.full_name if named else SCALARS.get(field.type, f"type {field.type}")
+    return f"repeated {name}" if field.is_repeated else name
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_message_has_the_fields_of_the_contract_and_no_other(name: str) -> None:
+    fields = MESSAGES[name].fields
+    assert sorted((one.number, one.name, type_of(one)) for one in fields) == FIELDS[name]
+
+
+def test_there_is_no_message_that_the_contract_does_not_have() -> None:
+    assert set(MESSAGES) == set(FIELDS)
+
+
+@pytest.mark.parametrize("name", ENUMS)
+def test_an_enum_has_the_values_of_the_contract_and_no_other(name: str) -> None:
+    prefix, names = ENUMS[name]
+    values = {one.number: one.name for one in ENUM_TYPES[name].values}
+    assert values == {number: prefix + short for number, short in enumerate(names)}
+
+
+def test_there_is_no_enum_that_the_contract_does_not_have() -> None:
+    assert set(ENUM_TYPES) == set(ENUMS)
+
+
+def test_the_service_has_the_two_calls_that_the_worker_needs() -> None:
+    service = inventory_pb2.DESCRIPTOR.services_by_name["InventoryService"]
+    assert service.full_name == "reservation.v1.InventoryService"
+    assert {one.name: (one.input_type.name, one.output_type.name) for one in service.methods} == {
+        "ReleaseHold": ("ReleaseHoldRequest", "ReleaseHoldResponse"),
+        "CommitReservation": ("CommitReservationRequest", "CommitReservationResponse"),
+    }
+
+
+def test_the_files_have_the_paths_that_others_import() -> None:
+    assert [module.DESCRIPTOR.name for module in MODULES] == [
+        "proto/reservation/v1/inventory.proto",
+        "proto/common/v1/errors.proto",
+        "proto/common/v1/types.proto",
+    ]
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "protos" / "generate.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    files: Iterable[Path] = (one for one in root.rglob("*") if one.is_file())
+    return {
+        str(one.relative_to(root)): one.read_bytes()
+        for one in files
+        if "__pycache__" not in one.parts
+    }
+
+
+def test_the_stubs_are_what_the_proto_files_give(tmp_path: Path) -> None:
+    pytest.importorskip("grpc_tools", reason="grpcio-tools is not installed: nothing to compare")
+    generator().generate(tmp_path)
+    made, kept = contents(tmp_path), contents(STUBS)
+    assert set(made) == set(kept)
+    assert [name for name in kept if kept[name] != made[name]] == []
+
+
+def test_the_stubs_claim_no_top_level_package() -> None:
+    for name, content in contents(STUBS).items():
+        assert b"\nfrom proto" not in content, name
+        assert b"\nimport proto" not in content, name

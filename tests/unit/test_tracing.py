@@ -1,0 +1,366 @@
+"""The trace of a message: where it comes from, and that it is always handed on."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from reservation_worker.events import Event, TraceHints, parse
+from reservation_worker.observability.tracing import Trace, Tracing, mark_failed, read_trace
+from tests.fake_queue import PATIENCE
+
+PARENT = "b7ad6b7169203331"
+TRACEPARENT = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+
+
+def trace_number(number: int) -> str:
+    return f"{number:x}" * 32
+
+
+def traceparent(trace_id: str, flags: str = "01") -> str:
+    return f"00-{trace_id}-{PARENT}-{flags}"
+
+
+def xray(trace_id: str, sampled: str = "1") -> str:
+    return f"Root=1-{trace_id[:8]}-{trace_id[8:]};Parent={PARENT};Sampled={sampled}"
+
+
+def read(
+    attributes: dict[str, str] | None = None,
+    top: dict[str, Any] | None = None,
+    detail: dict[str, Any] | None = None,
+    header: str | None = None,
+) -> Trace:
+    """The trace of a message that carries these."""
+    body = {"type": "reservation.expired", "detail": {"reservation_id": "rsv_1"} | (detail or {})}
+    event = parse(json.dumps(body | (top or {})), attributes or {})
+    assert isinstance(event, Event)
+    return read_trace(event.trace, header)
+
+
+@pytest.fixture
+def spans() -> InMemorySpanExporter:
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def tracing(spans: InMemorySpanExporter) -> Iterator[Tracing]:
+    made = Tracing("pod-1", "reservation-events", SimpleSpanProcessor(spans))
+    yield made
+    made.shutdown(PATIENCE)
+
+
+def handed_on(tracing: Tracing, trace: Trace) -> dict[str, str]:
+    """The headers of a call made for a message with this trace."""
+    with (
+        tracing.message_span("reservation.expired", "rsv_1", "m1", trace),
+        tracing.call_span("update_status_http", trace) as headers,
+    ):
+        return dict(headers)
+
+
+def ids(headers: dict[str, str]) -> tuple[str, str, str]:
+    """Trace id, span id and flags of a traceparent that is handed on."""
+    match = TRACEPARENT.fullmatch(headers["traceparent"])
+    assert match, headers
+    return match[1], match[2], match[3]
+
+
+# Where the trace comes from: contract, section 1, the first valid one wins.
+
+SOURCES: dict[str, tuple[str, Any]] = {
+    "message attribute traceparent": ("attributes", {"traceparent": traceparent(trace_number(1))}),
+    "detail.traceparent": ("detail", {"traceparent": traceparent(trace_number(2))}),
+    "top-level traceparent": ("top", {"traceparent": traceparent(trace_number(3))}),
+    "message attribute TraceId": ("attributes", {"TraceId": trace_number(4)}),
+    "the body's trace_id": ("top", {"trace_id": trace_number(5)}),
+    "detail.trace_id": ("detail", {"trace_id": trace_number(6)}),
+    "AWSTraceHeader": ("header", xray(trace_number(7))),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_source_wins_over_all_that_come_after_it(name: str) -> None:
+    position = list(SOURCES).index(name)
+    given: dict[str, Any] = {}
+    for where, what in list(SOURCES.values())[position:]:
+        given[where] = given.get(where, {}) | what if isinstance(what, dict) else what
+    trace = read(**given)
+    assert f"{trace.trace_id:032x}" == trace_number(position + 1)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_source_is_enough_by_itself_and_its_trace_is_handed_on(
+    tracing: Tracing, name: str
+) -> None:
+    where, what = SOURCES[name]
+    headers = handed_on(tracing, read(**{where: what}))
+    assert ids(headers)[0] == trace_number(list(SOURCES).index(name) + 1)
+
+
+def test_without_any_source_every_message_has_a_trace_of_its_own() -> None:
+    one, two = read(), read()
+    assert one.trace_id != two.trace_id
+    assert one.trace_id > 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "garbage",
+        "",
+        f"00-{'0' * 32}-{PARENT}-01",
+        f"00-{'1' * 32}-{'0' * 16}-01",
+        f"ff-{'1' * 32}-{PARENT}-01",
+        f"00-{'1' * 31}-{PARENT}-01",
+        f"00-{'g' * 32}-{PARENT}-01",
+        f"00-{'1' * 32}-{PARENT}",
+    ],
+)
+def test_a_traceparent_that_is_not_valid_gives_way_to_the_next_source(wrong: str) -> None:
+    for trace in (
+        read({"traceparent": wrong}, detail={"traceparent": traceparent(trace_number(2))}),
+        read({"traceparent": wrong, "TraceId": trace_number(2)}),
+    ):
+        assert f"{trace.trace_id:032x}" == trace_number(2)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["trace_abc", "0" * 32, "a" * 31, "a" * 33, "g" * 32, f" {'a' * 31}", f"+{'a' * 31}"]
+)
+def test_a_trace_id_that_is_not_32_hex_digits_starts_a_trace_or_gives_way(wrong: str) -> None:
+    assert f"{read({'TraceId': wrong}, header=xray(trace_number(7))).trace_id:032x}" == (
+        trace_number(7)
+    )
+    started = read({"TraceId": wrong})
+    assert f"{started.trace_id:032x}" != wrong
+    assert started.trace_id > 0
+
+
+@pytest.mark.parametrize("wrong", ["garbage", "Root=1-0-0", "Parent=b7ad6b7169203331", "Root="])
+def test_a_wrong_trace_header_starts_a_trace(wrong: str) -> None:
+    assert read(header=wrong).trace_id > 0
+
+
+def test_a_trace_id_in_upper_case_is_the_same_trace_and_goes_on_as_it_came(
+    tracing: Tracing,
+) -> None:
+    given = "0AF7651916CD43DD8448EB211C80319C"
+    headers = handed_on(tracing, read({"TraceId": given}))
+    assert ids(headers)[0] == given.lower()
+    assert headers["x-trace-id"] == given
+
+
+# x-trace-id and the log's trace_id.
+
+
+@pytest.mark.parametrize("given", ["trace_abc", "a", "x" * 128, "with space ~!", trace_number(5)])
+def test_a_trace_id_that_can_be_a_header_is_forwarded_as_it_came(given: str) -> None:
+    trace = read(top={"trace_id": given})
+    assert (trace.header_id, trace.log_id) == (given, given)
+
+
+@pytest.mark.parametrize(
+    "given", ["x" * 129, "자리", "tab\there", "line\nbreak", "\x7f", "\x00", "caf\xe9"]
+)
+def test_a_trace_id_that_can_not_be_a_header_is_only_logged(given: str) -> None:
+    trace = read(top={"trace_id": given})
+    assert trace.header_id == f"{trace.trace_id:032x}"
+    assert trace.log_id == given[:128]
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"attributes": {"traceparent": traceparent(trace_number(1))}}]
+)
+def test_without_a_trace_id_from_outside_the_traces_own_is_used(given: dict[str, Any]) -> None:
+    trace = read(**given)
+    assert trace.header_id == trace.log_id == f"{trace.trace_id:032x}"
+
+
+def test_a_trace_id_is_forwarded_also_beside_a_traceparent(tracing: Tracing) -> None:
+    trace = read({"traceparent": traceparent(trace_number(1)), "TraceId": "trace_abc"})
+    headers = handed_on(tracing, trace)
+    assert (ids(headers)[0], headers["x-trace-id"]) == (trace_number(1), "trace_abc")
+
+
+# Spans.
+
+
+@pytest.mark.parametrize(
+    ("event_type", "name"),
+    [
+        ("reservation.expired", "handle_reservation_expired"),
+        ("payment.approved", "handle_payment_approved"),
+        ("payment.failed", "handle_payment_failed"),
+    ],
+)
+def test_a_message_has_a_span_with_its_facts(
+    tracing: Tracing, spans: InMemorySpanExporter, event_type: str, name: str
+) -> None:
+    trace = read({"traceparent": traceparent(trace_number(1))})
+    with tracing.message_span(event_type, "rsv_1", "m1", trace):
+        pass
+    [span] = spans.get_finished_spans()
+    assert (span.name, span.kind) == (name, SpanKind.CONSUMER)
+    assert dict(span.attributes or {}) == {
+        "event.type": event_type,
+        "reservation.id": "rsv_1",
+        "messaging.system": "aws_sqs",
+        "messaging.operation.name": "process",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": "reservation-events",
+        "messaging.message.id": "m1",
+    }
+    assert span.parent is not None
+    assert f"{span.parent.span_id:016x}" == PARENT
+    assert span.resource.attributes["service.name"] == "reservation-worker"
+    assert span.resource.attributes["service.instance.id"] == "pod-1"
+
+
+def test_a_call_is_a_child_of_its_message_and_the_parent_of_what_the_neighbour_does(
+    tracing: Tracing, spans: InMemorySpanExporter
+) -> None:
+    headers = handed_on(tracing, read())
+    call, message = spans.get_finished_spans()
+    assert (call.name, call.kind) == ("update_status_http", SpanKind.CLIENT)
+    assert call.parent is not None
+    assert call.parent.span_id == message.context.span_id
+    assert call.context.trace_id == message.context.trace_id
+    assert ids(headers)[:2] == (
+        f"{call.context.trace_id:032x}",
+        f"{call.context.span_id:016x}",
+    )
+
+
+def test_a_trace_id_without_a_parent_makes_the_messages_span_the_root(
+    tracing: Tracing, spans: InMemorySpanExporter
+) -> None:
+    handed_on(tracing, read({"TraceId": trace_number(4)}))
+    message = spans.get_finished_spans()[1]
+    assert message.parent is None
+    assert f"{message.context.trace_id:032x}" == trace_number(4)
+
+
+def test_a_span_that_ended_in_an_error_says_why(
+    tracing: Tracing, spans: InMemorySpanExporter
+) -> None:
+    with tracing.message_span("payment.failed", "rsv_1", "m1", read()) as span:
+        mark_failed(span, "seats gone")
+    [finished] = spans.get_finished_spans()
+    assert finished.status.status_code is StatusCode.ERROR
+    assert finished.status.description == "seats gone"
+
+
+def test_messages_on_many_threads_do_not_mix_their_traces(
+    tracing: Tracing, spans: InMemorySpanExporter
+) -> None:
+    traces = [read({"TraceId": f"{number:032x}"}) for number in range(1, 101)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda trace: ids(handed_on(tracing, trace))[0], traces))
+    assert found == [f"{number:032x}" for number in range(1, 101)]
+    by_id = {span.context.span_id: span for span in spans.get_finished_spans()}
+    calls = [span for span in by_id.values() if span.parent]
+    assert len(calls) == 100
+    for call in calls:
+        assert by_id[call.parent.span_id].context.trace_id == call.context.trace_id
+
+
+# Sampling and switching off: the trace is handed on all the same.
+
+
+@pytest.mark.parametrize(
+    ("given", "flags"),
+    [
+        ({"attributes": {"traceparent": traceparent(trace_number(1), "01")}}, "01"),
+        ({"attributes": {"traceparent": traceparent(trace_number(1), "00")}}, "00"),
+        ({"header": xray(trace_number(1), "1")}, "01"),
+        ({"header": xray(trace_number(1), "0")}, "00"),
+        ({"attributes": {"traceparent": traceparent(trace_number(1), "03")}}, "01"),
+        # A root of our own: the SDK marks its id as random too, which Go's does not put up with.
+        ({}, "01"),
+    ],
+)
+def test_the_sampled_flag_is_handed_on_and_no_other(
+    tracing: Tracing, spans: InMemorySpanExporter, given: dict[str, Any], flags: str
+) -> None:
+    assert ids(handed_on(tracing, read(**given)))[2] == flags
+    assert len(spans.get_finished_spans()) == (2 if flags == "01" else 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_SAMPLER", "always_off")]
+)
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"attributes": {"TraceId": trace_number(4)}},
+        {"attributes": {"traceparent": traceparent(trace_number(1), "00")}},
+        {"header": xray(trace_number(7), "0")},
+    ],
+)
+def test_with_tracing_switched_off_a_valid_traceparent_is_still_handed_on(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    trace = read(**given)
+    trace_id, span_id, flags = ids(handed_on(Tracing("pod-1", "q"), trace))
+    assert trace_id == f"{trace.trace_id:032x}"
+    assert int(span_id, 16) > 0
+    assert flags == "00"
+
+
+def test_with_the_sdk_disabled_the_sampled_flag_from_outside_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    trace = read({"traceparent": traceparent(trace_number(1), "01")})
+    assert ids(handed_on(Tracing("pod-1", "q"), trace))[2] == "01"
+
+
+def test_without_an_exporter_the_trace_is_handed_on() -> None:
+    trace = read({"TraceId": trace_number(4)})
+    assert ids(handed_on(Tracing("pod-1", "q"), trace))[0] == trace_number(4)
+
+
+def test_hints_without_anything_are_no_reason_to_fail() -> None:
+    assert read_trace(TraceHints(), None).trace_id > 0
+
+
+# The stop.
+
+
+class Hanging(SpanProcessor):
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.released = threading.Event()
+
+    def on_end(self, span: ReadableSpan) -> None: ...
+
+    def shutdown(self) -> None:
+        self.entered.set()
+        self.released.wait(PATIENCE)
+
+
+def test_a_shutdown_that_hangs_is_not_waited_for_beyond_its_limit() -> None:
+    processor = Hanging()
+    tracing = Tracing("pod-1", "q", processor)
+    ending = threading.Thread(target=tracing.shutdown, args=(0.02,), daemon=True)
+    ending.start()
+    ending.join(PATIENCE / 2)
+    assert not ending.is_alive()
+    assert processor.entered.is_set()
+    processor.released.set()
+
+
+def test_a_shutdown_may_come_twice(tracing: Tracing) -> None:
+    tracing.shutdown(PATIENCE)
+    tracing.shutdown(PATIENCE)
