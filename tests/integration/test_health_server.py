@@ -214,6 +214,22 @@ def test_a_stop_may_come_twice_and_before_the_start() -> None:
     started.server.stop(PATIENCE)
 
 
+def test_a_stop_may_come_again_while_a_request_holds_up_the_first(rig: Rig) -> None:
+    entered, released = threading.Event(), threading.Event()
+
+    def hang() -> list[Check]:
+        entered.set()
+        assert released.wait(PATIENCE)
+        return [GOOD]
+
+    rig.verdicts.ready = hang  # type: ignore[method-assign]
+    with rig.connect(b"GET /ready HTTP/1.0\r\n\r\n"):
+        assert entered.wait(PATIENCE)
+        rig.server.stop(0.2)
+        rig.server.stop(0.2)
+        released.set()
+
+
 def test_a_port_that_is_taken_is_an_error_at_once(rig: Rig) -> None:
     with pytest.raises(OSError, match="in use"):
         rig.new_server(rig.port)

@@ -11,6 +11,7 @@ import pytest
 
 from reservation_worker import __version__
 from reservation_worker.cli import main as cli
+from reservation_worker.cli.config import markdown
 from reservation_worker.config import VARIABLES
 
 QUEUE = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/reservation-events"
@@ -221,3 +222,8 @@ def test_a_character_that_stdout_cannot_show_is_escaped(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "pod-\\xe9" in done.stdout
+
+
+def test_the_readme_holds_the_table_of_all_variables() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert markdown(VARIABLES) in readme

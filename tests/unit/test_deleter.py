@@ -219,6 +219,16 @@ def test_a_failure_from_before_the_stop_is_not_the_stops() -> None:
     assert rig.deleter.stop(PATIENCE) == 0
 
 
+def test_a_failure_since_the_whole_workers_stop_began_is_the_stops() -> None:
+    rig = Rig(1, linger=SHORT)
+    before = rig.deleter.given_up
+    rig.queue.fail("delete", times=ATTEMPTS)
+    rig.deleter.start()
+    rig.add_all()
+    eventually(lambda: rig.deleter.given_up == 1)
+    assert rig.deleter.stop(PATIENCE, before) == 1
+
+
 def test_a_second_stop_finds_nothing_left_to_do() -> None:
     rig = Rig(3)
     assert rig.flush() == 0
