@@ -13,7 +13,7 @@ from reservation_worker.clients.ports import (
     StatusAnswer,
     StatusChange,
 )
-from reservation_worker.errors import NeighbourDown
+from reservation_worker.errors import NeighbourDown, PermanentError, TransientError
 from reservation_worker.observability.tracing import Trace, Tracing
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.gate import Gate
@@ -85,13 +85,20 @@ class Calls:
         breaker = caller.gate.breaker(neighbour)
         ticket = breaker.admit()
         timeout = caller.leases.begin_call(lease, caller.timeout)
-        ok = True
+        # Our own bug, or a client closed by the stop, says nothing of the neighbour.
+        ok: bool | None = None
         try:
             with caller.tracing.call_span(span, self.trace) as headers:
-                return call(CallContext(timeout, headers))
+                answer = call(CallContext(timeout, headers))
+            ok = True
+            return answer
         except NeighbourDown:
             ok = False
             raise
+        except (TransientError, PermanentError):
+            ok = True
+            raise
         finally:
             caller.leases.end_call(lease)
-            breaker.record(ticket, self.delivery.message.id, ok)
+            if ok is not None:
+                breaker.record(ticket, self.delivery.message.id, ok)

@@ -17,6 +17,10 @@ LINGER = 0.1
 """How long a batch waits to get full, in seconds."""
 ATTEMPTS = 3
 """How often a delete is tried when SQS says that its failure is not ours."""
+PAUSE = 0.2
+"""How long to wait before such another attempt, in seconds."""
+PATIENCE = 5.0
+"""How long a thread waits for room in the queue before its delete is given up, in seconds."""
 CAPACITY = 1_000
 """Settled messages that may wait for their delete; a full queue holds the threads back."""
 
@@ -31,12 +35,15 @@ class Deleter:
         metrics: Metrics,
         held: Callable[[Delivery], bool],
         linger: float = LINGER,
+        pause: float = PAUSE,
     ) -> None:
         self._sqs = sqs
         self._memory = memory
         self._metrics = metrics
         self._held = held
         self._linger = linger
+        self._pause = pause
+        self._stopping = threading.Event()
         self._waiting: queue.Queue[Delivery | None] = queue.Queue(CAPACITY)
         self._pending = 0
         self._failed = 0
@@ -51,7 +58,10 @@ class Deleter:
         """Delete this message soon."""
         with self._lock:
             self._pending += 1
-        self._waiting.put(delivery)
+        try:
+            self._waiting.put(delivery, timeout=PATIENCE)
+        except queue.Full:
+            self._give_up([delivery])
 
     @property
     def given_up(self) -> int:
@@ -66,12 +76,14 @@ class Deleter:
         """
         with self._lock:
             before = self._failed if given_up_before is None else given_up_before
+        until = time.monotonic() + timeout
+        self._stopping.set()
         if self._thread.is_alive():
             try:
                 self._waiting.put(None, timeout=timeout)
             except queue.Full:
                 logger.error("deletes do not get through; their messages come back")
-            self._thread.join(timeout)
+            self._thread.join(max(0.0, until - time.monotonic()))
         with self._lock:
             return self._pending + self._failed - before
 
@@ -99,6 +111,8 @@ class Deleter:
         for attempt in range(1, ATTEMPTS + 1):
             if not batch:
                 return
+            if attempt > 1:
+                self._stopping.wait(self._pause)
             try:
                 failures = self._sqs.delete([delivery.message.receipt for delivery in batch])
             except SqsError as error:

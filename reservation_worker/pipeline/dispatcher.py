@@ -75,9 +75,12 @@ class Dispatcher:
             for delivery in deliveries:
                 self._in_flight += 1
                 ready += self._backlog.push(delivery)
-            # A task is not bound to one delivery: it takes the best that waits by then.
-            for _ in range(ready):
-                self._pool.submit(self._run_next)
+            try:
+                for _ in range(ready):
+                    self._pool.submit(self._run_waiting)
+            except RuntimeError as error:
+                # No more threads to be had: those there are take it over when they get free.
+                logger.error("a pool thread could not be started: {}", error)
             return []
 
     def close(self) -> list[Delivery]:
@@ -94,25 +97,28 @@ class Dispatcher:
         with self._changed:
             return self._changed.wait_for(lambda: not self._running, timeout)
 
-    def _run_next(self) -> None:
-        with self._changed:
-            if not self._backlog:
-                return  # drained meanwhile
-            delivery = self._backlog.pop()
-            delivery.started_at = self._clock()
-            self._running.add(delivery)
-        try:
-            self._process(delivery)
-        except BaseException:
-            # The slot comes back all the same, and the lease runs out by itself.
-            logger.exception("a message could not be settled; it comes back by itself")
-        finally:
+    def _run_waiting(self) -> None:
+        """A pool task: works while anything waits, so one thread is enough to get on."""
+        while (delivery := self._next()) is not None:
+            try:
+                self._process(delivery)
+            except BaseException:
+                # The slot comes back all the same, and the lease runs out by itself.
+                logger.exception("a message could not be settled; it comes back by itself")
             with self._changed:
                 self._running.discard(delivery)
                 self._in_flight -= 1
-                if self._backlog.done(delivery) and not self._closed:
-                    self._pool.submit(self._run_next)
+                self._backlog.done(delivery)
                 self._changed.notify_all()
+
+    def _next(self) -> Delivery | None:
+        with self._changed:
+            if not self._backlog:
+                return None
+            delivery = self._backlog.pop()
+            delivery.started_at = self._clock()
+            self._running.add(delivery)
+            return delivery
 
     def shutdown(self) -> None:
         """Let the idle threads end; a stuck one is not waited for."""

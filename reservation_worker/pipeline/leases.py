@@ -92,13 +92,14 @@ class Leases:
                 self._renew([lease])
             if not self.held(lease):
                 raise LeaseLost("the lease ended while it was renewed")
-            if lease.deadline == before:
+            short = self.visibility > wanted and lease.deadline - self._clock() < wanted
+            if lease.deadline == before or short:
                 raise TransientError("the lease is too short for another call")
         # Together with `fence`: a call either starts before the fence, and is waited for, or never.
         with self._changed:
-            if lease.fenced:
-                raise LeaseLost("the message was given back")
             now = self._clock()
+            if lease.fenced or now >= lease.deadline:
+                raise LeaseLost("the message was given back, or its lease has just ended")
             timeout = min(wanted, lease.deadline - now)
             lease.call_until = now + timeout
             return timeout

@@ -271,6 +271,23 @@ def test_under_fire_each_runs_once_and_none_beside_another_of_its_reservation() 
 # The stop.
 
 
+def test_where_no_more_threads_can_be_had_those_there_are_do_all_the_work(
+    pool: Callable[[int], Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pool(4)
+    first, *others = some(6)
+    made.accept([first])
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    made.accept(others, running=1)
+    made.let_all_go()
+    made.idle()
+    assert set(made.ended) == {first, *others}
+
+
 def test_a_close_returns_what_has_not_started_and_starts_nothing_any_more(
     pool: Callable[[int], Pool],
 ) -> None:

@@ -86,6 +86,22 @@ def test_the_fence_knows_that_the_call_has_ended() -> None:
     assert rig.leases.fence(rig.one) == 0
 
 
+def test_a_fence_between_the_check_and_the_call_still_stops_the_call() -> None:
+    rig = Rig()
+    asked = 0
+
+    def clock() -> float:
+        nonlocal asked
+        asked += 1
+        if asked == 2:  # the lease has just been found to be held
+            rig.leases.fence(rig.one)
+        return rig.clock()
+
+    rig.leases._clock = clock
+    with pytest.raises(LeaseLost):
+        rig.leases.begin_call(rig.one, CALL)
+
+
 # What a call may take.
 
 
