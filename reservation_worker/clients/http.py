@@ -126,6 +126,10 @@ class HttpTransport:
             if len(content) > MAX_BODY:
                 response.close()
                 raise NeighbourDown(f"{method} {path}: an answer of over {MAX_BODY} bytes")
+            if response.length_remaining:
+                # urllib3 raises only for a body that breaks off before its first byte.
+                response.close()
+                raise NeighbourDown(f"{method} {path}: the answer broke off in its body")
         except (HTTPError, OSError) as error:
             raise NeighbourDown(f"{method} {path}: {type(error).__name__}: {error}") from error
         return Answer(response.status, content, _retry_after(response.headers.get("Retry-After")))
