@@ -14,6 +14,7 @@ from reservation_worker.pipeline.calls import Caller, Calls
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.memory import SettledMemory
 from reservation_worker.pipeline.settler import Settler
+from reservation_worker.resilience.backoff import MAX_RETRY_AFTER
 
 DEADLINE_CALLS = 4
 """A message's whole handling may take so many call timeouts (contract, section 5)."""
@@ -99,7 +100,7 @@ class Processor:
         """What a failed try becomes, by the breakers and the tries so far (contract, section 5)."""
         gate = self._caller.gate
         if gate.any_open():
-            rest = max(gate.remaining(), retry.at_least)
+            rest = max(gate.remaining(), min(retry.at_least, MAX_RETRY_AFTER))
             return Retry(retry.error, rest, reason="breaker")
         exhausted = delivery.message.receive_count >= self._tries
         if exhausted and retry.reason != "breaker" and gate.all_closed():

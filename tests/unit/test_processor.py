@@ -22,7 +22,7 @@ from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.memory import SettledMemory
 from reservation_worker.pipeline.processor import DEADLINE_CALLS, Processor
 from reservation_worker.pipeline.settler import Settler
-from reservation_worker.resilience.backoff import tries
+from reservation_worker.resilience.backoff import MAX_RETRY_AFTER, tries
 from reservation_worker.resilience.breaker import FIRST_OPEN, Breaker, State
 from tests.fake_queue import (
     PATIENCE,
@@ -318,6 +318,16 @@ def test_a_longer_wait_than_the_open_time_is_kept(rig: MakeRig) -> None:
 
     made = rig(handler)
     assert made.queue.hidden_for(made.process().message.id) == 120
+
+
+def test_what_a_neighbour_asks_for_is_bounded_while_its_breaker_is_open_too(rig: MakeRig) -> None:
+    def handler(event: Event) -> Outcome:
+        made.open_breaker(RESERVATION_API)
+        raise NeighbourDown("HTTP 503", retry_after=10**9)
+
+    made = rig(handler)
+    delivery = made.process()
+    assert made.queue.hidden_for(delivery.message.id) == MAX_RETRY_AFTER
 
 
 def test_a_call_refused_by_the_breaker_is_no_try(rig: MakeRig) -> None:
