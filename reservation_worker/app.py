@@ -41,7 +41,6 @@ class App:
     settings: Settings
     metrics: Metrics
     tracing: Tracing
-    queue: Queue
     closers: tuple[Callable[[], None], ...]
     leases: Leases
     deleter: Deleter
@@ -85,7 +84,8 @@ class App:
             return max(0.0, began + share * limit - time.monotonic())
 
         # 1. At once: /ready turns red, nothing new is received, what waits goes to other pods.
-        given_up = self.deleter.given_up
+        # What failed before has come back since; only what the stop leaves behind counts.
+        given_up, abandoned = self.deleter.given_up, self.settler.unsettled
         self.draining.set()
         self.poller.stop()
         waiting = self.dispatcher.close()
@@ -98,17 +98,19 @@ class App:
         running = self.dispatcher.running()
         _within(left(26 / 30), lambda: self.settler.give_back(running))
         # 4. The acks are flushed, and the leases of nobody need renewing any more.
-        undeleted = self.deleter.stop(left(26 / 30), given_up)
+        self.deleter.stop(left(28 / 30))
         self.leases.stop()
         self.metrics.drain_seconds.set(time.monotonic() - began)
         # 5. Telemetry, so that the last spans are exported; then clients; health last.
         self.dispatcher.shutdown()
-        self.tracing.shutdown(left(28 / 30))
+        self.tracing.shutdown(left(29 / 30))
         for close in self.closers:
-            _within(left(29 / 30), close)
+            _within(left(29.5 / 30), close)
         self.health.stop(left(1))
         unsettled = sum(not delivery.settled for delivery in self.dispatcher.running())
-        unsettled += self.settler.not_given_back
+        unsettled += self.settler.unsettled - abandoned
+        # Only now: a thread may have added its delete after the flush.
+        undeleted = self.deleter.undeleted(given_up)
         logger.info(
             "stopped in {:.1f} s: {} given back, {} not deleted, {} not settled",
             time.monotonic() - began,
@@ -188,7 +190,8 @@ def build(
             INVENTORY: guarded(INVENTORY, inventory.probe),
         }
     )
-    leases = Leases(queue, facts.visibility, clock, metrics)
+    deadline = DEADLINE_CALLS * settings.call_timeout
+    leases = Leases(queue, facts.visibility, clock, metrics, patience=2 * deadline)
     memory = SettledMemory()
     deleter = Deleter(queue, memory, metrics, lambda delivery: leases.held(delivery.lease))
     settler = Settler(
@@ -209,7 +212,7 @@ def build(
         metrics,
         tries(settings.max_retries, facts.max_receive_count),
     )
-    dispatcher = Dispatcher(settings.worker_concurrency, processor.process, clock)
+    dispatcher = Dispatcher(settings.worker_concurrency, processor.process, clock, deadline)
     metrics.watch(lambda: dispatcher.busy, lambda: dispatcher.in_flight, dispatcher.slots)
     poller = Poller(
         queue,
@@ -222,9 +225,7 @@ def build(
         clock,
         wall_clock,
     )
-    probes = Probes(
-        poller, dispatcher, gate, DEADLINE_CALLS * settings.call_timeout, draining.is_set, clock
-    )
+    probes = Probes(poller, dispatcher, gate, deadline, draining.is_set)
     health = HealthServer(
         make_app(probes, metrics.registry), settings.server_host, settings.server_port
     )
@@ -232,7 +233,6 @@ def build(
         settings=settings,
         metrics=metrics,
         tracing=tracing,
-        queue=queue,
         closers=tuple(closers),
         leases=leases,
         deleter=deleter,

@@ -7,7 +7,8 @@ WorkerError
 ├── TransientError         may pass: the message is given back and tried again
 │   └── NeighbourDown      the neighbour's fault, not the message's: counts for its breaker
 ├── BreakerOpen            not tried: the neighbour's breaker is open
-├── LeaseLost              not tried: the message is no longer (or not long enough) ours
+├── LeaseTooShort          not tried: the message is ours, but not long enough for a call
+├── LeaseLost              not tried: the message is no longer ours
 └── SqsError               SQS refused or did not answer
 """
 
@@ -50,6 +51,10 @@ class BreakerOpen(WorkerError):
     def __init__(self, neighbour: str, retry_after: float) -> None:
         super().__init__(f"the breaker of {neighbour} is open for another {retry_after:.1f} s")
         self.retry_after = retry_after
+
+
+class LeaseTooShort(WorkerError):
+    """The lease could not be renewed for as long as a call may take: the message is given back."""
 
 
 class LeaseLost(WorkerError):

@@ -34,7 +34,7 @@ class Kind(StrEnum):
     @property
     def event_type(self) -> str:
         """The canonical type (contract, section 1)."""
-        return "reservation.expired" if self is Kind.EXPIRED else f"payment.{self.value}"
+        return _EVENT_TYPES[self]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,12 @@ class Ignored:
 
 
 # The tables of contract, section 1.
+
+_EVENT_TYPES = {
+    Kind.EXPIRED: "reservation.expired",
+    Kind.APPROVED: "payment.approved",
+    Kind.FAILED: "payment.failed",
+}
 
 _KINDS = {
     "reservation.expired": Kind.EXPIRED,

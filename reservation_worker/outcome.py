@@ -28,12 +28,13 @@ class Ack:
 class Retry:
     """Give the message back. `at_least` is the wait in seconds that a neighbour asked for.
 
-    The reason `breaker` is no failed try: nothing was tried, or the neighbour is known to be down.
+    The reasons in UNTRIED are no failed try: nothing was tried, or the neighbour is known to be
+    down.
     """
 
     error: str
     at_least: float = 0.0
-    reason: Literal["neighbour", "breaker", "bug"] = "neighbour"
+    reason: Literal["neighbour", "breaker", "lease", "bug"] = "neighbour"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +46,5 @@ class Reject:
 
 
 Outcome = Ack | Retry | Reject
+
+UNTRIED = frozenset({"breaker", "lease"})

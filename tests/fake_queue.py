@@ -19,6 +19,8 @@ from prometheus_client import CollectorRegistry
 
 from reservation_worker.errors import SqsError
 from reservation_worker.observability.metrics import Metrics
+from reservation_worker.pipeline.delivery import Delivery, open_delivery
+from reservation_worker.pipeline.leases import Lease
 from reservation_worker.pipeline.sqs import BATCH, Failure, Message, QueueFacts
 
 PATIENCE = 30.0
@@ -48,6 +50,11 @@ def eventually(condition: Callable[[], object], timeout: float = PATIENCE) -> No
     while not condition():
         assert time.monotonic() < until, "what the test waits for did not happen"
         pause.wait(0.002)
+
+
+def opened(message: Message, at: float, lease: Callable[[str, float], Lease]) -> Delivery:
+    """The delivery of a message that was received `at`, with a lease from then on."""
+    return open_delivery(message, at, lease(message.receipt, at))
 
 
 def event_body(

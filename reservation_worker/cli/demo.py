@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAME = "demo"
 HELP = "Settle a scenario on an embedded queue and neighbours, and reconcile the ledger."
 
-_PARTS = ("rich", "ministack")
+_PARTS = ("rich", "requests", "ministack")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

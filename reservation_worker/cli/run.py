@@ -1,10 +1,13 @@
 """The verb `run`: the worker, until SIGTERM or SIGINT."""
 
 import argparse
+import faulthandler
 import os
 import signal
 import sys
-import threading
+
+DEFAULT_LIMIT = 30.0
+"""How long a stop may take while SHUTDOWN_TIMEOUT is not known yet, in seconds."""
 
 NAME = "run"
 HELP = "Run the worker until SIGTERM or SIGINT; this is the default."
@@ -19,30 +22,46 @@ def run(args: argparse.Namespace) -> int:
 
     Raises ConfigurationError with every problem if the configuration is wrong.
     """
+    asked: list[int] = []
+    limit = [DEFAULT_LIMIT]
+    heard, tell = os.pipe()
+
+    def ask(number: int, frame: object) -> None:
+        # No locks here: the main thread may hold any of them.
+        if not asked:
+            # The last word, should a step of the stop itself get stuck: exit code 1.
+            faulthandler.dump_traceback_later(limit[0], exit=True)
+        asked.append(number)
+        os.write(tell, b".")
+
+    # First of all, for a container's init process ignores the signals it has no handler for.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
+
     # Wrong settings are told before the heavy imports of the worker itself.
     from reservation_worker.sources import load_settings  # noqa: PLC0415
 
     settings = load_settings()
+    limit[0] = settings.shutdown_timeout
     from loguru import logger  # noqa: PLC0415
 
     from reservation_worker.app import build  # noqa: PLC0415
     from reservation_worker.observability.logger import configure  # noqa: PLC0415
 
     configure(settings.log_level, settings.pod_name)
-    stop_asked = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop_asked.set())
     try:
         app = build(settings)
     except OSError as error:
-        logger.error("SERVER_PORT {} can't be listened on: {}", settings.server_port, error)
+        logger.error(
+            "SERVER_HOST {} and SERVER_PORT {} can't be listened on: {}",
+            settings.server_host,
+            settings.server_port,
+            error,
+        )
         return 1
-    app.start()
-    stop_asked.wait()
-    # The last word, should a step of the stop itself get stuck.
-    last_word = threading.Timer(settings.shutdown_timeout, os._exit, (1,))
-    last_word.daemon = True
-    last_word.start()
+    if not asked:
+        app.start()
+        os.read(heard, 1)
     code = app.stop()
     sys.stdout.flush()
     os._exit(code)

@@ -53,7 +53,9 @@ class _DeadlineSocket(_Deadline, socket.socket):
 
 
 class _DeadlineTLSSocket(_Deadline, ssl.SSLSocket):
-    pass
+    def do_handshake(self, block: bool = False) -> None:
+        self._bound()
+        super().do_handshake(block)
 
 
 class _DeadlineConnection(HTTPConnection):
@@ -82,7 +84,11 @@ class HttpTransport:
     def __init__(self, base: str, connections: int) -> None:
         url = parse_url(base)
         self._prefix = (url.path or "").rstrip("/")
-        self._address = (url.host or "", url.port or (443 if url.scheme == "https" else 80))
+        # An IPv6 host comes in brackets, which belong to URLs only.
+        self._address = (
+            (url.host or "").strip("[]"),
+            url.port or (443 if url.scheme == "https" else 80),
+        )
         self._pool = self._make_pool(url, connections)
 
     def _make_pool(self, url: Url, connections: int) -> urllib3.HTTPConnectionPool:

@@ -90,7 +90,7 @@ class Metrics:
             self.processing.labels(handler, outcome)
         for dlq_reason in DeadLetterReason:
             self.dead_lettered.labels(dlq_reason.value)
-        for reason in ("neighbour", "breaker", "bug"):
+        for reason in ("neighbour", "breaker", "lease", "bug"):
             self.retries.labels(reason)
         for result in ("messages", "empty"):
             self.receives.labels(result)

@@ -19,6 +19,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from reservation_worker import __version__
+from reservation_worker.errors import ConfigurationError
 from reservation_worker.events import TraceHints
 
 MAX_TRACE_ID = 128
@@ -155,5 +156,16 @@ def mark_failed(span: otel.Span, reason: str) -> None:
 
 
 def exporter(endpoint: str, insecure: bool) -> SpanProcessor:
-    """Export by OTLP over gRPC in the background: bounded queue, surplus spans are dropped."""
-    return BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, insecure=insecure))
+    """Export by OTLP over gRPC in the background: bounded queue, surplus spans are dropped.
+
+    Raises ConfigurationError for OTEL_* variables that the SDK can't work with.
+    """
+    try:
+        return BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, insecure=insecure))
+    except Exception as error:  # the SDK has no error of its own for it
+        raise ConfigurationError(
+            [
+                f"OpenTelemetry can't work with what it was given ({error}): check the OTEL_*"
+                " variables."
+            ]
+        ) from error

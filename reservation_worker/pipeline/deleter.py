@@ -84,8 +84,12 @@ class Deleter:
             except queue.Full:
                 logger.error("deletes do not get through; their messages come back")
             self._thread.join(max(0.0, until - time.monotonic()))
+        return self.undeleted(before)
+
+    def undeleted(self, given_up_before: int) -> int:
+        """How many are not deleted: what waits, and what was given up from then on."""
         with self._lock:
-            return self._pending + self._failed - before
+            return self._pending + self._failed - given_up_before
 
     def _run(self) -> None:
         stopping = False

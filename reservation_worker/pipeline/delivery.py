@@ -1,7 +1,6 @@
 """One delivery of one message on its way through the pipeline."""
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from reservation_worker.events import Event, Ignored, Kind, parse
@@ -50,15 +49,8 @@ class Delivery:
             first, self._claimed = not self._claimed, True
             return first
 
-    @property
-    def claimed(self) -> bool:
-        """Whether somebody settles or has settled it."""
-        return self._claimed
 
-
-def open_delivery(
-    message: Message, received_at: float, open_lease: Callable[[str, float], Lease]
-) -> Delivery:
+def open_delivery(message: Message, received_at: float, lease: Lease) -> Delivery:
     """Parse a message. Whatever its body holds, this returns: a bad one hurts only itself."""
     attributes = {
         name: str(value["StringValue"])
@@ -70,4 +62,4 @@ def open_delivery(
         content = parse(message.body, attributes)
     except Exception as error:
         content = error
-    return Delivery(message, content, open_lease(message.receipt, received_at), received_at)
+    return Delivery(message, content, lease, received_at)

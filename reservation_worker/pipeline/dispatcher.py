@@ -12,19 +12,24 @@ from reservation_worker.pipeline.sqs import BATCH
 
 
 class Dispatcher:
-    """Starts deliveries on `concurrency` threads.
+    """Starts deliveries on `concurrency` threads. `deadline` is a whole handling's, in seconds.
 
     A ThreadPoolExecutor queues without bound; the slots (`concurrency` and one batch that waits
     meanwhile) are the back-pressure: who has none is not received.
     """
 
     def __init__(
-        self, concurrency: int, process: Callable[[Delivery], None], clock: Callable[[], float]
+        self,
+        concurrency: int,
+        process: Callable[[Delivery], None],
+        clock: Callable[[], float],
+        deadline: float = float("inf"),
     ) -> None:
         self.concurrency = concurrency
         self.slots = concurrency + BATCH
         self._process = process
         self._clock = clock
+        self._deadline = deadline
         self._changed = threading.Condition()
         self._backlog = Backlog()
         self._running: set[Delivery] = set()
@@ -47,6 +52,15 @@ class Dispatcher:
         with self._changed:
             return list(self._running)
 
+    def overdue(self, deadline: float) -> int:
+        """How many have been handled for longer than `deadline` seconds."""
+        with self._changed:
+            return self._overdue(deadline)
+
+    def _overdue(self, deadline: float) -> int:
+        since = self._clock() - deadline
+        return sum((one.started_at or 0.0) < since for one in self._running)
+
     def room(self, limit: int | None, timeout: float) -> int:
         """How many messages to ask for, waiting at most `timeout` seconds; 0: none now.
 
@@ -63,7 +77,8 @@ class Dispatcher:
         if free < BATCH and not idle:
             return 0
         if limit is not None:
-            free = min(free, limit - self._in_flight)
+            # Who is stuck beyond a message's deadline may not keep the others out for ever.
+            free = min(free, limit - self._in_flight + self._overdue(self._deadline))
         return max(0, min(free, BATCH))
 
     def accept(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
@@ -76,7 +91,8 @@ class Dispatcher:
                 self._in_flight += 1
                 ready += self._backlog.push(delivery)
             try:
-                for _ in range(ready):
+                # A busy thread goes on by itself: tasks for it would pile up without bound.
+                for _ in range(min(ready, self.concurrency - len(self._running))):
                     self._pool.submit(self._run_waiting)
             except RuntimeError as error:
                 # No more threads to be had: those there are take it over when they get free.

@@ -8,6 +8,8 @@ from reservation_worker.pipeline.sqs import QueueFacts, SqsQueue
 
 WANTED_VISIBILITY = 60
 WANTED_RECEIVES = 30
+DAY = 86_400
+WANTED_RETENTION = 4 * DAY
 
 
 def misfits(facts: QueueFacts, call_timeout: float, max_retries: int) -> list[str]:
@@ -39,6 +41,17 @@ def misfits(facts: QueueFacts, call_timeout: float, max_retries: int) -> list[st
             f"maxReceiveCount is {facts.max_receive_count}, {WANTED_RECEIVES} is wanted: a message"
             f" gets {given} of {max_retries + 1} tries, and an outage or a few crashes let SQS move"
             " it to the dead-letter queue without a reason"
+        )
+    if facts.retention is not None and facts.retention < WANTED_RETENTION:
+        found.append(
+            f"MessageRetentionPeriod is {facts.retention / DAY:g} days, {WANTED_RETENTION // DAY}"
+            " are wanted: an outage that lasts longer loses events"
+        )
+    elif facts.retention is not None and facts.retention > WANTED_RETENTION:
+        found.append(
+            f"MessageRetentionPeriod is {facts.retention / DAY:g} days, {WANTED_RETENTION // DAY}"
+            " are wanted: what SQS itself moves to the dead-letter queue keeps its age, and may be"
+            " gone there before anybody looks"
         )
     return found
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from loguru import logger
 
-from reservation_worker.errors import LeaseLost, SqsError, TransientError
+from reservation_worker.errors import LeaseLost, LeaseTooShort, SqsError
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.pipeline.sqs import BATCH, Queue
 
@@ -20,11 +20,11 @@ class Lease:
 
     __slots__ = ("call_until", "deadline", "fenced", "receipt", "renew_until")
 
-    def __init__(self, receipt: str, deadline: float) -> None:
+    def __init__(self, receipt: str, deadline: float, renew_until: float = float("inf")) -> None:
         self.receipt = receipt
         self.deadline = deadline
-        # Set when the handling starts: beyond it nothing renews (contract, section 5).
-        self.renew_until = float("inf")
+        # Beyond it nothing renews (contract, section 5); set anew when the handling starts.
+        self.renew_until = renew_until
         # When the call in flight ends at the latest; 0 when there is none.
         self.call_until = 0.0
         # The stop has given the message back: no new call may start.
@@ -32,12 +32,22 @@ class Lease:
 
 
 class Leases:
-    """All leases of this process. `visibility` is the queue's own timeout in seconds."""
+    """All leases of this process.
+
+    `visibility` is the queue's own timeout in seconds. What has not been started after `patience`
+    seconds, for it waits behind something stuck, is renewed no more: another pod may do better.
+    """
 
     def __init__(
-        self, queue: Queue, visibility: int, clock: Callable[[], float], metrics: Metrics
+        self,
+        queue: Queue,
+        visibility: int,
+        clock: Callable[[], float],
+        metrics: Metrics,
+        patience: float = float("inf"),
     ) -> None:
         self.visibility = visibility
+        self._patience = patience
         self._queue = queue
         self._clock = clock
         self._metrics = metrics
@@ -57,7 +67,7 @@ class Leases:
 
     def open(self, receipt: str, received_at: float) -> Lease:
         """The lease of a message whose receive returned at `received_at`."""
-        lease = Lease(receipt, received_at + self.visibility)
+        lease = Lease(receipt, received_at + self.visibility, received_at + self._patience)
         with self._changed:
             self._open.add(lease)
         return lease
@@ -79,7 +89,7 @@ class Leases:
     def begin_call(self, lease: Lease, wanted: float) -> float:
         """Seconds that a call which wants `wanted` may take, renewing the lease if need be.
 
-        Raises LeaseLost when the lease is over, TransientError when it is too short and could
+        Raises LeaseLost when the lease is over, LeaseTooShort when it is too short and could
         not be renewed.
         """
         if not self.held(lease):
@@ -94,7 +104,7 @@ class Leases:
                 raise LeaseLost("the lease ended while it was renewed")
             short = self.visibility > wanted and lease.deadline - self._clock() < wanted
             if lease.deadline == before or short:
-                raise TransientError("the lease is too short for another call")
+                raise LeaseTooShort("the lease is too short for another call")
         # Together with `fence`: a call either starts before the fence, and is waited for, or never.
         with self._changed:
             now = self._clock()

@@ -102,19 +102,22 @@ class Poller:
             self._pause(min(IDLE, max(0.05, self._gate.remaining())))
             return
         room = self._dispatcher.room(limit, IDLE)
-        if room == 0 or self._stop.is_set():
+        # What freed the slots may be the failures that opened a breaker meanwhile.
+        if room == 0 or self._stop.is_set() or self._gate.limit() == 0:
             return
         # The first receive does not wait: an idle worker is ready at once.
         wait = self._wait if self.has_received else 0
         asked_at = self._clock()
         messages = self._queue.receive(room, wait)
+        received_at = self._clock()
         # An answer that took longer than its wait was handed out earlier than it got here.
-        received_at = min(self._clock(), asked_at + wait + 1)
+        leased_at = min(received_at, asked_at + wait + 1)
         self.has_received = True
         self.errors_in_a_row = 0
         self._metrics.receives.labels("messages" if messages else "empty").inc()
         deliveries = [
-            open_delivery(message, received_at, self._leases.open) for message in messages
+            open_delivery(message, received_at, self._leases.open(message.receipt, leased_at))
+            for message in messages
         ]
         for message in messages:
             if message.sent_at is not None:

@@ -4,12 +4,18 @@ from collections.abc import Callable, Mapping
 
 from loguru import logger
 
-from reservation_worker.errors import BreakerOpen, InvalidEvent, LeaseLost, TransientError
-from reservation_worker.events import Event, Ignored, Kind
+from reservation_worker.errors import (
+    BreakerOpen,
+    InvalidEvent,
+    LeaseLost,
+    LeaseTooShort,
+    TransientError,
+)
+from reservation_worker.events import Event, Ignored, Kind, TraceHints
 from reservation_worker.handlers.settlement import Neighbours
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.observability.tracing import Trace, mark_failed, read_trace
-from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject, Retry
+from reservation_worker.outcome import UNTRIED, Ack, DeadLetterReason, Outcome, Reject, Retry
 from reservation_worker.pipeline.calls import Caller, Calls
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.memory import SettledMemory
@@ -42,19 +48,25 @@ class Processor:
         self._tries = tries
 
     def process(self, delivery: Delivery) -> None:
-        """Handle and settle one delivery. Raises nothing that a message could cause."""
+        """Handle and settle one delivery. Raises nothing."""
+        try:
+            self._process(delivery)
+        except Exception:
+            logger.exception("a message could not be settled; it comes back by itself")
+            self._settler.abandon(delivery)
+
+    def _process(self, delivery: Delivery) -> None:
         caller, lease, content = self._caller, delivery.lease, delivery.content
         lease.renew_until = caller.clock() + DEADLINE_CALLS * caller.timeout
-        trace_id = None
         if self._memory.knows(delivery.message.id):
             self._settler.delete_copy(delivery)
             return
         if not caller.leases.held(lease):
             self._settler.lost(delivery)
             return
+        hints = content.trace if isinstance(content, Event | Ignored) else TraceHints()
+        trace = read_trace(hints, delivery.message.trace_header)
         if isinstance(content, Event):
-            trace = read_trace(content.trace, delivery.message.trace_header)
-            trace_id = trace.log_id
             outcome = self._run_handler(delivery, content, trace)
         else:
             outcome = _without_handler(content)
@@ -63,7 +75,7 @@ class Processor:
             return
         if isinstance(outcome, Retry):
             outcome = self._judge_retry(delivery, outcome)
-        self._settler.settle(delivery, outcome, trace_id)
+        self._settler.settle(delivery, outcome, trace.log_id)
 
     def _run_handler(self, delivery: Delivery, event: Event, trace: Trace) -> Outcome | None:
         """The handler's outcome; None when the lease was lost on the way."""
@@ -84,6 +96,8 @@ class Processor:
                     outcome = Retry(str(error), error.retry_after, "breaker")
                 else:
                     outcome = Retry(str(error), error.retry_after)
+            except LeaseTooShort as error:
+                outcome, counted = Retry(str(error), reason="lease"), "retried"
             except LeaseLost:
                 counted = "retried"
             except Exception as error:
@@ -103,7 +117,7 @@ class Processor:
             rest = max(gate.remaining(), min(retry.at_least, MAX_RETRY_AFTER))
             return Retry(retry.error, rest, reason="breaker")
         exhausted = delivery.message.receive_count >= self._tries
-        if exhausted and retry.reason != "breaker" and gate.all_closed():
+        if exhausted and retry.reason not in UNTRIED and gate.all_closed():
             return Reject(DeadLetterReason.RETRIES_EXHAUSTED, retry.error)
         return retry
 

@@ -1,6 +1,7 @@
 """The one place where an outcome becomes what SQS is told, a count and a log line."""
 
 import math
+import threading
 from collections.abc import Callable, Iterable, Sequence
 
 from loguru import logger
@@ -8,7 +9,14 @@ from loguru import logger
 from reservation_worker.errors import SqsError
 from reservation_worker.events import Event
 from reservation_worker.observability.metrics import Metrics
-from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject, Retry
+from reservation_worker.outcome import (
+    UNTRIED,
+    Ack,
+    DeadLetterReason,
+    Outcome,
+    Reject,
+    Retry,
+)
 from reservation_worker.pipeline.deadletter import attributes_of
 from reservation_worker.pipeline.deleter import Deleter
 from reservation_worker.pipeline.delivery import Delivery
@@ -39,8 +47,9 @@ class Settler:
         self._max_retries = max_retries
         self._clock = clock
         self._wall_clock = wall_clock
-        # Messages that the stop could not give back: they decide the exit code.
-        self.not_given_back = 0
+        # Messages claimed and neither settled nor given back: they decide the exit code.
+        self.unsettled = 0
+        self._count_lock = threading.Lock()
 
     def settle(self, delivery: Delivery, outcome: Outcome, trace_id: str | None = None) -> None:
         """Carry an outcome out. `trace_id` is for the log line."""
@@ -81,27 +90,35 @@ class Settler:
 
         So no other pod works beside a call that may still have its effect.
         """
+        claimed = [delivery for delivery in deliveries if delivery.claim()]
+        # Counted until SQS has said yes: the stop does not wait for that for ever.
+        self._count_unsettled(len(claimed))
         by_delay: dict[int, list[Delivery]] = {}
-        for delivery in deliveries:
-            if not delivery.claim():
-                continue
+        for delivery in claimed:
+            delivery.settled = True  # `unsettled` tells from here on
             delay = math.ceil(self._leases.fence(delivery.lease))
             self._leases.close(delivery.lease)
             if self._clock() < delivery.lease.deadline:
                 by_delay.setdefault(delay, []).append(delivery)
             else:
                 self._tell_lost(delivery)
-        # Counted until SQS has said yes: the stop does not wait for that for ever.
-        self.not_given_back += sum(map(len, by_delay.values()))
+                self._count_unsettled(-1)
         for delay, together in by_delay.items():
             for start in range(0, len(together), BATCH):
                 batch = together[start : start + BATCH]
-                # If it fails, not_given_back says so.
-                for delivery in batch:
-                    delivery.settled = True
                 given = len(batch) - self._change_visibility(batch, delay)
                 self._metrics.given_back.inc(given)
-                self.not_given_back -= given
+                self._count_unsettled(-given)
+
+    def abandon(self, delivery: Delivery) -> None:
+        """A settlement that our own bug ended: the message comes when its visibility ends."""
+        self._leases.close(delivery.lease)
+        delivery.claim()
+        self._count_unsettled(1)
+
+    def _count_unsettled(self, change: int) -> None:
+        with self._count_lock:
+            self.unsettled += change
 
     def _tell_lost(self, delivery: Delivery) -> None:
         delivery.settled = True
@@ -115,8 +132,8 @@ class Settler:
         self._deleter.add(delivery)
 
     def _retry(self, delivery: Delivery, retry: Retry) -> str:
-        if retry.reason == "breaker":
-            # The rest of the breaker's open time; it is nobody's failed try.
+        if retry.reason in UNTRIED:
+            # The rest of the breaker's open time, or at once; it is nobody's failed try.
             delay = max(1, math.ceil(retry.at_least))
         else:
             delay = retry_delay(
@@ -179,6 +196,7 @@ class Settler:
             "outcome": counted,
             "attempt": delivery.message.receive_count,
             "message_id": delivery.message.id,
+            "id": getattr(content, "id", None),
         }
         level, text = "INFO", "settled"
         if isinstance(outcome, Ack):

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from reservation_worker.errors import SqsError
+from reservation_worker.errors import ConfigurationError, SqsError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -90,6 +91,7 @@ class SqsQueue:
 
     They are separate because botocore's retry quota is one a client, and because a receive must
     not be retried by botocore: the lost answer's messages would be nobody's until they time out.
+    Making it raises ConfigurationError for AWS_* variables that boto3 can't work with.
     """
 
     def __init__(
@@ -104,28 +106,35 @@ class SqsQueue:
         self._url = url
         self._dlq_url = dlq_url
         self._dlq_arn: str | None = None
-        session = boto3.session.Session()
-        self._receiver: SQSClient = session.client(
-            "sqs",
-            region_name=region,
-            endpoint_url=endpoint_url,
-            config=Config(
-                connect_timeout=READ_MARGIN,
-                read_timeout=wait + READ_MARGIN,
-                retries={"total_max_attempts": 1},
-            ),
+        control = Config(
+            connect_timeout=2,
+            read_timeout=READ_MARGIN,
+            retries={"total_max_attempts": 2, "mode": "standard"},
+            max_pool_connections=connections,
         )
-        self._control: SQSClient = session.client(
-            "sqs",
-            region_name=region,
-            endpoint_url=endpoint_url,
-            config=Config(
-                connect_timeout=2,
-                read_timeout=READ_MARGIN,
-                retries={"total_max_attempts": 2, "mode": "standard"},
-                max_pool_connections=connections,
-            ),
+        receive = Config(
+            connect_timeout=READ_MARGIN,
+            read_timeout=wait + READ_MARGIN,
+            retries={"total_max_attempts": 1},
         )
+        try:
+            core = botocore.session.get_session()
+            # The default, so that the STS call which gets the credentials is bounded too.
+            core.set_default_client_config(control)
+            session = boto3.session.Session(botocore_session=core, region_name=region)
+            self._receiver: SQSClient = session.client(
+                "sqs", endpoint_url=endpoint_url, config=receive
+            )
+            self._control: SQSClient = session.client(
+                "sqs", endpoint_url=endpoint_url, config=control
+            )
+        except (BotoCoreError, OSError, ValueError) as error:
+            raise ConfigurationError(
+                [
+                    f"boto3 can't work with what it was given ({error}): check AWS_PROFILE,"
+                    " AWS_ENDPOINT_URL and the other AWS_* variables."
+                ]
+            ) from error
 
     def describe(self) -> QueueFacts:
         """Read the queue's attributes. Raises SqsError."""

@@ -52,7 +52,9 @@ class HealthServer:
     """Serves `app` from a thread of its own. Raises OSError when the port can't be had."""
 
     def __init__(self, app: Flask, host: str, port: int) -> None:
-        self._socket = socket.create_server((host, port))
+        self._socket = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
         self._map: Any = {}
         self._server: Any = create_server(
             app,

@@ -30,25 +30,18 @@ class Probes:
         gate: Gate,
         deadline: float,
         draining: Callable[[], bool],
-        clock: Callable[[], float],
     ) -> None:
         self._poller = poller
         self._dispatcher = dispatcher
         self._gate = gate
         self._deadline = deadline
         self._draining = draining
-        self._clock = clock
 
     def health(self) -> list[Check]:
         """Red only where a restart would help."""
         # While draining the poller has ended on purpose.
         late = self._poller.late() and not self._draining()
-        now = self._clock()
-        overdue = sum(
-            1
-            for delivery in self._dispatcher.running()
-            if delivery.started_at is not None and now - delivery.started_at > self._deadline
-        )
+        overdue = self._dispatcher.overdue(self._deadline)
         threads = self._dispatcher.concurrency
         return [
             Check("poller", not late, "late or dead" if late else "polling"),

@@ -1,5 +1,7 @@
 """The command line as a person meets it."""
 
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -56,10 +58,40 @@ def test_a_production_install_needs_no_test_library():
     repository = Path(__file__).parents[2]
     code = (
         "import sys, reservation_worker.app, reservation_worker.cli.run;"
-        "print([name for name in ('moto', 'pytest', 'ministack', 'rich', 'responses')"
+        "print([name for name in ('moto', 'pytest', 'ministack', 'requests', 'rich', 'responses')"
         " if name in sys.modules])"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
     )
     assert ended.stdout.strip() == "[]"
+
+
+def test_what_boto3_or_the_telemetry_cannot_use_is_a_configuration_error(tmp_path: Path):
+    queue = "http://127.0.0.1:9/000000000000/q"
+    for name, value in (
+        ("AWS_PROFILE", "nobody"),
+        ("AWS_ENDPOINT_URL", "localhost:4566"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
+    ):
+        endpoint = "localhost:4317"
+        settings = {"SQS_QUEUE_URL": queue, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, name: value}
+        ended = run("run", cwd=tmp_path, HOME=str(tmp_path), **settings)
+        assert ended.returncode == 2, ended.stdout + ended.stderr
+        assert name.split("_")[0] in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+
+def test_a_stop_that_comes_while_it_starts_is_obeyed(world: World):
+    world.sqs.suspend()
+    worker = world.worker({"SERVER_PORT": "0"}).start()
+    worker.until(lambda: _catches(worker.pid, signal.SIGTERM), 30, "got ready to be stopped")
+    worker.signal(signal.SIGTERM)
+    world.sqs.resume()
+    assert worker.wait(40) == 0
+    assert not any("started" in line["msg"] for line in worker.log_lines())
+
+
+def _catches(pid: int, number: int) -> bool:
+    (mask,) = re.findall(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(mask, 16) >> (number - 1) & 1)

@@ -233,3 +233,16 @@ def test_a_stop_may_come_again_while_a_request_holds_up_the_first(rig: Rig) -> N
 def test_a_port_that_is_taken_is_an_error_at_once(rig: Rig) -> None:
     with pytest.raises(OSError, match="in use"):
         rig.new_server(rig.port)
+
+
+def test_it_listens_on_ipv6_too() -> None:
+    app = make_app(cast(Probes, Verdicts()), new_metrics().registry)
+    try:
+        server = HealthServer(app, "::1", 0)
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    server.start()
+    with requests.Session() as session:
+        session.trust_env = False
+        assert session.get(f"http://[::1]:{server.port}/health", timeout=PATIENCE).ok
+    server.stop(PATIENCE)

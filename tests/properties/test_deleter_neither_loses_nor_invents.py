@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 
 from reservation_worker.errors import SqsError
 from reservation_worker.pipeline.deleter import ATTEMPTS, Deleter
-from reservation_worker.pipeline.delivery import open_delivery
 from reservation_worker.pipeline.leases import Lease
 from reservation_worker.pipeline.memory import SettledMemory
 from reservation_worker.pipeline.sqs import BATCH, Failure, Message
-from tests.fake_queue import PATIENCE, FakeQueue, new_metrics, sample
+from tests.fake_queue import PATIENCE, FakeQueue, new_metrics, opened, sample
 
 FAILURES = {
     "passing": Failure("InternalError", sender_fault=False),
@@ -60,7 +59,7 @@ def test_every_message_is_deleted_or_remembered_and_no_other_is_touched(
     queue.script("delete", *map(step, script))
 
     for message in settled:
-        deleter.add(open_delivery(message, 0.0, Lease))
+        deleter.add(opened(message, 0.0, Lease))
     deleter.start()
     undeleted = deleter.stop(PATIENCE)
 
@@ -92,7 +91,7 @@ def test_when_nothing_can_be_deleted_everything_is_remembered(count: int, failin
     ids = [queue.send() for _ in range(count)]
     while more := queue.receive(BATCH, 0):
         for message in more:
-            deleter.add(open_delivery(message, 0.0, Lease))
+            deleter.add(opened(message, 0.0, Lease))
     deleter.start()
     deleter.stop(PATIENCE)
     assert (sample(metrics, "worker_delete_failures_total"), deleter.stop(0)) == (count, 0)

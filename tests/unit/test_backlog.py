@@ -3,21 +3,21 @@
 import pytest
 
 from reservation_worker.pipeline.backlog import Backlog
-from reservation_worker.pipeline.delivery import Delivery, open_delivery
+from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Lease
 from reservation_worker.pipeline.sqs import Message
-from tests.fake_queue import event_body
+from tests.fake_queue import event_body, opened
 
 
 def delivery(
     message_id: str, reservation: str, event_type: str = "reservation.expired"
 ) -> Delivery:
     message = Message(message_id, f"{message_id}#1", event_body(event_type, reservation))
-    return open_delivery(message, 0.0, Lease)
+    return opened(message, 0.0, Lease)
 
 
 def bad(message_id: str) -> Delivery:
-    return open_delivery(Message(message_id, f"{message_id}#1", "no JSON"), 0.0, Lease)
+    return opened(Message(message_id, f"{message_id}#1", "no JSON"), 0.0, Lease)
 
 
 def pushed(*deliveries: Delivery) -> Backlog:

@@ -17,6 +17,7 @@ from reservation_worker.clients.ports import (
 from reservation_worker.errors import (
     BreakerOpen,
     LeaseLost,
+    LeaseTooShort,
     NeighbourDown,
     PermanentError,
     TransientError,
@@ -24,11 +25,10 @@ from reservation_worker.errors import (
 from reservation_worker.events import TraceHints
 from reservation_worker.observability.tracing import Tracing, read_trace
 from reservation_worker.pipeline.calls import INVENTORY, RESERVATION_API, Caller, Calls
-from reservation_worker.pipeline.delivery import open_delivery
 from reservation_worker.pipeline.gate import Gate, Guarded
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.resilience.breaker import FIRST_OPEN, Breaker, State
-from tests.fake_queue import FakeClock, FakeQueue, event_body, new_metrics
+from tests.fake_queue import FakeClock, FakeQueue, event_body, new_metrics, opened
 
 VISIBILITY = 30
 TIMEOUT = 10.0
@@ -93,7 +93,7 @@ class Rig:
         """The calls of a message that has just been received."""
         self.queue.send(event_body())
         [message] = self.queue.receive(1, 0)
-        delivery = open_delivery(message, self.clock(), self.leases.open)
+        delivery = opened(message, self.clock(), self.leases.open)
         trace = read_trace(TraceHints(traceparents=(TRACEPARENT,), trace_ids=("trace_abc",)), None)
         return Calls(self.caller, delivery, trace)
 
@@ -193,7 +193,7 @@ def test_where_no_renewal_helps_a_call_is_not_started_either() -> None:
     calls = rig.calls()
     rig.queue.fail("change_visibility")
     rig.clock.advance(VISIBILITY - 1)
-    with pytest.raises(TransientError):
+    with pytest.raises(LeaseTooShort):
         calls.update_status(CHANGE)
     assert rig.neighbour.asked == []
 

@@ -5,10 +5,10 @@ import time
 import pytest
 
 from reservation_worker.pipeline.deleter import ATTEMPTS, Deleter
-from reservation_worker.pipeline.delivery import Delivery, open_delivery
+from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Lease
 from reservation_worker.pipeline.memory import SettledMemory
-from tests.fake_queue import PATIENCE, FakeQueue, eventually, new_metrics, sample
+from tests.fake_queue import PATIENCE, FakeQueue, eventually, new_metrics, opened, sample
 
 FOREVER = 3_600.0
 SHORT = 0.001
@@ -32,7 +32,7 @@ class Rig:
             self.settled += self.received()
 
     def received(self) -> list[Delivery]:
-        return [open_delivery(one, 0.0, Lease) for one in self.queue.receive(10, 0)]
+        return [opened(one, 0.0, Lease) for one in self.queue.receive(10, 0)]
 
     def add_all(self) -> None:
         for one in self.settled:

@@ -5,18 +5,18 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from reservation_worker.pipeline.delivery import Delivery, open_delivery
+from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.dispatcher import Dispatcher
 from reservation_worker.pipeline.leases import Lease
 from reservation_worker.pipeline.sqs import Message
-from tests.fake_queue import PATIENCE, FakeClock, event_body, eventually
+from tests.fake_queue import PATIENCE, FakeClock, event_body, eventually, opened
 
 NO_WAIT = 0.0
 
 
 def delivery(number: int, reservation: str = "", kind: str = "reservation.expired") -> Delivery:
     body = event_body(kind, reservation or f"rsv_{number}")
-    return open_delivery(Message(f"m{number}", f"m{number}#1", body), 0.0, Lease)
+    return opened(Message(f"m{number}", f"m{number}#1", body), 0.0, Lease)
 
 
 def some(count: int, first: int = 0) -> list[Delivery]:
@@ -208,7 +208,7 @@ def test_two_copies_of_one_message_never_run_at_the_same_time(
     pool: Callable[[int], Pool],
 ) -> None:
     made = pool(4)
-    copies = [open_delivery(Message("m1", f"m1#{n}", "no JSON"), 0.0, Lease) for n in (1, 2)]
+    copies = [opened(Message("m1", f"m1#{n}", "no JSON"), 0.0, Lease) for n in (1, 2)]
     made.accept(copies, running=1)
     assert made.dispatcher.running() == copies[:1]
     made.let_all_go()
@@ -337,3 +337,39 @@ def test_waiting_for_idle_gives_up_in_time(pool: Callable[[int], Pool]) -> None:
     assert not made.dispatcher.wait_idle(0.01)
     made.let_all_go()
     assert made.dispatcher.wait_idle(PATIENCE)
+
+
+def test_tasks_do_not_pile_up_while_all_threads_are_busy(pool: Callable[[int], Pool]) -> None:
+    made = pool(2)
+    running = some(2)
+    made.accept(running)
+    for first in range(2, 200, 2):
+        made.let_go(*running)
+        eventually(lambda: made.dispatcher.busy == 0)
+        running = some(2, first)
+        made.accept(running)
+        waiting = some(8, 1000 + first * 8)
+        made.dispatcher.accept(waiting)
+        made.let_go(*waiting)
+    assert made.dispatcher._pool._work_queue.qsize() <= 2
+    made.let_all_go()
+    made.idle()
+
+
+def test_who_is_stuck_beyond_the_deadline_does_not_keep_a_recovery_out() -> None:
+    clock = FakeClock()
+    entered, leave = threading.Event(), threading.Event()
+
+    def work(one: Delivery) -> None:
+        entered.set()
+        assert leave.wait(PATIENCE)
+
+    dispatcher = Dispatcher(4, work, clock, deadline=40.0)
+    assert dispatcher.accept(some(1)) == []
+    assert entered.wait(PATIENCE)
+    assert dispatcher.room(1, NO_WAIT) == 0
+    clock.advance(40.5)
+    assert dispatcher.room(1, NO_WAIT) == 1
+    leave.set()
+    assert dispatcher.wait_idle(PATIENCE)
+    dispatcher.shutdown()

@@ -129,3 +129,10 @@ def test_a_denied_read_is_not_repeated(warnings: list[str]) -> None:
     queue.failures = [SqsError("AccessDenied", "no")] * 3
     assert describe(queue, 10, 5) == QueueFacts()  # type: ignore[arg-type]
     assert (queue.asked, len(warnings)) == (1, 1)
+
+
+@pytest.mark.parametrize(("days", "words"), [(14, "keeps its age"), (1, "loses events")])
+def test_a_retention_that_does_not_fit_is_told_with_its_cost(days: int, words: str) -> None:
+    [line] = misfits(QueueFacts(60, 30, days * 86_400), call_timeout=10, max_retries=5)
+    assert f"{days} days" in line
+    assert words in line

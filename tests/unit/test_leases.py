@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reservation_worker.errors import LeaseLost, TransientError
+from reservation_worker.errors import LeaseLost, LeaseTooShort
 from reservation_worker.pipeline.leases import Lease, Leases
 from tests.fake_queue import PATIENCE, FakeClock, FakeQueue, eventually, new_metrics, sample
 
@@ -135,7 +135,7 @@ def test_a_lease_that_is_too_short_and_cannot_be_renewed_is_a_passing_failure() 
     rig = Rig()
     rig.queue.fail("change_visibility")
     rig.clock.advance(25)
-    with pytest.raises(TransientError):
+    with pytest.raises(LeaseTooShort):
         rig.leases.begin_call(rig.one, CALL)
     assert rig.leases.held(rig.one)
 
@@ -152,7 +152,7 @@ def test_beyond_the_messages_deadline_a_short_lease_is_not_renewed_for_a_call() 
     rig = Rig()
     rig.one.renew_until = rig.clock() + 20
     rig.clock.advance(25)
-    with pytest.raises(TransientError):
+    with pytest.raises(LeaseTooShort):
         rig.leases.begin_call(rig.one, CALL)
     assert rig.renewals == []
 
@@ -350,3 +350,22 @@ def test_a_renewal_that_fails_unexpectedly_holds_up_no_close() -> None:
     closing = in_thread(lambda: rig.leases.close(rig.one))
     closing.join(PATIENCE)
     assert not closing.is_alive()
+
+
+def test_what_waits_behind_something_stuck_is_not_renewed_for_ever() -> None:
+    rig = Rig()
+    leases = Leases(rig.queue, VISIBILITY, rig.clock, rig.metrics, patience=2 * VISIBILITY)
+    lease = leases.open(rig.one.receipt, rig.clock())
+    for _ in range(8):
+        rig.clock.advance(VISIBILITY * 0.6)
+        leases.tick()
+    assert not leases.held(lease)
+    assert 0 < len(rig.renewals) <= 4
+
+
+def test_a_call_that_a_slow_renewal_leaves_too_little_time_is_not_started() -> None:
+    rig = Rig(visibility=11)
+    rig.clock.advance(2)
+    rig.queue.during("change_visibility", lambda: rig.clock.advance(2))
+    with pytest.raises(LeaseTooShort):
+        rig.leases.begin_call(rig.one, 10.0)

@@ -38,7 +38,7 @@ VALUES = {
             "compensation_required",
         ]
     },
-    "worker_retries_total": {"reason": ["neighbour", "breaker", "bug"]},
+    "worker_retries_total": {"reason": ["neighbour", "breaker", "lease", "bug"]},
     "sqs_receives_total": {"result": ["messages", "empty"]},
 }
 

@@ -13,7 +13,7 @@ from reservation_worker.pipeline.dispatcher import Dispatcher
 from reservation_worker.pipeline.gate import Gate, Guarded
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.poller import LATE, Poller
-from reservation_worker.resilience.breaker import FIRST_OPEN, Breaker
+from reservation_worker.resilience.breaker import FIRST_OPEN, Breaker, State
 from tests.fake_queue import PATIENCE, FakeClock, FakeQueue, eventually, new_metrics, sample
 
 VISIBILITY = 30
@@ -418,3 +418,33 @@ def test_a_poller_whose_thread_has_died_is_late(rig: MakeRig) -> None:
     made.start()
     eventually(made.poller.late)
     assert made.clock() == 1_000
+
+
+def test_what_a_breaker_that_opens_sets_free_is_not_filled_up_again(rig: MakeRig) -> None:
+    made = rig()
+    made.queue.send()
+    looks = made.gate.limit
+
+    def open_after_the_first_look() -> int | None:
+        found = looks()
+        if made.breaker.state is State.CLOSED:
+            made.open_breaker()
+        return found
+
+    made.gate.limit = open_after_the_first_look  # type: ignore[method-assign]
+    made.start()
+    made.some_rounds()
+    assert made.receives == []
+
+
+def test_the_latency_counts_from_the_return_though_the_lease_counts_from_earlier(
+    rig: MakeRig,
+) -> None:
+    made = rig()
+    made.queue.send()
+    asked = made.clock()
+    made.queue.during("receive", lambda: made.clock.advance(4))
+    made.start()
+    taken = made.taken_one()
+    assert taken.received_at == asked + 4
+    assert taken.lease.deadline == asked + 1 + VISIBILITY

@@ -9,14 +9,20 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from reservation_worker.errors import BreakerOpen, LeaseLost, NeighbourDown, TransientError
+from reservation_worker.errors import (
+    BreakerOpen,
+    LeaseLost,
+    LeaseTooShort,
+    NeighbourDown,
+    TransientError,
+)
 from reservation_worker.events import Event, Kind
 from reservation_worker.observability.tracing import Tracing
 from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject, Retry
 from reservation_worker.pipeline import delivery as delivery_module
 from reservation_worker.pipeline.calls import INVENTORY, RESERVATION_API, Caller
 from reservation_worker.pipeline.deleter import Deleter
-from reservation_worker.pipeline.delivery import Delivery, open_delivery
+from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.gate import Gate, Guarded
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.memory import SettledMemory
@@ -31,6 +37,7 @@ from tests.fake_queue import (
     event_body,
     eventually,
     new_metrics,
+    opened,
     sample,
 )
 
@@ -60,7 +67,7 @@ class Rig:
             self.queue, self.memory, self.metrics, lambda one: self.leases.held(one.lease), 0.001
         )
         self.deleter.start()
-        settler = Settler(
+        self.settler = Settler(
             self.queue,
             self.leases,
             self.deleter,
@@ -80,7 +87,7 @@ class Rig:
         self.processor = Processor(
             dict.fromkeys(Kind, handle),
             Caller(nobody, nobody, self.gate, self.leases, tracing, TIMEOUT, self.clock),
-            settler,
+            self.settler,
             self.memory,
             self.metrics,
             tries(5, 30),
@@ -95,7 +102,7 @@ class Rig:
         [message] = self.queue.receive(1, 0)
         assert message.id == message_id
         self.queue._calls.clear()
-        return open_delivery(message, self.clock(), self.leases.open)
+        return opened(message, self.clock(), self.leases.open)
 
     def process(self, body: str | None = None, times: int = 1, **parts: Any) -> Delivery:
         delivery = self.received(body, times, **parts)
@@ -432,7 +439,7 @@ def test_a_copy_of_a_settled_message_whose_delete_failed_is_only_deleted(rig: Ma
     assert made.queue.left() == [first.message.id]
     made.clock.advance(VISIBILITY)
     [message] = made.queue.receive(1, 0)
-    made.run(open_delivery(message, made.clock(), made.leases.open))
+    made.run(opened(message, made.clock(), made.leases.open))
     assert made.queue.left() == []
     assert len(made.handled) == 1
     assert made.events() == {"success": 1}
@@ -446,7 +453,7 @@ def test_a_copy_of_a_dead_letter_whose_delete_failed_is_only_deleted(rig: MakeRi
     made.process("no JSON")
     made.clock.advance(VISIBILITY)
     [message] = made.queue.receive(1, 0)
-    made.run(open_delivery(message, made.clock(), made.leases.open))
+    made.run(opened(message, made.clock(), made.leases.open))
     assert (made.queue.left(), made.dead) == ([], ["invalid_payload"])
 
 
@@ -471,3 +478,38 @@ def test_the_log_line_has_the_trace_id_from_outside(rig: MakeRig) -> None:
     logger.remove(sink)
     [line] = [line for line in lines if "outcome" in line]
     assert line["trace_id"] == "trace_abc"
+
+
+def test_a_lease_too_short_for_a_call_is_no_try(rig: MakeRig) -> None:
+    made = rig(raising(LeaseTooShort("too short")))
+    delivery = made.process(times=TRIES + 3)
+    assert made.dead == []
+    assert made.queue.hidden_for(delivery.message.id) == 1
+    assert sample(made.metrics, "worker_retries_total", reason="lease") == 1
+
+
+def test_a_settlement_that_our_own_bug_ends_is_not_taken_for_one(rig: MakeRig) -> None:
+    made = rig(lambda event: Retry("down"))
+    delivery = made.received()
+    made.queue.during("change_visibility", explode)
+    made.processor.process(delivery)
+    assert made.settler.unsettled == 1
+    made.clock.advance(VISIBILITY * 0.9)
+    made.leases.tick()
+    assert made.queue.left() == [delivery.message.id]
+
+
+def explode() -> None:
+    raise RuntimeError("a bug")
+
+
+def test_a_message_without_a_handler_is_logged_with_its_trace_too(rig: MakeRig) -> None:
+    lines: list[dict[str, Any]] = []
+    sink = logger.add(lambda line: lines.append(line.record["extra"]))
+    made = rig(lambda event: Ack())
+    body = event_body("Payment Status Updated", status="PAYMENT_STATUS_PENDING", trace_id="ab" * 16)
+    made.process(body)
+    assert lines[-1]["trace_id"] == "ab" * 16
+    made.process("no JSON")
+    assert len(lines[-1]["trace_id"]) == 32
+    logger.remove(sink)

@@ -1040,3 +1040,14 @@ def test_a_tls_handshake_that_never_ends_is_down_at_the_deadline() -> None:
         base = f"https://127.0.0.1:{silent.getsockname()[1]}"
         client = ReservationClient(base, connections=1)
         assert_ends_soon(lambda: client.update_status(EXPIRE, CallContext(timeout=SOON)))
+
+
+def test_an_ipv6_base_is_called_and_probed() -> None:
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    with listener:
+        client = ReservationClient(f"http://[::1]:{listener.getsockname()[1]}", connections=1)
+        client.probe(10)
+        client.close()

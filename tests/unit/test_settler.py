@@ -10,7 +10,7 @@ from loguru import logger
 from reservation_worker.errors import SqsError
 from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject, Retry
 from reservation_worker.pipeline.deleter import Deleter
-from reservation_worker.pipeline.delivery import Delivery, open_delivery
+from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.memory import SettledMemory
 from reservation_worker.pipeline.settler import Settler
@@ -22,6 +22,7 @@ from tests.fake_queue import (
     event_body,
     eventually,
     new_metrics,
+    opened,
     sample,
 )
 
@@ -66,7 +67,7 @@ class Rig:
             self.queue.change_visibility([one.receipt for one in self._receive(ids)], 0)
         messages = self._receive(ids)
         self.queue._calls.clear()
-        return [open_delivery(one, self.clock(), self.leases.open) for one in messages]
+        return [opened(one, self.clock(), self.leases.open) for one in messages]
 
     def _receive(self, ids: set[str]) -> list[Any]:
         found = []
@@ -313,7 +314,7 @@ def test_nothing_renews_a_settled_message(rig: Rig, outcome: Outcome) -> None:
     rig.clock.advance(VISIBILITY * 0.9)
     rig.leases.tick()
     assert len(rig.queue.calls("change_visibility")) == before
-    assert delivery.claimed
+    assert not delivery.claim()
 
 
 def test_a_lost_message_is_counted_once(rig: Rig) -> None:
@@ -332,7 +333,7 @@ def test_the_stop_gives_back_what_waits_at_once_in_batches_of_ten(rig: Rig) -> N
     calls = rig.queue.calls("change_visibility")
     assert [(len(receipts), seconds) for receipts, seconds in calls] == [(10, 0), (10, 0), (5, 0)]
     assert rig.count("worker_given_back_total") == 25
-    assert rig.settler.not_given_back == 0
+    assert rig.settler.unsettled == 0
     assert rig.events() == {}
 
 
@@ -371,7 +372,7 @@ def test_what_is_settled_is_not_given_back(rig: Rig, outcome: Outcome) -> None:
     before = len(rig.queue.calls("change_visibility"))
     rig.settler.give_back([delivery])
     assert len(rig.queue.calls("change_visibility")) == before
-    assert rig.settler.not_given_back == 0
+    assert rig.settler.unsettled == 0
 
 
 def test_what_is_somebody_elses_by_now_is_not_given_back(rig: Rig) -> None:
@@ -391,7 +392,7 @@ def test_what_cannot_be_given_back_is_counted(rig: Rig, how: str, missing: int) 
         rig.queue.fail_entries("change_visibility", positions=[1])
     deliveries = rig.received(*[event_body()] * 3)
     rig.settler.give_back(deliveries)
-    assert rig.settler.not_given_back == missing
+    assert rig.settler.unsettled == missing
     assert rig.count("worker_given_back_total") == 3 - missing
 
 
@@ -401,10 +402,10 @@ def test_what_is_still_being_given_back_counts_as_not_given_back(rig: Rig) -> No
     giving = threading.Thread(target=rig.settler.give_back, args=(deliveries,), daemon=True)
     giving.start()
     call.wait_entered()
-    assert rig.settler.not_given_back == 12
+    assert rig.settler.unsettled == 12
     call.release()
     giving.join(PATIENCE)
-    assert rig.settler.not_given_back == 0
+    assert rig.settler.unsettled == 0
 
 
 # The log line.
@@ -458,3 +459,19 @@ def test_a_body_that_is_no_event_has_a_line_too(rig: Rig, lines: list[dict[str, 
     line = told(lines)
     assert (line["event_type"], line["outcome"]) == ("unknown", "invalid_payload")
     assert line["dlq_reason"] == "invalid_payload"
+
+
+def test_what_waits_for_a_renewal_to_end_counts_as_unsettled_meanwhile(rig: Rig) -> None:
+    deliveries = rig.received(*[event_body()] * 3)
+    rig.clock.advance(VISIBILITY * 0.7)
+    call = rig.queue.hold("change_visibility")
+    renewing = threading.Thread(target=rig.leases.tick, daemon=True)
+    renewing.start()
+    call.wait_entered()
+    giving = threading.Thread(target=rig.settler.give_back, args=(deliveries,), daemon=True)
+    giving.start()
+    eventually(lambda: rig.settler.unsettled == 3)
+    call.release()
+    giving.join(PATIENCE)
+    renewing.join(PATIENCE)
+    assert rig.settler.unsettled == 0
