@@ -24,7 +24,11 @@ def run(args: argparse.Namespace) -> int:
     """
     asked: list[int] = []
     limit = [DEFAULT_LIMIT]
+    # Python runs a handler only between two bytecodes of the main thread; the interpreter writes to
+    # this pipe at once, so that no signal is missed just before a blocking read.
     heard, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
 
     def ask(number: int, frame: object) -> None:
         # No locks here: the main thread may hold any of them.
@@ -32,7 +36,6 @@ def run(args: argparse.Namespace) -> int:
             # The last word, should a step of the stop itself get stuck: exit code 1.
             faulthandler.dump_traceback_later(limit[0], exit=True)
         asked.append(number)
-        os.write(tell, b".")
 
     # First of all, for a container's init process ignores the signals it has no handler for.
     for number in (signal.SIGTERM, signal.SIGINT):

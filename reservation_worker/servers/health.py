@@ -70,7 +70,7 @@ class HealthServer:
             ident="reservation-worker",
         )
         self._stop_lock = threading.Lock()
-        self._stopped = False
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
 
     @property
@@ -85,18 +85,17 @@ class HealthServer:
     def stop(self, timeout: float) -> None:
         """Stop serving, waiting at most `timeout` seconds; safe before start and twice."""
         with self._stop_lock:
-            first, self._stopped = not self._stopped, True
-            if first and self._thread.is_alive():
-                # waitress may be closed only from its own loop, and only once.
-                self._server.trigger.pull_trigger(self._close)
-            elif first:
-                self._close()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
-
-    def _close(self) -> None:
-        wasyncore.close_all(self._map)
+            if self._stopping.is_set():
+                return
+            self._stopping.set()
+            if self._thread.is_alive():
+                self._server.pull_trigger()
+                self._thread.join(timeout)
+            if not self._thread.is_alive():
+                # Only when its loop is over: waitress may not be closed from another thread.
+                self._server.task_dispatcher.shutdown(timeout=min(1, timeout))
+                wasyncore.close_all(self._map)
 
     def _run(self) -> None:
-        self._server.run()
-        self._server.task_dispatcher.shutdown(timeout=1)
+        while not self._stopping.is_set():
+            wasyncore.loop(timeout=1, use_poll=True, map=self._map, count=1)

@@ -357,7 +357,7 @@ def test_a_shutdown_that_hangs_is_not_waited_for_beyond_its_limit() -> None:
     ending.start()
     ending.join(PATIENCE / 2)
     assert not ending.is_alive()
-    assert processor.entered.is_set()
+    assert processor.entered.wait(PATIENCE)
     processor.released.set()
 
 
