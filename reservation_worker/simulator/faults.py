@@ -71,7 +71,8 @@ class Faults:
     ) -> None:
         """Give `count` calls this answer, the next ones or, by chance, a `rate` of them.
 
-        The server knows what `spec` means; {"sleep": seconds} is the true answer, but late.
+        The server knows what `spec` means; {"sleep": seconds} is the true answer, but late. With
+        a "method" only its calls are answered so.
         """
         with self._changed:
             self._canned.append(_Canned(dict(spec), count, frozenset(ids), after, rate))
@@ -109,18 +110,22 @@ class Faults:
                 self._hanging -= 1
                 self._changed.notify_all()
 
-    def canned(self, reservation_id: str, *, after: bool = False) -> Mapping[str, Any] | None:
+    def canned(
+        self, reservation_id: str, method: str = "", *, after: bool = False
+    ) -> Mapping[str, Any] | None:
         """The answer to give instead of the true one, if one is due."""
-        spec = self._due(reservation_id, after)
+        spec = self._due(reservation_id, method, after)
         if spec is not None and "sleep" in spec:
             time.sleep(spec["sleep"])
             return None
         return spec
 
-    def _due(self, reservation_id: str, after: bool) -> Mapping[str, Any] | None:
+    def _due(self, reservation_id: str, method: str, after: bool) -> Mapping[str, Any] | None:
         with self._changed:
             for item in self._canned:
                 if item.after != after or (item.ids and reservation_id not in item.ids):
+                    continue
+                if item.spec.get("method", method) != method:
                     continue
                 if item.rate < 1 and self._random.random() >= item.rate:
                     continue

@@ -90,11 +90,11 @@ class _Servicer(inventory_pb2_grpc.InventoryServiceServicer):
         try:
             self._faults.delay()
             self._faults.pause(rid, lambda: not context.is_active())
-            canned = self._faults.canned(rid)
+            canned = self._faults.canned(rid, method)
             if canned is None:
                 answer = effect()
                 self._faults.pause(rid, lambda: not context.is_active(), after=True)
-                canned = self._faults.canned(rid, after=True)
+                canned = self._faults.canned(rid, method, after=True)
             if canned is not None:
                 row["answer"] = str(canned)
                 answer = self._instead(canned, context, response)

@@ -71,7 +71,7 @@ class NeighboursProcess(Child):
         "message_bytes" makes it large.
         reservation: {"status": 503, "headers": {}, "body": an object, or a text for HTML};
         "body_bytes" makes it large, "truncated" breaks it off, "reset" is no answer at all.
-        Both: {"sleep": seconds} for the true answer, but late.
+        Both: {"sleep": seconds} for the true answer, but late; with "method" only for its calls.
         """
         asked = {"target": target, "fault": "answer", "answer": dict(answer), "count": count}
         asked |= {"reservation_ids": list(ids), "after": after, "rate": rate}

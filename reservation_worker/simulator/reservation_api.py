@@ -104,11 +104,11 @@ class ReservationApi:
         try:
             self.faults.delay()
             self.faults.pause(reservation_id, gone)
-            canned = self.faults.canned(reservation_id)
+            canned = self.faults.canned(reservation_id, method)
             if canned is None:
                 answer = effect()
                 self.faults.pause(reservation_id, gone, after=True)
-                canned = self.faults.canned(reservation_id, after=True)
+                canned = self.faults.canned(reservation_id, method, after=True)
             if canned is not None:
                 answer = _instead(canned)
         except CallerGoneError:

@@ -1,0 +1,170 @@
+"""The proxy's own record: each delivery it made, to whom, and what was done with its receipt.
+
+Every delivery gets a trace id of its own, which the worker hands on with each call it makes for
+it: so a neighbour's list of calls tells for which delivery, by which worker, a call was.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+# A message that is held back goes out at the latest so many seconds after it came.
+_HOLD = 1.0
+
+
+@dataclass(slots=True)
+class Delivery:
+    """A message handed to one worker. Times are Unix seconds; `sent_at` 0: it never got there."""
+
+    number: int
+    worker: str
+    message_id: str
+    receipt: str
+    trace_id: str
+    receive_count: int
+    asked_at: float
+    copy: bool = False
+    sent_at: float = 0.0
+    # What was asked with its receipt: (what, seconds, asked at, answered at, told, done).
+    uses: list[tuple[str, int, float, float, str, bool]] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A message that will be handed out in a later receive: held back, or once more."""
+
+    message: dict[str, Any]
+    queue_url: str
+    copy: bool = False
+    deleted: bool = False
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def id(self) -> str:
+        """The MessageId."""
+        return str(self.message["MessageId"])
+
+
+class Deliveries:
+    """Safe for all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._all: list[Delivery] = []
+        self._by_receipt: dict[str, list[Delivery]] = {}
+        # The receipt that SQS gave last for a message, and those that we made of another.
+        self._latest: dict[str, str] = {}
+        self._upstream: dict[str, str] = {}
+        self._raw: dict[str, dict[str, Any]] = {}
+        self._waiting: deque[Waiting] = deque()
+        self._over: set[str] = set()
+
+    def came(self, message: dict[str, Any]) -> None:
+        """SQS has handed this message out (again)."""
+        with self._lock:
+            receipt = message["ReceiptHandle"]
+            self._latest[message["MessageId"]] = receipt
+            self._raw[receipt] = message
+            self._over.discard(receipt)
+
+    def wait(self, waiting: Waiting) -> None:
+        """Hand it out later."""
+        with self._lock:
+            self._waiting.append(waiting)
+
+    def take(self, limit: int, leave: bool) -> list[Waiting]:
+        """What goes out with this receive; with `leave`, what came just now may stay."""
+        taken: list[Waiting] = []
+        with self._lock:
+            now = time.monotonic()
+            for waiting in tuple(self._waiting):
+                if len(taken) == limit:
+                    break
+                if leave and now - waiting.since < _HOLD:
+                    continue
+                self._waiting.remove(waiting)
+                # A copy comes while its message is in flight, or else never.
+                if waiting.deleted or waiting.message["ReceiptHandle"] not in self._over:
+                    taken.append(waiting)
+        return taken
+
+    def hand_out(
+        self, message: dict[str, Any], worker: str, asked_at: float, copy: bool, own: bool
+    ) -> tuple[Delivery, dict[str, Any]]:
+        """Record a delivery; returns it with the message as the worker gets it.
+
+        `own` gives a copy a receipt of its own, which works as the first one's does.
+        """
+        with self._lock:
+            number = len(self._all) + 1
+            receipt = message["ReceiptHandle"]
+            if own:
+                receipt = f"{receipt}~{number}"
+                self._upstream[receipt] = message["ReceiptHandle"]
+            count = message.get("Attributes", {}).get("ApproximateReceiveCount", 0)
+            trace_id = f"{0xFA << 120 | number:032x}"
+            delivery = Delivery(
+                number, worker, message["MessageId"], receipt, trace_id, int(count), asked_at, copy
+            )
+            self._all.append(delivery)
+            self._by_receipt.setdefault(receipt, []).append(delivery)
+        attributes = dict(message.get("MessageAttributes", {}))
+        attributes["traceparent"] = {
+            "DataType": "String",
+            "StringValue": f"00-{trace_id}-{number:016x}-01",
+        }
+        shown = {**message, "ReceiptHandle": receipt, "MessageAttributes": attributes}
+        shown.pop("MD5OfMessageAttributes", None)
+        return delivery, shown
+
+    def sent(self, deliveries: Sequence[Delivery]) -> None:
+        """The answer is on its way to the worker."""
+        now = time.time()
+        with self._lock:
+            for delivery in deliveries:
+                delivery.sent_at = now
+
+    def upstream(self, receipt: str) -> str:
+        """SQS's own receipt for one that we gave out."""
+        return self._upstream.get(receipt, receipt)
+
+    def newer(self, receipt: str) -> str | None:
+        """The receipt that has replaced this one since, if any has."""
+        with self._lock:
+            mine = self._upstream.get(receipt, receipt)
+            known = self._raw.get(mine)
+            latest = self._latest.get(known["MessageId"]) if known else None
+            return latest if latest != mine else None
+
+    def message(self, receipt: str) -> dict[str, Any] | None:
+        """The message that SQS handed out with this receipt."""
+        return self._raw.get(self.upstream(receipt))
+
+    def used(
+        self, receipt: str, what: str, seconds: int, asked_at: float, told: str, done: bool
+    ) -> None:
+        """A delete or a change of visibility was asked for; `told` is "" when nothing was."""
+        use = (what, seconds, asked_at, time.time(), told, done)
+        with self._lock:
+            for delivery in self._by_receipt.get(receipt, []):
+                delivery.uses.append(use)
+
+    def over(self, receipt: str, deleted: bool) -> None:
+        """It was deleted or given back: no copy of this delivery is to come any more."""
+        with self._lock:
+            mine = self._upstream.get(receipt, receipt)
+            self._over.add(mine)
+            if deleted:
+                self._raw.pop(mine, None)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All deliveries as plain JSON values, in order."""
+        with self._lock:
+            return [delivery.as_dict() for delivery in self._all]

@@ -1,0 +1,81 @@
+"""What a fault scenario is made of: plain data, to be printed and repeated when a run fails."""
+
+import pprint
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reservation_worker.simulator.reconcile import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """A neighbour's false answers, a `rate` of all while the run lasts."""
+
+    target: str
+    answer: Mapping[str, Any]
+    rate: float
+    after: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that happens once: when so much of the work is done, and `pause` seconds later.
+
+    kill, term, freeze, thaw: worker number `target`. down, hang, restart, clear: the neighbour.
+    """
+
+    action: str
+    target: str | int = 0
+    progress: float = 0.0
+    pause: float = 0.0
+    after: bool = False
+    ids: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A scenario: faults of SQS (see sqs_faults.py), of the neighbours, of the process."""
+
+    sqs: Mapping[str, Any] = field(default_factory=dict)
+    answers: tuple[Answers, ...] = ()
+    steps: tuple[Step, ...] = ()
+    workers: int = 1
+    latency_ms: tuple[float, float] = (20, 15)
+    visibility: int = 5
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run showed: `broken` has a plain sentence for each breach, by invariant.
+
+    1 to 6 are design.md's; 0 is what else was promised.
+    """
+
+    name: str
+    case: Case
+    events: int
+    seed: int
+    report: Report
+    injected: Mapping[str, int]
+    figures: Mapping[str, Any]
+    broken: Mapping[int, tuple[str, ...]]
+
+    @property
+    def ok(self) -> bool:
+        """Every invariant held."""
+        return not any(self.broken.values())
+
+    def explain(self) -> str:
+        """Everything that is needed to understand and to repeat a failing run."""
+        shown = {number: list(lines[:10]) for number, lines in self.broken.items() if lines}
+        return "\n".join(
+            (
+                f"run({self.name!r}, events={self.events}, seed={self.seed})",
+                f"broken invariants: {pprint.pformat(shown, width=160)}",
+                f"injected: {dict(self.injected)}",
+                f"figures: {dict(self.figures)}",
+                f"case: {pprint.pformat(self.case, width=160)}",
+            )
+        )

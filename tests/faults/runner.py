@@ -1,0 +1,244 @@
+"""Runs one fault scenario on a whole system of processes, and decides the invariants by itself."""
+
+import re
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from reservation_worker.simulator.child import ChildError, poll_until
+from reservation_worker.simulator.process_sqs_proxy import SqsProxyProcess
+from reservation_worker.simulator.process_worker import WorkerProcess
+from reservation_worker.simulator.reconcile import reconcile
+from reservation_worker.simulator.scenario import build
+from reservation_worker.simulator.stack import Stack
+from tests.faults.case import Case, Outcome, Step
+from tests.faults.fence import Frozen
+from tests.faults.verdict import bounds, decide
+
+WAIT = 1
+STOP = 12
+ENV = {
+    "CALL_TIMEOUT": "1",
+    "SQS_WAIT_TIME": str(WAIT),
+    "MAX_RETRIES": "50",
+    "BACKOFF_BASE_MS": "100",
+    "SHUTDOWN_TIMEOUT": str(STOP),
+}
+CALLS_AN_EVENT = 1.8
+# A step whose progress does not come (all hangs) happens all the same.
+STEP_PATIENCE = 15.0
+
+
+class Run:
+    """One run; the result of `go` is everything that came of it."""
+
+    def __init__(
+        self, name: str, case: Case, events: int, seed: int, command: Sequence[str] = ()
+    ) -> None:
+        self.name, self.case, self.events, self.seed = name, case, events, seed
+        self.command = list(command)
+        self.story = build(events, seed)
+        self.stack = Stack(*case.latency_ms, visibility=case.visibility, max_receive=1000)
+        self.workers: list[WorkerProcess] = []
+        self.names: list[str] = []
+        self.starts = 0
+        self.done: Counter[str] = Counter()
+        self.frozen: list[Frozen] = []
+        self.frozen_at: dict[int, float] = {}
+        self.todo: list[Step] = list(case.steps)
+        self.last_step = 0.0
+        self.most: Counter[str] = Counter()
+        self.broken: dict[int, list[str]] = {number: [] for number in range(7)}
+        self.env = ENV | dict(case.env)
+        self.slots = int(self.env.get("WORKER_CONCURRENCY", "20")) + 10
+
+    def go(self, limit: float) -> Outcome:
+        """Run it; what is not settled after `limit` seconds counts as lost."""
+        with ExitStack() as undo:
+            stack = undo.enter_context(self.stack)
+            proxy = SqsProxyProcess(stack.sqs.url, self.seed, directory=stack.sqs.directory)
+            self.proxy = undo.enter_context(proxy)
+            self.decoy = undo.enter_context(socket.create_server(("127.0.0.1", 0)))
+            stack.neighbours.seed(self.story.seeds, self.story.pools)
+            for number in range(self.case.workers):
+                self.workers.append(stack.worker(self.env, f"worker-{number}"))
+                self.names.append("")
+                self._start(number)
+            for worker in self.workers:
+                worker.ready()
+            began = time.monotonic()
+            self._inject()
+            stack.publish(self.story.phase(0))
+            self.last_step = began
+            settled = self._settle(limit)
+            settled_in = time.monotonic() - began
+            if settled:
+                stack.publish(self.story.phase(1))
+                self._settle(max(20.0, limit - settled_in))
+            seconds = time.monotonic() - began
+            return self._judge(seconds)
+
+    def _start(self, number: int) -> None:
+        worker = self.workers[number]
+        self.starts += 1
+        # Each start is a worker of its own to the proxy: it remembers nothing of the one before.
+        self.names[number] = f"{worker.name}.{self.starts}"
+        worker.env["AWS_ENDPOINT_URL"] = self.proxy.url_for(self.names[number])
+        if self.command:
+            worker.command = self.command
+        worker.start()
+
+    def _inject(self) -> None:
+        self.proxy.set_faults(self.case.sqs, max_visibility=self.case.visibility)
+        port = self.decoy.getsockname()[1]
+        for one in self.case.answers:
+            answer = dict(one.answer)
+            if "headers" in answer:
+                answer["headers"] = {
+                    name: value.replace("DECOY", f"127.0.0.1:{port}")
+                    for name, value in answer["headers"].items()
+                }
+            self.stack.neighbours.answer(
+                one.target, answer, 1_000_000, after=one.after, rate=one.rate
+            )
+
+    def _settle(self, limit: float) -> bool:
+        calm = 0
+
+        def done() -> bool:
+            nonlocal calm
+            self._sample()
+            self._steps()
+            calm = calm + 1 if not self.todo and self.stack.depth() == 0 else 0
+            return calm == 2
+
+        return poll_until(done, limit, 0.15)
+
+    def _steps(self) -> None:
+        while self.todo:
+            step, now = self.todo[0], time.monotonic()
+            waited = now - self.last_step
+            due = waited >= step.pause and (
+                waited >= STEP_PATIENCE or self._progress() >= step.progress
+            )
+            if not due:
+                return
+            self.todo.pop(0)
+            self._do(step)
+            self.done[step.action] += 1
+            self.last_step = time.monotonic()
+
+    def _progress(self) -> float:
+        calls = sum(int(one["calls"]) for one in self.stack.neighbours.health().values())
+        return calls / (self.events * CALLS_AN_EVENT)
+
+    def _do(self, step: Step) -> None:
+        if isinstance(step.target, str):
+            neighbours = self.stack.neighbours
+            match step.action:
+                case "hang":
+                    ids = [record.reservation_id for record in self.story.seeds[: step.ids]]
+                    neighbours.hang(step.target, ids, after=step.after)
+                case other:
+                    getattr(neighbours, other)(step.target)
+            return
+        worker, number = self.workers[step.target], step.target
+        match step.action:
+            case "kill":
+                worker.kill()
+                self._start(number)
+            case "term":
+                self._end(number)
+                self._start(number)
+            case "freeze":
+                self.frozen_at[number] = time.time()
+                worker.suspend()
+            case "thaw":
+                worker.resume()
+                since = self.frozen_at.pop(number)
+                self.frozen.append(Frozen(self.names[number], since, time.time()))
+
+    def _end(self, number: int) -> None:
+        """SIGTERM; the stop is bounded, too."""
+        worker = self.workers[number]
+        # Before it can take signals it has not received anything either.
+        worker.until(lambda: worker.health()[0] == 200, 30, "answered on /health")
+        began = time.monotonic()
+        worker.signal(signal.SIGTERM)
+        try:
+            code = worker.wait(STOP + 5)
+        except ChildError:
+            self.broken[5].append(f"the stop of {worker.name} took more than {STOP + 5} s")
+            return
+        self.most["stop_ms"] = max(self.most["stop_ms"], round(1000 * (time.monotonic() - began)))
+        self.done[f"exit {code}"] += 1
+        if code not in (0, 1):
+            self.broken[5].append(f"{worker.name} ended with exit code {code}")
+
+    def _sample(self) -> None:
+        for number, worker in enumerate(self.workers):
+            if number in self.frozen_at:
+                continue
+            if not worker.alive:
+                self.broken[5].append(f"{worker.name} ended by itself: {worker.tail()[-500:]}")
+                self._start(number)
+            with suppress(ChildError, OSError):
+                proc = Path(f"/proc/{worker.pid}")
+                status = (proc / "status").read_text()
+                seen = {
+                    "threads": int(re.findall(r"Threads:\s+(\d+)", status)[0]),
+                    "rss_kb": int(re.findall(r"VmRSS:\s+(\d+)", status)[0]),
+                    "fds": len(list((proc / "fd").iterdir())),
+                    "in_flight": int(worker.metrics().value("worker_in_flight")),
+                }
+                for name, value in seen.items():
+                    self.most[name] = max(self.most[name], value)
+
+    def _judge(self, seconds: float) -> Outcome:
+        stack = self.stack
+        neighbours = stack.neighbours.health()
+        leases_lost = self._metric("worker_leases_lost_total")
+        copies = self._metric("worker_copies_deleted_total")
+        self.proxy.set_faults({})
+        stack.neighbours.clear()
+        for number in range(len(self.workers)):
+            self._end(number)
+        report = reconcile(
+            self.story, stack.neighbours.ledger(), stack.dead_letters(), stack.depth()
+        )
+        calls = [call for rows in stack.neighbours.calls().values() for call in rows]
+        deliveries = [row for row in self.proxy.deliveries() if row["sent_at"]]
+        decide(self.broken, report, calls, deliveries, self.case.visibility, WAIT, self.frozen)
+        bounds(self.broken, self.most, self.slots)
+        self.decoy.setblocking(False)
+        with suppress(BlockingIOError):
+            self.decoy.accept()[0].close()
+            self.broken[0].append("a redirect to another host was followed")
+        injected = Counter(self.proxy.counts()) + self.done
+        for name, one in neighbours.items():
+            injected.update({f"{name}: {what}": n for what, n in one["injected"].items()})
+        figures = {
+            "seconds": round(seconds, 1),
+            "calls": len(calls),
+            "deliveries": len(deliveries),
+            "most_receives_of_a_message": max((d["receive_count"] for d in deliveries), default=0),
+            "leases_lost": leases_lost,
+            "copies_only_deleted": copies,
+            "dead_letters": dict(report.dead_letters_by_reason),
+            **{f"most_{name}": value for name, value in self.most.items()},
+        }
+        broken = {number: tuple(lines) for number, lines in self.broken.items()}
+        return Outcome(
+            self.name, self.case, self.events, self.seed, report, injected, figures, broken
+        )
+
+    def _metric(self, name: str) -> int:
+        found = 0.0
+        for worker in self.workers:
+            with suppress(ChildError):
+                found += worker.metrics().value(name)
+        return int(found)

@@ -1,0 +1,24 @@
+"""Sabotage: the Failed[] of a batch delete that SQS answered with HTTP 200 is never looked at."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from reservation_worker.config import Settings
+from reservation_worker.pipeline.fitness import describe
+from reservation_worker.pipeline.sqs import Failure, SqsQueue
+from tests.faults.sabotage.entry import main
+
+
+class ForgetsFailed(SqsQueue):
+    def delete(self, receipts: Sequence[str]) -> dict[int, Failure]:
+        super().delete(receipts)
+        return {}
+
+
+def overrides(settings: Settings) -> dict[str, Any]:
+    queue = ForgetsFailed(settings.sqs_queue_url, settings.sqs_region, settings.sqs_wait_time, 30)
+    return {"queue": queue, "facts": describe(queue, settings.call_timeout, settings.max_retries)}
+
+
+if __name__ == "__main__":
+    main(overrides)

@@ -1,0 +1,83 @@
+"""A quick selection of the fault scenarios; `python -m tests.faults.matrix` runs them all.
+
+Each run decides the six invariants of the design by itself, from the neighbours' ledgers, the
+queues and the proxy's record; a failure prints what is needed to repeat it.
+"""
+
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from reservation_worker.clients.http import HttpTransport
+from reservation_worker.errors import NeighbourDown
+from tests.faults.case import Case
+from tests.faults.matrix import ALL_SQS, CASES, freeze, run
+
+# Not in `make test` yet: first they have to pass often enough in a row.
+pytestmark = pytest.mark.slow
+
+QUICK = {"BACKOFF_BASE_MS": "1"}
+
+
+def holds(name: str | Case, events: int, *injected: str) -> None:
+    case = CASES[name] if isinstance(name, str) else name
+    outcome = run(replace(case, visibility=3, env=QUICK), events)
+    assert outcome.ok, outcome.explain()
+    missing = [fault for fault in injected if not outcome.injected.get(fault)]
+    assert not missing, f"never injected: {missing}\n{outcome.explain()}"
+
+
+def test_messages_that_come_twice_late_and_out_of_order_take_effect_once():
+    faults = {"duplicate_delivery": 0.2, "duplicate_after_delete": 0.2, "reorder": 0.2}
+    holds(Case(faults, workers=2), 150, *faults)
+
+
+def test_all_faults_of_sqs_at_once_break_no_invariant():
+    # A hang costs six seconds: that is for the whole matrix.
+    faults = {name: rate for name, rate in ALL_SQS.items() if name != "hang"}
+    holds(Case(faults), 80, "delete_failed_server", "duplicate_delivery", "reset_after")
+
+
+def test_whatever_the_neighbours_answer_each_event_is_settled_once():
+    injected = ("reservation: broken-off 200", "reservation: 302", "inventory: INTERNAL in band")
+    holds("neighbours: every false answer", 120, *injected)
+
+
+def test_an_outage_of_inventory_dead_letters_nothing():
+    holds("outage of inventory", 100, "down")
+
+
+def test_killed_at_random_moments_two_workers_lose_nothing():
+    holds("process: SIGKILL, two workers", 150, "kill")
+
+
+def test_a_worker_frozen_beyond_its_leases_starts_no_call_for_what_it_has_lost():
+    case = Case({"stale_works": 1.0}, (), freeze(0, 0.3, 3), latency_ms=(60, 50))
+    holds(case, 100, "freeze", "thaw")
+
+
+@pytest.fixture
+def breaks_off() -> Iterator[str]:
+    """A server that announces ten bytes, sends two and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 400 Bad\r\nContent-Length: 10\r\n\r\n{}")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread.join(5)
+
+
+def test_a_body_that_breaks_off_is_an_outage_and_not_a_verdict(breaks_off: str):
+    transport = HttpTransport(breaks_off, 1)
+    with pytest.raises(NeighbourDown, match="broke off"):
+        transport.request("PATCH", "/", 2.0, {})
+    transport.close()
