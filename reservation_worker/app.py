@@ -55,10 +55,14 @@ class App:
     _exit_codes: list[int] = field(default_factory=list)
 
     def start(self) -> None:
-        """Start the threads; the poller last, when all it feeds is there."""
+        """Start the threads; the poller last, when all it feeds is there.
+
+        Raises RuntimeError when the system has no thread left.
+        """
         if self.draining.is_set():
             return
         self.health.start()
+        self.dispatcher.start()
         self.leases.start()
         self.deleter.start()
         self.poller.start()
@@ -124,7 +128,12 @@ class App:
 def _within(timeout: float, work: Callable[[], None]) -> None:
     """Run `work`, waiting at most `timeout` seconds for it."""
     thread = threading.Thread(target=work, name="stop", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        # The system has no thread left: here, then; SHUTDOWN_TIMEOUT bounds the whole stop.
+        work()
+        return
     thread.join(timeout)
 
 

@@ -5,6 +5,7 @@ import faulthandler
 import os
 import signal
 import sys
+from contextlib import suppress
 
 DEFAULT_LIMIT = 30.0
 """How long a stop may take while SHUTDOWN_TIMEOUT is not known yet, in seconds."""
@@ -62,9 +63,16 @@ def run(args: argparse.Namespace) -> int:
             error,
         )
         return 1
+    code = 0
     if not asked:
-        app.start()
-        os.read(heard, 1)
-    code = app.stop()
-    sys.stdout.flush()
+        try:
+            app.start()
+            os.read(heard, 1)
+        except RuntimeError as error:
+            logger.error("raise the limit of memory or processes, a thread can't start: {}", error)
+            code = 1
+    code |= app.stop()
+    # A full disk or a closed pipe has its say nowhere, and not in the exit code.
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
     os._exit(code)

@@ -3,7 +3,7 @@
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -76,7 +76,9 @@ def _parent(hints: TraceHints, xray_header: str | None) -> tuple[Context, int]:
 
 
 def _can_be_a_header(trace_id: str) -> bool:
-    return 0 < len(trace_id) <= MAX_TRACE_ID and trace_id.isascii() and trace_id.isprintable()
+    # HTTP/2 has no blanks around a value: a strict peer refuses the whole call.
+    plain = trace_id.isascii() and trace_id.isprintable() and trace_id == trace_id.strip()
+    return plain and 0 < len(trace_id) <= MAX_TRACE_ID
 
 
 class Tracing:
@@ -146,8 +148,9 @@ class Tracing:
     def shutdown(self, timeout: float) -> None:
         """Export what is left, for at most `timeout` seconds: a collector may hang."""
         thread = threading.Thread(target=self._provider.shutdown, name="telemetry", daemon=True)
-        thread.start()
-        thread.join(timeout)
+        with suppress(RuntimeError):  # no thread left: no spans then
+            thread.start()
+            thread.join(timeout)
 
 
 def mark_failed(span: otel.Span, reason: str) -> None:

@@ -37,6 +37,17 @@ class Dispatcher:
         self._closed = False
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="worker")
 
+    def start(self) -> None:
+        """Start all threads now, not one by one when memory may be short. Raises RuntimeError."""
+        all_there = threading.Barrier(self.concurrency + 1)
+        try:
+            for _ in range(self.concurrency):
+                self._pool.submit(all_there.wait)
+        except RuntimeError:
+            all_there.abort()
+            raise
+        all_there.wait()
+
     @property
     def in_flight(self) -> int:
         """Deliveries that hold a slot."""
@@ -90,13 +101,9 @@ class Dispatcher:
             for delivery in deliveries:
                 self._in_flight += 1
                 ready += self._backlog.push(delivery)
-            try:
-                # A busy thread goes on by itself: tasks for it would pile up without bound.
-                for _ in range(min(ready, self.concurrency - len(self._running))):
-                    self._pool.submit(self._run_waiting)
-            except RuntimeError as error:
-                # No more threads to be had: those there are take it over when they get free.
-                logger.error("a pool thread could not be started: {}", error)
+            # A busy thread goes on by itself: tasks for it would pile up without bound.
+            for _ in range(min(ready, self.concurrency - len(self._running))):
+                self._pool.submit(self._run_waiting)
             return []
 
     def close(self) -> list[Delivery]:

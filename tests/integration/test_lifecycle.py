@@ -392,6 +392,20 @@ def test_the_stop_gives_back_what_waits_at_once_and_lets_finish_what_runs(
     assert sample(made.app.metrics, "worker_given_back_total") == 3
 
 
+def test_a_stop_for_which_the_system_has_no_thread_left_gives_back_what_waits_all_the_same(
+    worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, _, waiting = full(worker)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    made.work.let_go()
+    assert made.stop() == 0
+    assert made.queue.left() == waiting
+
+
 def test_while_draining_ready_is_red_and_health_is_green(worker: MakeWorker) -> None:
     made, _, _ = full(worker)
     stopping = made.stopping()

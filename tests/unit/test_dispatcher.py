@@ -268,24 +268,43 @@ def test_under_fire_each_runs_once_and_none_beside_another_of_its_reservation() 
     dispatcher.shutdown()
 
 
-# The stop.
-
-
-def test_where_no_more_threads_can_be_had_those_there_are_do_all_the_work(
+def test_all_threads_are_there_after_the_start_so_that_none_is_missed_later(
     pool: Callable[[int], Pool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = pool(4)
-    first, *others = some(6)
-    made.accept([first])
-
-    def refuse(thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    made.accept(others, running=1)
+    made.dispatcher.start()
+    monkeypatch.setattr(threading.Thread, "start", _refuse)
+    made.accept(some(4), running=4)
     made.let_all_go()
     made.idle()
-    assert set(made.ended) == {first, *others}
+
+
+def test_a_start_that_gets_too_few_threads_says_so_and_leaves_none_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dispatcher = Dispatcher(3, lambda delivery: None, FakeClock())
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start_two(thread: threading.Thread) -> None:
+        if len(started) == 2:
+            _refuse(thread)
+        started.append(thread)
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start_two)
+        with pytest.raises(RuntimeError, match="new thread"):
+            dispatcher.start()
+    dispatcher.shutdown()
+    eventually(lambda: not any(thread.is_alive() for thread in started))
+
+
+def _refuse(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+# The stop.
 
 
 def test_a_close_returns_what_has_not_started_and_starts_nothing_any_more(
