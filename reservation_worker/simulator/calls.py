@@ -13,7 +13,7 @@ _HEADERS = ("traceparent", "x-trace-id", "idempotency-key", "content-type")
 class CallLog:
     """A bounded list: a long run forgets its oldest calls."""
 
-    def __init__(self, size: int = 20_000) -> None:
+    def __init__(self, size: int = 500_000) -> None:
         self._lock = threading.Lock()
         self._calls: deque[dict[str, Any]] = deque(maxlen=size)
         self._total = 0

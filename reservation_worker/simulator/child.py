@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 _PACKAGES = Path(__file__).resolve().parents[2]
 _TAIL = 4000
@@ -53,6 +53,8 @@ class Child:
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._directory = directory
         self.process: subprocess.Popen[bytes] | None = None
+        # Opens another standard output than the file: one that is full or closed, say.
+        self.open_stdout: Callable[[], IO[bytes]] = lambda: self.stdout.open("ab")
 
     @property
     def directory(self) -> Path:
@@ -94,7 +96,7 @@ class Child:
         paths = [str(_PACKAGES), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         env["PYTHONPATH"] = os.pathsep.join(str(Path(path).absolute()) for path in paths if path)
         env["HOME"] = env["TMPDIR"] = str(work)
-        with self.stdout.open("ab") as out, self.stderr.open("ab") as err:
+        with self.open_stdout() as out, self.stderr.open("ab") as err:
             self.process = subprocess.Popen(
                 self.command,
                 cwd=work,

@@ -8,6 +8,7 @@ from typing import Any
 
 from reservation_worker.simulator.child import Child
 from reservation_worker.simulator.loopback import Loopback
+from reservation_worker.simulator.sqs_deliveries import Use
 
 
 class SqsProxyProcess(Child):
@@ -58,6 +59,8 @@ class SqsProxyProcess(Child):
     def deliveries(self) -> list[dict[str, Any]]:
         """Every delivery so far, as sqs_deliveries.Delivery's fields."""
         rows: list[dict[str, Any]] = self._call("GET", "deliveries")["deliveries"]
+        for row in rows:
+            row["uses"] = [Use(*use) for use in row["uses"]]
         return rows
 
     def log(self) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reservation_worker.simulator.sqs_deliveries import Deliveries, Delivery, Waiting
+from reservation_worker.simulator.sqs_deliveries import Deliveries, Delivery, Use, Waiting
 from reservation_worker.simulator.sqs_faults import DELETE, RECEIVE, VISIBILITY, FaultPlan
 
 _SENDER_CODE, _SERVER_CODE = "InvalidParameterValue", "InternalError"
@@ -54,15 +54,15 @@ class Broker:
         try:
             fault = self._before(action)
         except CutError:
-            self._note(action, body, asked_at, "")
+            self._note(worker, action, body, asked_at, "")
             raise
         if fault:
-            self._note(action, body, asked_at, "error")
+            self._note(worker, action, body, asked_at, "error")
             return fault
         if action == RECEIVE:
             answer = self._receive(worker, body, ask)
         elif action in (DELETE, VISIBILITY):
-            return self._batch(action, body, ask)
+            return self._batch(worker, action, body, ask)
         else:
             answer = ask(action, body)
         if self.plan.hit("reset_after", action):
@@ -138,7 +138,7 @@ class Broker:
         asked = {"QueueUrl": url, "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
         return ask("ChangeMessageVisibility", asked).status == 200
 
-    def _batch(self, action: str, body: Mapping[str, Any], ask: Ask) -> Answer:
+    def _batch(self, worker: str, action: str, body: Mapping[str, Any], ask: Ask) -> Answer:
         asked_at = time.time()
         failed: list[dict[str, Any]] = []
         lied: list[str] = []
@@ -155,7 +155,7 @@ class Broker:
         if forward:
             answer = ask(action, {**body, "Entries": forward})
             if answer.status != 200:
-                self._note(action, body, asked_at, "error")
+                self._note(worker, action, body, asked_at, "error")
                 return answer
             done = {row["Id"] for row in answer.body.get("Successful", [])}
             failed += answer.body.get("Failed", [])
@@ -163,7 +163,7 @@ class Broker:
         codes = {row["Id"]: row.get("Code", "") for row in failed}
         for entry in body.get("Entries", []):
             told = "" if cut else codes.get(entry["Id"], "ok")
-            self._used(action, entry, asked_at, told, entry["Id"] in done, body)
+            self._used(worker, action, entry, asked_at, told, entry["Id"] in done, body)
         if cut:
             raise CutError
         return Answer(200, {"Successful": [{"Id": i} for i in (*done, *lied)], "Failed": failed})
@@ -195,13 +195,16 @@ class Broker:
             asked["VisibilityTimeout"] = min(self.max_visibility, int(entry["VisibilityTimeout"]))
         return asked
 
-    def _note(self, action: str, body: Mapping[str, Any], asked_at: float, told: str) -> None:
+    def _note(
+        self, worker: str, action: str, body: Mapping[str, Any], asked_at: float, told: str
+    ) -> None:
         """SQS saw nothing of this request."""
         for entry in body.get("Entries", []) if action in (DELETE, VISIBILITY) else []:
-            self._used(action, entry, asked_at, told, False, body)
+            self._used(worker, action, entry, asked_at, told, False, body)
 
     def _used(
         self,
+        worker: str,
         action: str,
         entry: Mapping[str, Any],
         asked_at: float,
@@ -213,7 +216,7 @@ class Broker:
         seconds = int(entry.get("VisibilityTimeout", 0))
         url = body.get("QueueUrl", "")
         what = "delete" if action == DELETE else "visibility"
-        book.used(receipt, what, seconds, asked_at, told, done)
+        book.used(worker, receipt, Use(what, seconds, asked_at, time.time(), told, done))
         given_back = action == VISIBILITY and seconds < self._visibility.get(url, seconds)
         if not done or not (action == DELETE or given_back):
             return

@@ -9,10 +9,21 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 # A message that is held back goes out at the latest so many seconds after it came.
 _HOLD = 1.0
+
+
+class Use(NamedTuple):
+    """What a worker asked with a receipt; `told` is the answer, "" when none reached it."""
+
+    what: str
+    seconds: int
+    asked_at: float
+    answered_at: float
+    told: str
+    done: bool
 
 
 @dataclass(slots=True)
@@ -28,8 +39,8 @@ class Delivery:
     asked_at: float
     copy: bool = False
     sent_at: float = 0.0
-    # What was asked with its receipt: (what, seconds, asked at, answered at, told, done).
-    uses: list[tuple[str, int, float, float, str, bool]] = field(default_factory=list)
+    # What its worker asked with its receipt.
+    uses: list[Use] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -147,14 +158,13 @@ class Deliveries:
         """The message that SQS handed out with this receipt."""
         return self._raw.get(self.upstream(receipt))
 
-    def used(
-        self, receipt: str, what: str, seconds: int, asked_at: float, told: str, done: bool
-    ) -> None:
-        """A delete or a change of visibility was asked for; `told` is "" when nothing was."""
-        use = (what, seconds, asked_at, time.time(), told, done)
+    def used(self, worker: str, receipt: str, use: Use) -> None:
+        """This worker asked for a delete or a change of visibility."""
         with self._lock:
             for delivery in self._by_receipt.get(receipt, []):
-                delivery.uses.append(use)
+                # A copy may have the same receipt and be another worker's.
+                if delivery.worker == worker:
+                    delivery.uses.append(use)
 
     def over(self, receipt: str, deleted: bool) -> None:
         """It was deleted or given back: no copy of this delivery is to come any more."""

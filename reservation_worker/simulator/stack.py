@@ -90,13 +90,13 @@ class Stack:
         return sum(int(text) for name, text in answer["Attributes"].items() if name in _DEPTH)
 
     def dead_letters(self) -> list[DeadLetter]:
-        """All that is in the dead-letter queue; it stays there, hidden for ten seconds."""
+        """All that is in the dead-letter queue; it stays there, hidden for two minutes."""
         letters: dict[str, DeadLetter] = {}
         while True:
             answer = self.client.receive_message(
                 QueueUrl=self.dlq_url,
                 MaxNumberOfMessages=10,
-                VisibilityTimeout=10,
+                VisibilityTimeout=120,
                 MessageAttributeNames=["All"],
             )
             if not answer.get("Messages"):

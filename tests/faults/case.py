@@ -1,7 +1,7 @@
 """What a fault scenario is made of: plain data, to be printed and repeated when a run fails."""
 
 import pprint
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ class Step:
     """Something that happens once: when so much of the work is done, and `pause` seconds later.
 
     kill, term, freeze, thaw: worker number `target`. down, hang, restart, clear: the neighbour.
+    clock: the worker's wall clock is `value` seconds off from now on. fds, memory: it gets no more
+    than `value` file descriptors or bytes beyond what it has; unlimit: as many as it likes.
     """
 
     action: str
@@ -31,26 +33,66 @@ class Step:
     pause: float = 0.0
     after: bool = False
     ids: int = 0
+    value: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A scenario: faults of SQS (see sqs_faults.py), of the neighbours, of the process."""
+    """A scenario: faults of SQS (see sqs_faults.py), of the neighbours, of the process.
+
+    `machine` names what is wrong with the machine from the start (see machine.py). `backlog`: so
+    many messages are kept in the queue until all are published; 0 publishes all at once. A worker
+    that `may_die` is started again by whoever looks at /health, as the kubelet does.
+    """
 
     sqs: Mapping[str, Any] = field(default_factory=dict)
     answers: tuple[Answers, ...] = ()
     steps: tuple[Step, ...] = ()
-    workers: int = 1
+    workers: int = 2
     latency_ms: tuple[float, float] = (20, 15)
     visibility: int = 5
+    max_receive: int = 1000
     env: Mapping[str, str] = field(default_factory=dict)
+    machine: tuple[str, ...] = ()
+    backlog: int = 0
+    may_die: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A look at all workers while a run goes on; `at` is in seconds since its start."""
+
+    at: float
+    settled: int
+    receives: int
+    rss_kb: int
+    threads: int
+    fds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A worker that was told to stop, how long it took in seconds, and its exit code."""
+
+    worker: str
+    seconds: float
+    code: int
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A step that was taken, `at` seconds since the start of the run."""
+
+    step: Step
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a run showed: `broken` has a plain sentence for each breach, by invariant.
 
-    1 to 6 are design.md's; 0 is what else was promised.
+    1 to 7 are the design's; 0 is what else was promised.
     """
 
     name: str
@@ -61,6 +103,9 @@ class Outcome:
     injected: Mapping[str, int]
     figures: Mapping[str, Any]
     broken: Mapping[int, tuple[str, ...]]
+    samples: Sequence[Sample] = ()
+    stops: Sequence[Stop] = ()
+    marks: Sequence[Mark] = ()
 
     @property
     def ok(self) -> bool:

@@ -33,9 +33,15 @@ def breaches(
 ) -> list[str]:
     """A sentence for each call that started although its delivery was the worker's no more."""
     by_trace = {delivery["trace_id"]: delivery for delivery in deliveries}
-    receipts = Counter(delivery["receipt"] for delivery in deliveries)
+    receipts = Counter((delivery["worker"], delivery["receipt"]) for delivery in deliveries)
     ends = {
-        trace_id: _end(delivery, visibility, wait, frozen, receipts[delivery["receipt"]] > 1)
+        trace_id: _end(
+            delivery,
+            visibility,
+            wait,
+            frozen,
+            shared=receipts[delivery["worker"], delivery["receipt"]] > 1,
+        )
         for trace_id, delivery in by_trace.items()
     }
     found = []
@@ -69,19 +75,22 @@ def handled_again(
     found = []
     for delivery in sorted(deliveries, key=lambda row: row["sent_at"]):
         key = (delivery["worker"], delivery["message_id"])
-        uses = [use for one in earlier.get(key, []) for use in one["uses"] if use[0] == "delete"]
+        uses = [use for one in earlier.get(key, []) for use in one["uses"] if use.what == "delete"]
         earlier.setdefault(key, []).append(delivery)
         came = delivery["sent_at"]
         # Not while the deletes go on: the worker had not given up by then.
-        if not uses or any(use[3] + GRACE > came for use in uses):
+        if not uses or any(use.answered_at + GRACE > came for use in uses):
             continue
-        what, _, _, at, told, _ = max(uses, key=lambda use: use[3])
-        if any(one.worker == key[0] and one.since <= came and at <= one.until for one in frozen):
+        last = max(uses, key=lambda use: use.answered_at)
+        if any(
+            one.worker == key[0] and one.since <= came and last.answered_at <= one.until
+            for one in frozen
+        ):
             continue  # the bad news and the message reach it together
-        if told not in ("ok", "", "error") and delivery["trace_id"] in called:
+        if last.told not in ("ok", "", "error") and delivery["trace_id"] in called:
             found.append(
                 f"{delivery['message_id']} was handled again (delivery {delivery['number']} to"
-                f" {delivery['worker']}), although its {what} was known to have failed: {told}"
+                f" {delivery['worker']}), although its delete was known to have failed: {last.told}"
             )
     return found
 
@@ -107,14 +116,14 @@ def _end(
             base = max(base, min(one.until, delivery["asked_at"] + wait + 1))
     end, why = base + visibility, "its visibility was over"
     closed: tuple[float, str] = (float("inf"), "")
-    for what, seconds, asked, answered, told, done in delivery["uses"]:
-        if what == "delete":
-            closed = min(closed, (asked + _AT_ONCE, "it had been deleted"))
-        elif seconds < visibility:
-            closed = min(closed, (asked + GRACE, "it had been given back"))
-        elif told in _GONE:
-            closed = min(closed, (answered + GRACE, "its receipt was refused"))
-        elif done and answered <= end + GRACE:
-            end = max(end, answered + visibility)
-    # A receipt that two deliveries share: which of them ended is not to be told.
+    for use in delivery["uses"]:
+        if use.what == "delete":
+            closed = min(closed, (use.asked_at + _AT_ONCE, "it had been deleted"))
+        elif use.seconds < visibility:
+            closed = min(closed, (use.asked_at + GRACE, "it had been given back"))
+        elif use.told in _GONE:
+            closed = min(closed, (use.answered_at + GRACE, "its receipt was refused"))
+        elif use.done and use.answered_at <= end + GRACE:
+            end = max(end, use.answered_at + visibility)
+    # A receipt that two deliveries to a worker share: which of them ended is not to be told.
     return min((end + GRACE, why), (float("inf"), "") if shared else closed)

@@ -7,12 +7,14 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from reservation_worker.simulator.sqs_faults import FAULTS
 from tests.faults.case import Answers, Case, Outcome, Step
+from tests.faults.machine import CLOCK, CLOSED_PIPE, FULL_DISK, HANGING_COLLECTOR
 from tests.faults.neighbour_cases import IN, NEIGHBOURS, RS, outage
-from tests.faults.runner import WAIT, Run
+from tests.faults.runner import ENV, Run
 
 
 def _slow(sqs: Mapping[str, Any]) -> Case:
@@ -26,10 +28,9 @@ def _slow(sqs: Mapping[str, Any]) -> Case:
     )
 
 
-def _kills(count: int, action: str = "kill", workers: int = 1) -> tuple[Step, ...]:
+def _kills(count: int, action: str = "kill") -> tuple[Step, ...]:
     return tuple(
-        Step(action, number % workers, progress=0.8 * (number + 1) / count)
-        for number in range(count)
+        Step(action, number % 2, progress=0.8 * (number + 1) / count) for number in range(count)
     )
 
 
@@ -37,12 +38,13 @@ def freeze(
     worker: int = 0, progress: float = 0.3, visibility: int = Case().visibility
 ) -> tuple[Step, ...]:
     """SIGSTOP for longer than any lease: the visibility, and what a receive may be late."""
-    return (Step("freeze", worker, progress), Step("thaw", worker, pause=visibility + WAIT + 2))
+    pause = visibility + int(ENV["SQS_WAIT_TIME"]) + 2
+    return (Step("freeze", worker, progress), Step("thaw", worker, pause=pause))
 
 
 SQS_ALONE: Mapping[str, Case] = {
     "sqs: duplicate deliveries": Case({"duplicate_delivery": 0.3}),
-    "sqs: duplicate deliveries, two workers": Case({"duplicate_delivery": 0.3}, workers=2),
+    "sqs: duplicate deliveries to one worker": Case({"duplicate_delivery": 0.3}, workers=1),
     "sqs: delivered again after the delete": Case({"duplicate_after_delete": 0.2}),
     "sqs: out of order": Case({"reorder": 0.3}),
     "sqs: delete fails by the sender": Case({"delete_failed_sender": 0.2}),
@@ -65,6 +67,7 @@ SQS_ALONE: Mapping[str, Case] = {
 }
 
 _RARE = 0.04
+_DUPLICATES = {"duplicate_delivery": 0.1}
 ALL_SQS: dict[str, object] = {
     **dict.fromkeys(
         [name for name in FAULTS if name not in ("hang", "slow_poll")],
@@ -82,36 +85,83 @@ _HALF_BAD = (
     Answers("both", {"sleep": 1.5, "name": "past the deadline after"}, 0.01, after=True),
 )
 PROCESS: Mapping[str, Case] = {
-    "process: SIGTERM": Case(steps=_kills(3, "term")),
-    "process: SIGTERM, two workers": Case(steps=_kills(4, "term", 2), workers=2),
-    "process: SIGKILL": Case(steps=_kills(4)),
-    "process: SIGKILL, two workers": Case(steps=_kills(4, workers=2), workers=2),
-    "process: frozen beyond its leases": Case(steps=freeze(), latency_ms=(60, 50)),
+    "process: SIGTERM": Case(steps=_kills(4, "term")),
+    "process: SIGKILL": Case(steps=_kills(5)),
+    "process: frozen beyond its leases, alone": Case(
+        steps=freeze(), workers=1, latency_ms=(60, 50)
+    ),
     "process: frozen, another takes over": Case(
-        steps=freeze() + freeze(1, 0.5), workers=2, latency_ms=(60, 50)
+        steps=freeze() + freeze(1, 0.5), latency_ms=(60, 50)
     ),
     "process: frozen, and stale receipts work": Case(
-        {"stale_works": 1.0}, steps=freeze() + freeze(1, 0.5), workers=2, latency_ms=(60, 50)
+        {"stale_works": 1.0}, steps=freeze() + freeze(1, 0.5), latency_ms=(60, 50)
     ),
     "process: three workers": Case({"duplicate_delivery": 0.2, "reorder": 0.2}, workers=3),
 }
 
+
+def _both(action: str, progress: float, value: float = 0.0, pause: float = 0.0) -> tuple[Step, ...]:
+    return tuple(
+        Step(action, number, progress, pause if number == 0 else 0.0, value=value)
+        for number in (0, 1)
+    )
+
+
+_HOUR = 3600.0
+MACHINE: Mapping[str, Case] = {
+    "machine: stdout is a full disk": Case(_DUPLICATES, machine=(FULL_DISK,)),
+    "machine: stdout is a closed pipe": Case(_DUPLICATES, machine=(CLOSED_PIPE,)),
+    "machine: the span collector hangs": Case(
+        steps=_kills(2, "term"), machine=(HANGING_COLLECTOR,)
+    ),
+    "machine: the clock steps": Case(
+        _DUPLICATES,
+        steps=_both("clock", 0.2, _HOUR) + _both("clock", 0.4, -_HOUR) + _both("clock", 0.6),
+        machine=(CLOCK,),
+    ),
+    "machine: the clock steps while leases end": Case(
+        {"visibility_failed_server": 0.3},
+        (Answers(RS, {"status": 503, "name": "503"}, 0.1),),
+        _both("clock", 0.2, -_HOUR) + _both("clock", 0.5, _HOUR),
+        latency_ms=(700, 500),
+        visibility=4,
+        env={"CALL_TIMEOUT": "2"},
+        machine=(CLOCK,),
+    ),
+    "machine: no more file descriptors": Case(
+        steps=(*_both("fds", 0.2), Step("restart", "both"), *_both("unlimit", 0.0, pause=4)),
+    ),
+    "machine: no memory for more threads": Case(steps=_both("memory", 0.0), may_die=True),
+    "machine: no memory for big answers": Case(
+        answers=(
+            Answers(RS, {"status": 200, "body_bytes": 900_000, "name": "0.9 MB"}, 0.1, after=True),
+            Answers(IN, {"message_bytes": 3_000_000, "name": "3 MB"}, 0.1, after=True),
+        ),
+        steps=_both("memory", 0.2, 500_000) + _both("unlimit", 0.0, pause=6),
+        may_die=True,
+    ),
+}
+
 MIXED: Mapping[str, Case] = {
     "sqs: all at once": Case(ALL_SQS),
-    "sqs: all at once, two workers": Case(ALL_SQS, workers=2),
-    "mixed: everything fails a little": Case(ALL_SQS, _HALF_BAD, workers=2),
-    "mixed: everything fails and workers are killed": Case(
-        ALL_SQS, _HALF_BAD, _kills(3, workers=2), workers=2
-    ),
+    "mixed: everything fails a little": Case(ALL_SQS, _HALF_BAD),
+    "mixed: everything fails and workers are killed": Case(ALL_SQS, _HALF_BAD, _kills(3)),
     "mixed: everything fails and workers freeze": Case(
         ALL_SQS, _HALF_BAD, freeze(0, 0.2) + freeze(1, 0.5), workers=3
     ),
     "mixed: everything fails, with an outage": Case(
-        ALL_SQS, _HALF_BAD, outage("both") + _kills(1, "term"), workers=2
+        ALL_SQS, _HALF_BAD, outage("both") + _kills(1, "term")
     ),
 }
 
-CASES: Mapping[str, Case] = {**SQS_ALONE, **NEIGHBOURS, **PROCESS, **MIXED}
+CASES: Mapping[str, Case] = {
+    **SQS_ALONE,
+    # False answers meet copies of their messages, in the other worker at best.
+    **{name: replace(case, sqs=_DUPLICATES) for name, case in NEIGHBOURS.items()},
+    **PROCESS,
+    **MACHINE,
+    **MIXED,
+}
 
 
 def run(

@@ -162,5 +162,5 @@ NEIGHBOURS: Mapping[str, Case] = {
     ),
     "outage of inventory": Case(steps=outage(IN)),
     "outage of reservation-api": Case(steps=outage(RS)),
-    "outage of both": Case(steps=outage("both"), workers=2),
+    "outage of both": Case(steps=outage("both")),
 }

@@ -3,6 +3,7 @@
 import re
 import signal
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,22 +16,25 @@ from reservation_worker.simulator.process_worker import WorkerProcess
 from reservation_worker.simulator.reconcile import reconcile
 from reservation_worker.simulator.scenario import build
 from reservation_worker.simulator.stack import Stack
-from tests.faults.case import Case, Outcome, Step
+from tests.faults.case import Case, Mark, Outcome, Sample, Step, Stop
 from tests.faults.fence import Frozen
+from tests.faults.machine import Machine
 from tests.faults.verdict import bounds, decide
 
-WAIT = 1
-STOP = 12
 ENV = {
     "CALL_TIMEOUT": "1",
-    "SQS_WAIT_TIME": str(WAIT),
+    "SQS_WAIT_TIME": "1",
     "MAX_RETRIES": "50",
     "BACKOFF_BASE_MS": "100",
-    "SHUTDOWN_TIMEOUT": str(STOP),
+    "SHUTDOWN_TIMEOUT": "12",
 }
 CALLS_AN_EVENT = 1.8
 # A step whose progress does not come (all hangs) happens all the same.
 STEP_PATIENCE = 15.0
+# As the kubelet does: so many bad answers of /health in a row.
+BAD_HEALTH = 3
+# All other faults of SQS may leave a message that is neither deleted nor given back: exit code 1.
+_HARMLESS = {"reorder", "slow_poll", "ghost_receive"}
 
 
 class Run:
@@ -42,8 +46,12 @@ class Run:
         self.name, self.case, self.events, self.seed = name, case, events, seed
         self.command = list(command)
         self.story = build(events, seed)
-        self.stack = Stack(*case.latency_ms, visibility=case.visibility, max_receive=1000)
+        self.stack = Stack(
+            *case.latency_ms, visibility=case.visibility, max_receive=case.max_receive
+        )
+        self.feeder: threading.Thread | None = None
         self.workers: list[WorkerProcess] = []
+        self.machines: list[Machine] = []
         self.names: list[str] = []
         self.starts = 0
         self.done: Counter[str] = Counter()
@@ -52,8 +60,14 @@ class Run:
         self.todo: list[Step] = list(case.steps)
         self.last_step = 0.0
         self.most: Counter[str] = Counter()
-        self.broken: dict[int, list[str]] = {number: [] for number in range(7)}
+        self.bad_health: Counter[int] = Counter()
+        self.samples: list[Sample] = []
+        self.stops: list[Stop] = []
+        self.marks: list[Mark] = []
+        self.broken: dict[int, list[str]] = {number: [] for number in range(8)}
         self.env = ENV | dict(case.env)
+        self.wait = int(self.env["SQS_WAIT_TIME"])
+        self.stop = int(self.env["SHUTDOWN_TIMEOUT"])
         self.slots = int(self.env.get("WORKER_CONCURRENCY", "20")) + 10
 
     def go(self, limit: float) -> Outcome:
@@ -65,15 +79,24 @@ class Run:
             self.decoy = undo.enter_context(socket.create_server(("127.0.0.1", 0)))
             stack.neighbours.seed(self.story.seeds, self.story.pools)
             for number in range(self.case.workers):
-                self.workers.append(stack.worker(self.env, f"worker-{number}"))
+                worker = stack.worker(self.env, f"worker-{number}")
+                self.workers.append(worker)
+                self.machines.append(Machine(worker, self.case.machine, undo))
                 self.names.append("")
                 self._start(number)
             for worker in self.workers:
                 worker.ready()
-            began = time.monotonic()
             self._inject()
-            stack.publish(self.story.phase(0))
-            self.last_step = began
+            self.began = self.last_step = began = time.monotonic()
+            self._steps()  # those that come before the first message
+            if self.case.backlog:
+                enough = threading.Event()
+                self.feeder = threading.Thread(target=self._feed, args=(enough,), daemon=True)
+                self.feeder.start()
+                undo.callback(self.feeder.join)
+                undo.callback(enough.set)
+            else:
+                stack.publish(self.story.phase(0))
             settled = self._settle(limit)
             settled_in = time.monotonic() - began
             if settled:
@@ -111,12 +134,22 @@ class Run:
 
         def done() -> bool:
             nonlocal calm
+            depth = self.stack.depth()
             self._sample()
             self._steps()
-            calm = calm + 1 if not self.todo and self.stack.depth() == 0 else 0
+            fed = self.feeder is None or not self.feeder.is_alive()
+            calm = calm + 1 if fed and not self.todo and depth == 0 else 0
             return calm == 2
 
-        return poll_until(done, limit, 0.15)
+        return poll_until(done, limit, 0.5 if self.case.backlog else 0.15)
+
+    def _feed(self, enough: threading.Event) -> None:
+        """Keep the backlog in the queue, whatever the run's own thread waits for."""
+        feed = self.story.phase(0)
+        while feed and not enough.wait(0.1):
+            count = max(0, self.case.backlog - self.stack.depth())
+            self.stack.publish(feed[:count])
+            del feed[:count]
 
     def _steps(self) -> None:
         while self.todo:
@@ -131,6 +164,7 @@ class Run:
             self._do(step)
             self.done[step.action] += 1
             self.last_step = time.monotonic()
+            self.marks.append(Mark(step, round(self.last_step - self.began, 2)))
 
     def _progress(self) -> float:
         calls = sum(int(one["calls"]) for one in self.stack.neighbours.health().values())
@@ -161,42 +195,83 @@ class Run:
                 worker.resume()
                 since = self.frozen_at.pop(number)
                 self.frozen.append(Frozen(self.names[number], since, time.time()))
+            case "clock":
+                self.machines[number].set_clock(step.value)
+            case "fds" | "memory":
+                self.machines[number].limit(step.action, int(step.value))
+            case "unlimit":
+                self.machines[number].unlimit()
+            case other:
+                raise ValueError(f"there is no step {other!r}")
 
     def _end(self, number: int) -> None:
         """SIGTERM; the stop is bounded, too."""
         worker = self.workers[number]
         # Before it can take signals it has not received anything either.
         worker.until(lambda: worker.health()[0] == 200, 30, "answered on /health")
+        in_flight = int(worker.metrics().value("worker_in_flight"))
         began = time.monotonic()
         worker.signal(signal.SIGTERM)
         try:
-            code = worker.wait(STOP + 5)
+            code = worker.wait(self.stop + 5)
         except ChildError:
-            self.broken[5].append(f"the stop of {worker.name} took more than {STOP + 5} s")
+            self.broken[5].append(f"the stop of {worker.name} took more than {self.stop + 5} s")
             return
-        self.most["stop_ms"] = max(self.most["stop_ms"], round(1000 * (time.monotonic() - began)))
+        seconds = time.monotonic() - began
+        self.stops.append(Stop(worker.name, seconds, code, in_flight))
+        self.most["stop_ms"] = max(self.most["stop_ms"], round(1000 * seconds))
         self.done[f"exit {code}"] += 1
-        if code not in (0, 1):
-            self.broken[5].append(f"{worker.name} ended with exit code {code}")
+        hindered = self.case.may_die or self.case.sqs.keys() - _HARMLESS
+        if code not in ((0, 1) if hindered else (0,)):
+            self.broken[5].append(
+                f"{worker.name} stopped with exit code {code}: {worker.tail()[-900:]}"
+            )
 
     def _sample(self) -> None:
+        total: Counter[str] = Counter()
         for number, worker in enumerate(self.workers):
             if number in self.frozen_at:
                 continue
             if not worker.alive:
-                self.broken[5].append(f"{worker.name} ended by itself: {worker.tail()[-500:]}")
-                self._start(number)
-            with suppress(ChildError, OSError):
-                proc = Path(f"/proc/{worker.pid}")
-                status = (proc / "status").read_text()
-                seen = {
-                    "threads": int(re.findall(r"Threads:\s+(\d+)", status)[0]),
-                    "rss_kb": int(re.findall(r"VmRSS:\s+(\d+)", status)[0]),
-                    "fds": len(list((proc / "fd").iterdir())),
-                    "in_flight": int(worker.metrics().value("worker_in_flight")),
-                }
-                for name, value in seen.items():
-                    self.most[name] = max(self.most[name], value)
+                self._died(number, f"{worker.name} ended by itself: {worker.tail()[-500:]}")
+            with suppress(ChildError, OSError, IndexError):  # it has just died: next time, then
+                total += self._look(number)
+        self.samples.append(
+            Sample(
+                round(time.monotonic() - self.began, 2),
+                *(total[name] for name in ("settled", "receives", "rss_kb", "threads", "fds")),
+            )
+        )
+
+    def _look(self, number: int) -> Counter[str]:
+        worker = self.workers[number]
+        status, said = worker.health()
+        # 0: it has no descriptor to answer with, or has not started yet.
+        self.bad_health[number] = self.bad_health[number] + 1 if status not in (0, 200) else 0
+        if self.bad_health[number] == BAD_HEALTH:
+            worker.kill()
+            self._died(number, f"/health of {worker.name} was {status}: {said}")
+        metrics = worker.metrics()
+        proc = Path(f"/proc/{worker.pid}")
+        text = (proc / "status").read_text()
+        seen = Counter(
+            threads=int(re.findall(r"Threads:\s+(\d+)", text)[0]),
+            rss_kb=int(re.findall(r"VmRSS:\s+(\d+)", text)[0]),
+            fds=len(list((proc / "fd").iterdir())),
+            in_flight=int(metrics.value("worker_in_flight")),
+        )
+        self.most |= seen
+        retried = metrics.value("worker_events_total", outcome="retried")
+        seen["settled"] = int(metrics.value("worker_events_total") - retried)
+        seen["receives"] = int(metrics.value("sqs_receives_total"))
+        return seen
+
+    def _died(self, number: int, why: str) -> None:
+        self.done["died and was started again"] += 1
+        if not self.case.may_die:
+            self.broken[7].append(why)
+        self.bad_health[number] = 0
+        self._start(number)
 
     def _judge(self, seconds: float) -> Outcome:
         stack = self.stack
@@ -212,7 +287,7 @@ class Run:
         )
         calls = [call for rows in stack.neighbours.calls().values() for call in rows]
         deliveries = [row for row in self.proxy.deliveries() if row["sent_at"]]
-        decide(self.broken, report, calls, deliveries, self.case.visibility, WAIT, self.frozen)
+        decide(self.broken, report, calls, deliveries, self.case.visibility, self.wait, self.frozen)
         bounds(self.broken, self.most, self.slots)
         self.decoy.setblocking(False)
         with suppress(BlockingIOError):
@@ -233,7 +308,17 @@ class Run:
         }
         broken = {number: tuple(lines) for number, lines in self.broken.items()}
         return Outcome(
-            self.name, self.case, self.events, self.seed, report, injected, figures, broken
+            self.name,
+            self.case,
+            self.events,
+            self.seed,
+            report,
+            injected,
+            figures,
+            broken,
+            self.samples,
+            self.stops,
+            self.marks,
         )
 
     def _metric(self, name: str) -> int:

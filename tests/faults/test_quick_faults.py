@@ -32,7 +32,7 @@ def holds(name: str | Case, events: int, *injected: str) -> None:
 
 def test_messages_that_come_twice_late_and_out_of_order_take_effect_once():
     faults = {"duplicate_delivery": 0.2, "duplicate_after_delete": 0.2, "reorder": 0.2}
-    holds(Case(faults, workers=2), 150, *faults)
+    holds(Case(faults), 150, *faults)
 
 
 def test_all_faults_of_sqs_at_once_break_no_invariant():
@@ -51,11 +51,11 @@ def test_an_outage_of_inventory_dead_letters_nothing():
 
 
 def test_killed_at_random_moments_two_workers_lose_nothing():
-    holds("process: SIGKILL, two workers", 150, "kill")
+    holds("process: SIGKILL", 150, "kill")
 
 
 def test_a_worker_frozen_beyond_its_leases_starts_no_call_for_what_it_has_lost():
-    case = Case({"stale_works": 1.0}, (), freeze(0, 0.3, 3), latency_ms=(60, 50))
+    case = Case({"stale_works": 1.0}, (), freeze(0, 0.3, 3), workers=1, latency_ms=(60, 50))
     holds(case, 100, "freeze", "thaw")
 
 
