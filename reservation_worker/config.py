@@ -12,8 +12,8 @@ from typing import Any, Self
 
 from reservation_worker import parsers
 from reservation_worker.errors import ConfigurationError
+from reservation_worker.redaction import HIDDEN
 
-HIDDEN = "***"
 # What a stop takes beside the longest poll: giving back, flushing, closing (seconds).
 STOP_MARGIN = 8
 

@@ -7,7 +7,6 @@ so a lower one shows through. What the values mean is config.py's business.
 import io
 import json
 import os
-import re
 import socket
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any
 
 from dotenv.parser import parse_stream
 
-from reservation_worker.config import HIDDEN, Settings, inspect
+from reservation_worker.config import Settings, inspect
 from reservation_worker.errors import ConfigurationError
+from reservation_worker.redaction import hide_userinfo
 
 # boto3 and the OpenTelemetry SDK read these from the process environment themselves.
 READ_BY_SDKS = ("AWS_", "OTEL_")
@@ -200,7 +200,7 @@ def _fetch(name: str, region: str) -> str:
             return answer["SecretString"]
         why, advice = "it is binary", "store it as text"
     # An endpoint or a proxy may be given with a password in its URL.
-    why = re.sub(r"//\S*@", f"//{HIDDEN}@", " ".join(why.split())).rstrip(".")
+    why = hide_userinfo(" ".join(why.split())).rstrip(".")
     raise ConfigurationError(
         [
             f"The secret {name!r} in {region} could not be read ({why}): {advice}, or set "

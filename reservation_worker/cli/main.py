@@ -14,6 +14,7 @@ from typing import Protocol
 from reservation_worker import __version__
 from reservation_worker.cli import config, demo, run
 from reservation_worker.errors import ConfigurationError
+from reservation_worker.redaction import Redactor
 
 PROGRAM = "reservation-worker"
 EPILOG = (
@@ -92,8 +93,10 @@ def _parser() -> argparse.ArgumentParser:
 def _report(problems: Sequence[str]) -> None:
     plural = "" if len(problems) == 1 else "s"
     print(f"{PROGRAM}: {len(problems)} configuration problem{plural}", file=sys.stderr)
+    # Some quote what boto3 or OpenTelemetry say of a value.
+    redact = Redactor(os.environ)
     for problem in problems:
-        print(f"  - {problem}", file=sys.stderr)
+        print(f"  - {redact(problem)}", file=sys.stderr)
 
 
 def _reader_is_gone() -> bool:

@@ -49,10 +49,12 @@ def run(args: argparse.Namespace) -> int:
     limit[0] = settings.shutdown_timeout
     from loguru import logger  # noqa: PLC0415
 
-    from reservation_worker.app import build  # noqa: PLC0415
     from reservation_worker.observability.logger import configure  # noqa: PLC0415
 
+    # Before the libraries: some have their say while they are imported.
     configure(settings.log_level, settings.pod_name)
+    from reservation_worker.app import build  # noqa: PLC0415
+
     try:
         app = build(settings)
     except OSError as error:

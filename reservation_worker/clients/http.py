@@ -137,7 +137,9 @@ class HttpTransport:
                 response.close()
                 raise NeighbourDown(f"{method} {path}: the answer broke off in its body")
         except (HTTPError, OSError) as error:
-            raise NeighbourDown(f"{method} {path}: {type(error).__name__}: {error}") from error
+            # It may quote a line of the answer, and a line may be 64 KiB.
+            text = f"{type(error).__name__}: {error}"[:200]
+            raise NeighbourDown(f"{method} {path}: {text}") from error
         return Answer(response.status, content, _retry_after(response.headers.get("Retry-After")))
 
     def probe(self, timeout: float) -> None:

@@ -15,6 +15,8 @@ CHANNEL_OPTIONS = (
     # Go servers answer pings without calls with GOAWAY (contract, section 3).
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.max_receive_message_length", 10 * 1024 * 1024),
+    # HTTPS_PROXY is for AWS; no seat goes to it in plain text. (urllib3's pools don't ask either.)
+    ("grpc.enable_http_proxy", 0),
     # A retry is the queue's work; a hidden one here would double calls in an outage.
     ("grpc.enable_retries", 0),
     # gRPC's default waits up to two minutes, longer than our breaker's probes.

@@ -123,7 +123,7 @@ def _read_change(answer: Answer, wanted: str) -> StatusAnswer:
 
 
 def _fail(method: str, answer: Answer, verdict: Verdict, code: str | None = None) -> NoReturn:
-    shown = code or answer.body[:80].decode("utf-8", "replace")
+    shown = (code or answer.body[:80].decode("utf-8", "replace"))[:80]
     raise_for(
         verdict, f"reservation-api {method}: HTTP {answer.status} {shown!r}", answer.retry_after
     )

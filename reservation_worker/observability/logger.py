@@ -1,39 +1,66 @@
-"""JSON log lines through loguru: one object a line, whatever a message's fields hold."""
+"""JSON log lines through loguru: one object a line, whatever a message's fields hold.
+
+No line holds a secret, and each field has a longest length: an event's may be a mebibyte.
+"""
 
 import json
 import logging
+import os
 import sys
 import traceback
+from collections.abc import Callable
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, TextIO
 
 from loguru import logger
+
+from reservation_worker.redaction import Redactor
 
 if TYPE_CHECKING:
     from loguru import Message, Record
 
 LEVELS = {"debug": "DEBUG", "info": "INFO", "warn": "WARNING", "error": "ERROR"}
 _SHOWN = {"WARNING": "warn", "CRITICAL": "error"}
+_LONGEST = 1_000
+_LONGEST_TRACEBACK = 6_000
+"""Of one field, in characters: lines of more than 16 KiB are broken up on their way."""
 
 
-def render(record: "Record", pod_name: str) -> str:
+def render(record: "Record", pod_name: str, redact: Callable[[str], str]) -> str:
     """One record as one line of JSON. ASCII only, so no field can break or fake a line."""
+
+    def shown(value: Any) -> Any:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, list | tuple):
+            return [shown(item) for item in value]
+        return _cut(redact(str(value)), _LONGEST)
+
     level = record["level"].name
     line: dict[str, Any] = {
         "ts": record["time"].astimezone(UTC).isoformat(timespec="milliseconds"),
         "level": _SHOWN.get(level, level.lower()),
-        "msg": record["message"],
+        "msg": shown(record["message"]),
         "pod_name": pod_name,
         "thread": record["thread"].name,
-        **record["extra"],
+        **{name: shown(value) for name, value in record["extra"].items()},
     }
     error = record["exception"]
     if error is not None:
-        line["error"] = repr(error.value)
-        line["traceback"] = "".join(
-            traceback.format_exception(error.type, error.value, error.traceback)
+        line["error"] = shown(repr(error.value))
+        line["traceback"] = _cut(
+            redact("".join(traceback.format_exception(error.type, error.value, error.traceback))),
+            _LONGEST_TRACEBACK,
         )
-    return json.dumps(line, default=str)
+    return json.dumps(line)
+
+
+def _cut(text: str, longest: int) -> str:
+    """Both ends of a text that is too long: a traceback says at its end what happened."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]}... {len(text) - 2 * half} characters ...{text[-half:]}"
 
 
 class _FromStandardLibrary(logging.Handler):
@@ -49,12 +76,19 @@ class _FromStandardLibrary(logging.Handler):
 
 
 def configure(level: str, pod_name: str, stream: TextIO | None = None) -> None:
-    """Log JSON lines of at least `level` (debug, info, warn, error) to `stream` (stdout)."""
+    """Log JSON lines of at least `level` (debug, info, warn, error) to `stream` (stdout).
+
+    What the environment holds in secrets by now is hidden in all of them. Call it before grpc is
+    imported, which is told to be silent unless GRPC_VERBOSITY says otherwise.
+    """
+    # Its core writes to stderr past any logger, and quotes a neighbour line breaks and all.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     out = stream or sys.stdout
+    redact = Redactor(os.environ)
 
     def sink(message: "Message") -> None:
         try:
-            out.write(render(message.record, pod_name) + "\n")
+            out.write(render(message.record, pod_name, redact) + "\n")
             out.flush()
         except (OSError, ValueError):
             # A full disk or a closed pipe must not stop a settlement; nobody is left to tell.

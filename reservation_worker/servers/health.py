@@ -1,21 +1,26 @@
 """Thread: HTTP on SERVER_PORT for probes and Prometheus, by Flask on waitress."""
 
+import json
+import logging
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from waitress import wasyncore
 from waitress.server import create_server
+from werkzeug.exceptions import HTTPException, NotFound
 
+from reservation_worker.servers.connections import MOST, Connection, close_surplus
 from reservation_worker.servers.probes import Check, Probes
 
 
 def make_app(probes: Probes, registry: CollectorRegistry) -> Flask:
-    """The routes; everything else is a 404 in JSON."""
+    """The routes, by GET and HEAD; everything else is refused in JSON."""
     app = Flask("reservation_worker", static_folder=None)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
 
     def verdict(checks: Callable[[], list[Check]]) -> tuple[Response, int]:
         found = checks()
@@ -41,9 +46,14 @@ def make_app(probes: Probes, registry: CollectorRegistry) -> Flask:
     def metrics() -> Response:
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
-    @app.errorhandler(404)
-    def not_found(error: Exception) -> tuple[Response, int]:
-        return jsonify(error="not found; try /health, /ready or /metrics"), 404
+    @app.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> Any:
+        # The error's own answer, for the Allow header of a 405; neither its page nor its words.
+        answer = error.get_response()
+        hint = "; try /health, /ready or /metrics" if isinstance(error, NotFound) else ""
+        answer.set_data(json.dumps({"error": f"{error.name.lower()}{hint}"}))
+        answer.content_type = "application/json"
+        return answer
 
     return app
 
@@ -55,20 +65,27 @@ class HealthServer:
         self._socket = socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
         )
+        # Warnings that a client can cause at will: so many requests wait, so many connections.
+        for name in ("waitress", "waitress.queue"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         self._map: Any = {}
-        self._server: Any = create_server(
+        made = create_server(
             app,
             map=self._map,
             sockets=[self._socket],
             threads=4,
-            # A probe's request has no body; a slow client may not hold a connection for long.
+            # A probe's request has no body.
             max_request_body_size=1024,
             max_request_header_size=16 * 1024,
-            connection_limit=100,
-            channel_timeout=15,
-            cleanup_interval=5,
+            # Beyond MOST we close the idle ones; only where all are being answered do new ones
+            # have to wait. (Its own listener and trigger are among those it counts.)
+            connection_limit=MOST + 20,
+            # A client that hangs up is no error of ours.
+            log_socket_errors=False,
             ident="reservation-worker",
         )
+        self._server = cast(Any, made)
+        self._server.channel_class = Connection
         self._stop_lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
@@ -99,3 +116,4 @@ class HealthServer:
     def _run(self) -> None:
         while not self._stopping.is_set():
             wasyncore.loop(timeout=1, use_poll=True, map=self._map, count=1)
+            close_surplus(self._server.active_channels.values())

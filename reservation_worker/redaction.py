@@ -1,0 +1,87 @@
+"""Takes secrets out of text for people: what libraries say may quote what they were given.
+
+Two nets: values that the process was started with, wherever they turn up; and the places where
+credentials stand in URLs and in signed requests, for those that came later (IRSA's change hourly).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import unquote
+
+HIDDEN = "***"
+# Shorter ones are no secrets, and hiding them would blot out half the text.
+_SHORTEST = 6
+
+_SECRETS = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+)
+_HEADERS = re.compile(r"OTEL_EXPORTER_OTLP_(?:[A-Z]+_)?HEADERS")
+_URLS = re.compile(r"AWS_ENDPOINT_URL\w*|AWS_CONTAINER_CREDENTIALS_FULL_URI|\w+_(?i:proxy)")
+
+_WORD = re.compile(r"\S+")
+# In what AWS expected a request to look like, when it refuses a signature.
+_SIGNED = re.compile(
+    r"(?i)((?:x-amz-security-token|proxy-authorization|authorization|signature)"
+    r"['\"]?\s*[:=]\s*)(?:['\"]?(?:bearer|basic|aws4-hmac-sha256)\s+)?[^\s,;&'\"<]+"
+)
+
+
+class Redactor:
+    """Hides the secrets of `environ`, read now, and what looks like a credential."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        known = {text for text in _secrets_of(environ) if len(text) >= _SHORTEST}
+        # The longest first: one may hold another.
+        self._known = re.compile(
+            "|".join(re.escape(text) for text in sorted(known, key=len, reverse=True)) or r"(?!)"
+        )
+
+    def __call__(self, text: str) -> str:
+        """`text` with each secret as ***."""
+        text = self._known.sub(HIDDEN, text)
+        text = hide_userinfo(text)
+        return _SIGNED.sub(rf"\g<1>{HIDDEN}", text)
+
+
+def hide_userinfo(text: str) -> str:
+    """`text` with user and password of each URL as ***."""
+    return _WORD.sub(_without_userinfo, text)
+
+
+def _without_userinfo(word: re.Match[str]) -> str:
+    # Not one expression: where an event's field is a million slashes it would never end.
+    before, slashes, rest = word[0].partition("//")
+    # Up to the last @, so that a password with a / or an @ in it is covered too.
+    _, at, host = rest.rpartition("@")
+    return f"{before}{slashes}{HIDDEN}@{host}" if at else word[0]
+
+
+def _secrets_of(environ: Mapping[str, str]) -> Iterator[str]:
+    for name, value in environ.items():
+        if name in _SECRETS:
+            yield from _pieces(value)
+        elif _HEADERS.fullmatch(name):
+            for header in value.split(","):
+                key, _, secret = header.partition("=")
+                # Without a = the SDK quotes all of it and calls it invalid.
+                yield from _pieces(unquote(secret or key))
+                yield from _pieces(secret or key)
+        elif _URLS.fullmatch(name):
+            before, at, _ = value.rpartition("@")
+            if at:
+                userinfo = before.partition("//")[2] or before
+                yield userinfo
+                yield userinfo.partition(":")[2]
+                # A password that should have been escaped is quoted as far as a parser took it.
+                yield from re.split(r"[\s:/?#@]+", userinfo)
+            query = value.partition("?")[2]
+            yield from (query, *(pair.partition("=")[2] for pair in query.split("&")))
+
+
+def _pieces(value: str) -> Iterator[str]:
+    """A value, and its parts where it breaks: a message may show a line break escaped."""
+    yield value.strip()
+    yield from re.split(r"[\s\x00-\x1f]+", value)

@@ -1,0 +1,27 @@
+"""A worker with the worst bug there is: its handlers' errors quote the whole environment.
+
+With the argument `unredacted` its log hides nothing, to show that the search would notice.
+"""
+
+import os
+import sys
+from typing import Any, NoReturn
+
+from reservation_worker import redaction
+from reservation_worker.config import Settings
+from reservation_worker.events import Kind
+from tests.faults.sabotage.entry import main
+
+
+def _fail(*_: object) -> NoReturn:
+    raise RuntimeError(f"a bug: {sorted(dict(os.environ).items())}")
+
+
+def overrides(settings: Settings) -> dict[str, Any]:
+    return {"handlers": dict.fromkeys(Kind, _fail)}
+
+
+if __name__ == "__main__":
+    if "unredacted" in sys.argv:
+        vars(redaction)["Redactor"].__call__ = lambda self, text: text
+    main(overrides)

@@ -1,0 +1,37 @@
+"""HTTP as bytes on a socket: what a client may send that no library would."""
+
+import socket
+from contextlib import suppress
+
+import requests
+
+from tests.integration.test_health_server import Rig
+
+PROBE_TIMEOUT = 5.0
+"""A generous kubelet waits so many seconds for a probe."""
+HOST = "Host: x\r\n"
+SECOND = f"GET /metrics HTTP/1.1\r\n{HOST}\r\n"
+
+
+def read_all(client: socket.socket) -> bytes:
+    """Everything until the server closes, which it must."""
+    answer = b""
+    # What it leaves unread makes the kernel reset the connection, at times before we have read.
+    with suppress(ConnectionResetError):
+        while part := client.recv(65536):
+            answer += part
+    return answer
+
+
+def ask(rig: Rig, raw: str) -> bytes:
+    with rig.connect(raw.encode("latin-1")) as client:
+        return read_all(client)
+
+
+def probes_answer(base: str) -> None:
+    """As the kubelet asks: a connection each, and not for ever."""
+    for path in ("/health", "/ready"):
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.get(base + path, timeout=PROBE_TIMEOUT)
+        assert answer.status_code == 200
