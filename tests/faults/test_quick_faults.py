@@ -14,10 +14,8 @@ import pytest
 from reservation_worker.clients.http import HttpTransport
 from reservation_worker.errors import NeighbourDown
 from tests.faults.case import Case
+from tests.faults.machine import FULL_DISK, libfaketime
 from tests.faults.matrix import ALL_SQS, CASES, freeze, run
-
-# Not in `make test` yet: first they have to pass often enough in a row.
-pytestmark = pytest.mark.slow
 
 QUICK = {"BACKOFF_BASE_MS": "1"}
 
@@ -57,6 +55,15 @@ def test_killed_at_random_moments_two_workers_lose_nothing():
 def test_a_worker_frozen_beyond_its_leases_starts_no_call_for_what_it_has_lost():
     case = Case({"stale_works": 1.0}, (), freeze(0, 0.3, 3), workers=1, latency_ms=(60, 50))
     holds(case, 100, "freeze", "thaw")
+
+
+def test_a_full_disk_under_its_log_changes_neither_the_work_nor_the_exit_code():
+    holds(Case(machine=(FULL_DISK,), workers=1), 40, "exit 0")
+
+
+@pytest.mark.skipif(not libfaketime(), reason="libfaketime is not installed")
+def test_a_clock_that_steps_by_hours_moves_no_lease():
+    holds("machine: the clock steps", 100, "clock")
 
 
 @pytest.fixture
