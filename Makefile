@@ -36,6 +36,9 @@ test: $(READY) ## Run all tests with the coverage gate
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
 
+faults: $(READY) ## Run the whole fault campaign, 1.5 hours; the report goes to build/faults
+	@$(BIN)/python -m tests.faults.campaign $(ARGS)
+
 fmt: $(READY) ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -63,4 +66,4 @@ clean: ## Remove the virtual environment and everything generated
 	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help init run run-with-env demo test fmt lint verify proto pins info clean
+.PHONY: help init run run-with-env demo test faults fmt lint verify proto pins info clean
