@@ -57,9 +57,11 @@ def render(record: "Record", pod_name: str, redact: Callable[[str], str]) -> str
 
 def _cut(text: str, longest: int) -> str:
     """Both ends of a text that is too long: a traceback says at its end what happened."""
-    if len(text) <= longest:
+    # As it will stand in the line: one character takes up to twelve there.
+    size = len(text) if text.isascii() and text.isprintable() else len(json.dumps(text))
+    if size <= longest:
         return text
-    half = longest // 2
+    half = len(text) * longest // size // 2
     return f"{text[:half]}... {len(text) - 2 * half} characters ...{text[-half:]}"
 
 
