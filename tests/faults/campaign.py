@@ -44,7 +44,7 @@ def _scenario(name: str, seed: int) -> Row:
 
 def _row(part: str, name: str, outcome: Outcome, broken: Sequence[str]) -> Row:
     held = {number: not outcome.broken[number] for number in INVARIANTS}
-    return Row(part, name, outcome.figures, broken, outcome.injected, held)
+    return Row(part, name, outcome.figures, broken, outcome.faults, held)
 
 
 def _sabotage(name: str) -> Row:
@@ -110,8 +110,8 @@ def report(rows: Sequence[Row]) -> str:
 
 
 def _injected(row: Row) -> str:
-    faults = {name: count for name, count in row.injected.items() if not name.startswith("exit")}
-    return f"{sum(faults.values())}: " + ", ".join(f"{name} {n}" for name, n in faults.items())
+    kinds = ", ".join(f"{name} {count}" for name, count in row.injected.items())
+    return f"{sum(row.injected.values())}: {kinds}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -112,6 +112,11 @@ class Outcome:
         """Every invariant held."""
         return not any(self.broken.values())
 
+    @property
+    def faults(self) -> dict[str, int]:
+        """What was injected, without the exit codes that are counted beside it."""
+        return {name: n for name, n in self.injected.items() if not name.startswith("exit")}
+
     def explain(self) -> str:
         """Everything that is needed to understand and to repeat a failing run."""
         shown = {number: list(lines[:10]) for number, lines in self.broken.items() if lines}

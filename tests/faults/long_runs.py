@@ -95,7 +95,7 @@ def soak(events: int, seed: int) -> LongRun:
         broken.append(f"there were {fds[0]} file descriptors and are {fds[1]}")
     figures = {
         "events": events,
-        "faults_injected": sum(_faults(outcome).values()),
+        "faults_injected": sum(outcome.faults.values()),
         "workers": case.workers,
         "rss_mb_of_all_after_a_tenth": round(rss[0] / 1024, 1),
         "rss_mb_of_all_at_the_end": round(rss[1] / 1024, 1),
@@ -169,10 +169,6 @@ def outage(target: str, seconds: float, seed: int) -> LongRun:
 
 def _broken(outcome: Outcome) -> Sequence[str]:
     return [line for lines in outcome.broken.values() for line in lines]
-
-
-def _faults(outcome: Outcome) -> dict[str, int]:
-    return {name: n for name, n in outcome.injected.items() if not name.startswith("exit")}
 
 
 def _between(samples: Sequence[Sample], low: float, high: float) -> list[Sample]:
