@@ -54,8 +54,8 @@ proto: $(READY) ## Generate the gRPC stubs from protos/
 	@$(BIN)/python protos/generate.py
 
 pins: $(READY) ## Pin the newest dependencies that setup.cfg allows
-	@$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --output-file requirements-dev.txt --extra dev setup.cfg
-	@$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --constraint requirements-dev.txt --output-file requirements.txt setup.cfg
+	@$(BIN)/pip-compile --quiet --upgrade --no-strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --output-file requirements-dev.txt --extra dev setup.cfg
+	@$(BIN)/pip-compile --quiet --no-strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --constraint requirements-dev.txt --output-file requirements.txt setup.cfg
 
 info: $(READY) ## Show versions
 	@$(BIN)/reservation-worker --version
