@@ -10,6 +10,12 @@ from reservation_worker.pipeline.backlog import Backlog
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.sqs import BATCH
 
+MOST_TEXT = 1024 * 1024
+"""Characters of bodies in flight from which on nothing is received: one of SQS's largest.
+
+Parsed, such a body takes ten times its size; with one batch beyond it, a pod of 256 MiB holds.
+"""
+
 
 class Dispatcher:
     """Starts deliveries on `concurrency` threads. `deadline` is a whole handling's, in seconds.
@@ -34,6 +40,7 @@ class Dispatcher:
         self._backlog = Backlog()
         self._running: set[Delivery] = set()
         self._in_flight = 0
+        self._text = 0
         self._closed = False
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="worker")
 
@@ -66,11 +73,11 @@ class Dispatcher:
     def overdue(self, deadline: float) -> int:
         """How many have been handled for longer than `deadline` seconds."""
         with self._changed:
-            return self._overdue(deadline)
+            return len(self._stuck(deadline))
 
-    def _overdue(self, deadline: float) -> int:
+    def _stuck(self, deadline: float) -> list[Delivery]:
         since = self._clock() - deadline
-        return sum((one.started_at or 0.0) < since for one in self._running)
+        return [one for one in self._running if (one.started_at or 0.0) < since]
 
     def room(self, limit: int | None, timeout: float) -> int:
         """How many messages to ask for, waiting at most `timeout` seconds; 0: none now.
@@ -87,9 +94,14 @@ class Dispatcher:
         idle = not self._backlog and len(self._running) < self.concurrency
         if free < BATCH and not idle:
             return 0
+        if limit is None and self._text < MOST_TEXT:
+            return min(free, BATCH)
+        # Who is stuck beyond a message's deadline may not keep the others out for ever.
+        stuck = self._stuck(self._deadline)
+        if self._text - sum(len(one.message.body) for one in stuck) >= MOST_TEXT:
+            return 0
         if limit is not None:
-            # Who is stuck beyond a message's deadline may not keep the others out for ever.
-            free = min(free, limit - self._in_flight + self._overdue(self._deadline))
+            free = min(free, limit - self._in_flight + len(stuck))
         return max(0, min(free, BATCH))
 
     def accept(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
@@ -99,7 +111,7 @@ class Dispatcher:
                 return list(deliveries)
             ready = 0
             for delivery in deliveries:
-                self._in_flight += 1
+                self._hold(delivery, 1)
                 ready += self._backlog.push(delivery)
             # A busy thread goes on by itself: tasks for it would pile up without bound.
             for _ in range(min(ready, self.concurrency - len(self._running))):
@@ -111,9 +123,14 @@ class Dispatcher:
         with self._changed:
             self._closed = True
             waiting = self._backlog.drain()
-            self._in_flight -= len(waiting)
+            for delivery in waiting:
+                self._hold(delivery, -1)
             self._changed.notify_all()
             return waiting
+
+    def _hold(self, delivery: Delivery, sign: int) -> None:
+        self._in_flight += sign
+        self._text += sign * len(delivery.message.body)
 
     def wait_idle(self, timeout: float) -> bool:
         """Wait until nothing runs, at most `timeout` seconds."""
@@ -130,7 +147,7 @@ class Dispatcher:
                 logger.exception("a message could not be settled; it comes back by itself")
             with self._changed:
                 self._running.discard(delivery)
-                self._in_flight -= 1
+                self._hold(delivery, -1)
                 self._backlog.done(delivery)
                 self._changed.notify_all()
 

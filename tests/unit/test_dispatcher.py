@@ -1,12 +1,13 @@
 """The pool: slots are the back-pressure, and each delivery runs once, alone for its reservation."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from reservation_worker.pipeline.delivery import Delivery
-from reservation_worker.pipeline.dispatcher import Dispatcher
+from reservation_worker.pipeline.dispatcher import MOST_TEXT, Dispatcher
 from reservation_worker.pipeline.leases import Lease
 from reservation_worker.pipeline.sqs import Message
 from tests.fake_queue import PATIENCE, FakeClock, event_body, eventually, opened
@@ -16,6 +17,12 @@ NO_WAIT = 0.0
 
 def delivery(number: int, reservation: str = "", kind: str = "reservation.expired") -> Delivery:
     body = event_body(kind, reservation or f"rsv_{number}")
+    return opened(Message(f"m{number}", f"m{number}#1", body), 0.0, Lease)
+
+
+def large(number: int, size: int) -> Delivery:
+    detail = {"reservation_id": f"rsv_{number}", "note": "x" * size}
+    body = json.dumps({"type": "reservation.expired", "detail": detail})
     return opened(Message(f"m{number}", f"m{number}#1", body), 0.0, Lease)
 
 
@@ -107,6 +114,28 @@ def test_with_all_threads_busy_one_batch_may_wait_and_no_more(
     made.accept(some(1, first=10), running=4)
     # Nine are free, but no thread would idle for want of them.
     assert made.dispatcher.room(None, NO_WAIT) == 0
+
+
+def test_nothing_is_received_beside_large_messages_until_they_are_settled(
+    pool: Callable[[int], Pool],
+) -> None:
+    made = pool(4)
+    halves = [large(number, MOST_TEXT // 2) for number in range(2)]
+    made.accept(halves[:1])
+    assert made.dispatcher.room(None, NO_WAIT) == 10
+    made.accept(halves[1:], running=2)
+    assert made.dispatcher.room(None, NO_WAIT) == 0
+    made.let_go(halves[0])
+    eventually(lambda: made.dispatcher.in_flight == 1)
+    assert made.dispatcher.room(None, NO_WAIT) == 10
+
+
+def test_large_messages_that_are_given_back_make_room(pool: Callable[[int], Pool]) -> None:
+    made = pool(1)
+    made.accept([*some(1), large(1, MOST_TEXT)], running=1)
+    assert made.dispatcher._text > MOST_TEXT
+    made.dispatcher.close()
+    assert made.dispatcher._text < MOST_TEXT
 
 
 def test_a_thread_that_would_idle_asks_for_less_than_a_batch(
@@ -375,7 +404,12 @@ def test_tasks_do_not_pile_up_while_all_threads_are_busy(pool: Callable[[int], P
     made.idle()
 
 
-def test_who_is_stuck_beyond_the_deadline_does_not_keep_a_recovery_out() -> None:
+@pytest.mark.parametrize(
+    ("stuck", "limit", "room"), [(delivery(0), 1, 1), (large(0, MOST_TEXT), None, 10)]
+)
+def test_who_is_stuck_beyond_the_deadline_does_not_keep_others_out(
+    stuck: Delivery, limit: int | None, room: int
+) -> None:
     clock = FakeClock()
     entered, leave = threading.Event(), threading.Event()
 
@@ -384,11 +418,11 @@ def test_who_is_stuck_beyond_the_deadline_does_not_keep_a_recovery_out() -> None
         assert leave.wait(PATIENCE)
 
     dispatcher = Dispatcher(4, work, clock, deadline=40.0)
-    assert dispatcher.accept(some(1)) == []
+    assert dispatcher.accept([stuck]) == []
     assert entered.wait(PATIENCE)
-    assert dispatcher.room(1, NO_WAIT) == 0
+    assert dispatcher.room(limit, NO_WAIT) == 0
     clock.advance(40.5)
-    assert dispatcher.room(1, NO_WAIT) == 1
+    assert dispatcher.room(limit, NO_WAIT) == room
     leave.set()
     assert dispatcher.wait_idle(PATIENCE)
     dispatcher.shutdown()
