@@ -16,6 +16,7 @@ from reservation_worker.clients.reservation import ReservationClient
 from reservation_worker.config import Settings
 from reservation_worker.handlers.settlement import HANDLERS
 from reservation_worker.observability.metrics import Metrics
+from reservation_worker.observability.recent import Recent
 from reservation_worker.observability.tracing import Tracing, exporter
 from reservation_worker.pipeline.calls import INVENTORY, RESERVATION_API, Caller
 from reservation_worker.pipeline.deleter import Deleter
@@ -49,6 +50,7 @@ class App:
     gate: Gate
     poller: Poller
     health: HealthServer
+    recent: Recent
     draining: threading.Event
     _stop_lock: threading.Lock = field(default_factory=threading.Lock)
     # Empty until the stop has come to its end.
@@ -203,6 +205,7 @@ def build(
     leases = Leases(queue, facts.visibility, clock, metrics, patience=2 * deadline)
     memory = SettledMemory()
     deleter = Deleter(queue, memory, metrics, lambda delivery: leases.held(delivery.lease))
+    recent = Recent()
     settler = Settler(
         queue,
         leases,
@@ -212,6 +215,7 @@ def build(
         settings.max_retries,
         clock,
         wall_clock,
+        watchers=(recent.add,),
     )
     processor = Processor(
         handlers,
@@ -250,5 +254,6 @@ def build(
         gate=gate,
         poller=poller,
         health=health,
+        recent=recent,
         draining=draining,
     )

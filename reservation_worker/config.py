@@ -115,10 +115,26 @@ VARIABLES = (
     Variable("SERVER_HOST", parsers.host, "0.0.0.0", "address the HTTP server listens on"),  # noqa: S104 -- probes come from outside the pod
     Variable("SERVER_PORT", parsers.port, "8040", "probes and metrics; 0: any free port"),
     Variable(
-        "GRPC_DEBUG_PORT",
-        parsers.port,
-        "8041",
-        "reserved for the gRPC debug server, which is not served yet",
+        "DEBUG_ENDPOINTS",
+        parsers.switch,
+        "false",
+        "whether profiles and threads are shown under /debug, to callers on this machine",
+    ),
+    Variable(
+        "GRPC_DEBUG_HOST", parsers.host, "127.0.0.1", "address the gRPC debug server listens on"
+    ),
+    Variable("GRPC_DEBUG_PORT", parsers.port, "8041", "gRPC debug server; 0: any free port"),
+    Variable(
+        "GRPC_DEBUG_ALLOW_WRITE",
+        parsers.switch,
+        "false",
+        "whether the debug server may settle reservations, not only tell",
+    ),
+    Variable(
+        "NOTIFICATION_TOPIC_ARN",
+        parsers.topic_arn,
+        "",
+        "SNS topic for messages to the customer; unset: none are sent",
     ),
     Variable(
         "SHUTDOWN_TIMEOUT",
@@ -155,7 +171,11 @@ class Settings:
     log_level: str
     server_host: str
     server_port: int
+    debug_endpoints: bool
+    grpc_debug_host: str
     grpc_debug_port: int
+    grpc_debug_allow_write: bool
+    notification_topic_arn: str | None
     shutdown_timeout: float
     pod_name: str
     sources: tuple[tuple[str, str], ...] = field(default=(), compare=False)

@@ -45,6 +45,30 @@ class Reject:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A delivery whose outcome was carried out, as those who watch see it.
+
+    `label` is the metrics' `type`, `counted` their `outcome`. `seconds` is from the receive to the
+    outcome; `at` is when, in Unix seconds. `reason` is the dlq_reason, or why it was given back.
+    """
+
+    message_id: str
+    label: str
+    event_type: str
+    reservation_id: str | None
+    event_id: str | None
+    payment_intent_id: str | None
+    trace_id: str | None
+    counted: str
+    note: str
+    attempt: int
+    seconds: float
+    at: float
+    reason: str | None = None
+    error: str | None = None
+
+
 Outcome = Ack | Retry | Reject
 
 UNTRIED = frozenset({"breaker", "lease"})

@@ -105,6 +105,12 @@ region = must_be(
     "the name of an AWS region, such as ap-northeast-2",
     re.compile(r"(?=.*[a-z])[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?").fullmatch,
 )
+topic_arn = must_be(
+    "an SNS topic's ARN, such as arn:aws:sns:ap-northeast-2:123456789012:customers",
+    re.compile(
+        r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(?:\.fifo)?"
+    ).fullmatch,
+)
 host = must_be("a host name or an IP address, such as 0.0.0.0", _is_host)
 address = must_be("host:port without http://, such as inventory-svc:8021", _is_address)
 queue_url = must_be(

@@ -171,23 +171,19 @@ def _json_object(text: str) -> dict[str, Any] | None:
 
 def _fetch(name: str, region: str) -> str:
     """The text of secret `name`; each call ends within 35 s. Raises ConfigurationError."""
-    import boto3  # noqa: PLC0415 -- slow to load, and most starts need no secret
-    import botocore.session  # noqa: PLC0415
-    from botocore.config import Config  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415 -- slow to load; most starts need no secret
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    from reservation_worker import aws  # noqa: PLC0415
 
     advice = "check the AWS credentials (role or AWS_PROFILE), AWS_REGION and the network"
     try:
-        core = botocore.session.get_session()
-        # The session's default, so that the STS call that gets the credentials is bounded too.
-        core.set_default_client_config(
-            Config(
-                connect_timeout=SECRET_TIMEOUT,
-                read_timeout=SECRET_TIMEOUT,
-                retries={"mode": "standard", "total_max_attempts": SECRET_ATTEMPTS},
-            )
+        config = Config(
+            connect_timeout=SECRET_TIMEOUT,
+            read_timeout=SECRET_TIMEOUT,
+            retries={"mode": "standard", "total_max_attempts": SECRET_ATTEMPTS},
         )
-        client = boto3.Session(botocore_session=core, region_name=region).client("secretsmanager")
+        client = aws.session(region, config).client("secretsmanager")
         answer = client.get_secret_value(SecretId=name)
     except ClientError as error:
         advice = ADVICE.get(error.response.get("Error", {}).get("Code", ""), advice)

@@ -3,6 +3,7 @@
 import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from loguru import logger
 
@@ -16,6 +17,7 @@ from reservation_worker.outcome import (
     Outcome,
     Reject,
     Retry,
+    Settled,
 )
 from reservation_worker.pipeline.deadletter import attributes_of
 from reservation_worker.pipeline.deleter import Deleter
@@ -38,6 +40,7 @@ class Settler:
         max_retries: int,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
+        watchers: Sequence[Callable[[Settled], None]] = (),
     ) -> None:
         self._queue = queue
         self._leases = leases
@@ -47,6 +50,8 @@ class Settler:
         self._max_retries = max_retries
         self._clock = clock
         self._wall_clock = wall_clock
+        # Each is told of every settled delivery by the thread that settled it: none may block.
+        self._watchers = watchers
         # Messages claimed and neither settled nor given back: they decide the exit code.
         self.unsettled = 0
         self._count_lock = threading.Lock()
@@ -183,32 +188,54 @@ class Settler:
     def _tell(
         self, delivery: Delivery, outcome: Outcome, counted: str, trace_id: str | None
     ) -> None:
-        seconds = self._clock() - delivery.received_at
-        self._metrics.events.labels(delivery.label, counted).inc()
-        self._metrics.latency.labels(delivery.label).observe(seconds)
-        content = delivery.content
-        facts = {
-            "event_type": content.kind.event_type if isinstance(content, Event) else "unknown",
-            "reservation_id": getattr(content, "reservation_id", None),
-            "event_id": getattr(content, "event_id", None),
-            "trace_id": trace_id,
-            "duration_ms": round(seconds * 1000, 1),
-            "outcome": counted,
-            "attempt": delivery.message.receive_count,
-            "message_id": delivery.message.id,
-            "id": getattr(content, "id", None),
+        content, event = delivery.content, None
+        if isinstance(content, Event):
+            event = content
+        settled = Settled(
+            message_id=delivery.message.id,
+            label=delivery.label,
+            event_type=event.kind.event_type if event else "unknown",
+            reservation_id=getattr(content, "reservation_id", None),
+            event_id=event.event_id if event else None,
+            payment_intent_id=event.payment_intent_id if event else None,
+            trace_id=trace_id,
+            counted=counted,
+            note=outcome.note if isinstance(outcome, Ack) else "",
+            attempt=delivery.message.receive_count,
+            seconds=self._clock() - delivery.received_at,
+            at=self._wall_clock(),
+            reason=None if isinstance(outcome, Ack) else str(outcome.reason),
+            error=None if isinstance(outcome, Ack) else outcome.error,
+        )
+        self._metrics.events.labels(settled.label, counted).inc()
+        self._metrics.latency.labels(settled.label).observe(settled.seconds)
+        self._log(settled, outcome, event)
+        for watch in self._watchers:
+            watch(settled)
+
+    @staticmethod
+    def _log(settled: Settled, outcome: Outcome, event: Event | None) -> None:
+        facts: dict[str, Any] = {
+            "event_type": settled.event_type,
+            "reservation_id": settled.reservation_id,
+            "event_id": settled.event_id,
+            "trace_id": settled.trace_id,
+            "duration_ms": round(settled.seconds * 1000, 1),
+            "outcome": settled.counted,
+            "attempt": settled.attempt,
+            "message_id": settled.message_id,
+            "id": event.id if event else None,
         }
-        level, text = "INFO", "settled"
+        level, text = "INFO", settled.note
         if isinstance(outcome, Ack):
-            text = outcome.note
             if outcome.order_id:
                 facts["order_id"] = outcome.order_id
-            warnings = [*getattr(content, "warnings", ()), *filter(None, [outcome.warning])]
+            warnings = [*(event.warnings if event else ()), *filter(None, [outcome.warning])]
             if warnings:
                 level, facts["warnings"] = "WARNING", warnings
-        elif counted == "retried":
-            level, text, facts["error"] = "WARNING", "given back for another try", outcome.error
-        elif isinstance(outcome, Reject):
-            level, text, facts["error"] = "ERROR", "dead-lettered", outcome.error
-            facts["dlq_reason"] = outcome.reason.value
+        elif settled.counted == "retried":
+            level, text, facts["error"] = "WARNING", "given back for another try", settled.error
+        else:
+            level, text, facts["error"] = "ERROR", "dead-lettered", settled.error
+            facts["dlq_reason"] = settled.reason
         logger.bind(**facts).log(level, text)

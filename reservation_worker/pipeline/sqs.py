@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import boto3
-import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from reservation_worker.errors import ConfigurationError, SqsError
+from reservation_worker import aws
+from reservation_worker.errors import SqsError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.literals import QueueAttributeNameType
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 BATCH = 10
@@ -27,6 +27,12 @@ READ_MARGIN = 5.0
 
 # Codes of a receipt handle that is of no use any more (LocalStack and AWS say the second).
 GONE = frozenset({"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"})
+
+_COUNTS: "list[QueueAttributeNameType]" = [
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+]
 
 T = TypeVar("T")
 
@@ -64,6 +70,16 @@ class QueueFacts:
     visibility: int = DEFAULT_VISIBILITY
     max_receive_count: int | None = None
     retention: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Depths:
+    """How many messages there are, as SQS estimates it; `dead`: in the DLQ, None if unknown."""
+
+    visible: int
+    in_flight: int
+    delayed: int
+    dead: int | None
 
 
 class Queue(Protocol):
@@ -117,24 +133,14 @@ class SqsQueue:
             read_timeout=wait + READ_MARGIN,
             retries={"total_max_attempts": 1},
         )
-        try:
-            core = botocore.session.get_session()
-            # The default, so that the STS call which gets the credentials is bounded too.
-            core.set_default_client_config(control)
-            session = boto3.session.Session(botocore_session=core, region_name=region)
+        with aws.explained():
+            session = aws.session(region, control)
             self._receiver: SQSClient = session.client(
                 "sqs", endpoint_url=endpoint_url, config=receive
             )
             self._control: SQSClient = session.client(
                 "sqs", endpoint_url=endpoint_url, config=control
             )
-        except (BotoCoreError, OSError, ValueError) as error:
-            raise ConfigurationError(
-                [
-                    f"boto3 can't work with what it was given ({error}): check AWS_PROFILE,"
-                    " AWS_ENDPOINT_URL and the other AWS_* variables."
-                ]
-            ) from error
 
     def describe(self) -> QueueFacts:
         """Read the queue's attributes. Raises SqsError."""
@@ -164,6 +170,22 @@ class SqsQueue:
                 lambda: self._control.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
             )["QueueUrl"]
         return self._dlq_url
+
+    def depths(self) -> Depths:
+        """How many messages are in the queue and in its dead-letter queue. Raises SqsError."""
+        visible, in_flight, delayed = self._counts(self._url)
+        try:
+            dead: int | None = sum(self._counts(self.find_dlq()))
+        except SqsError:
+            dead = None  # there is none, or it is not ours to look at
+        return Depths(visible, in_flight, delayed, dead)
+
+    def _counts(self, url: str) -> list[int]:
+        answer = _call(
+            lambda: self._control.get_queue_attributes(QueueUrl=url, AttributeNames=_COUNTS)
+        )
+        attributes: Mapping[Any, str] = answer.get("Attributes", {})
+        return [int(attributes.get(name) or 0) for name in _COUNTS]
 
     def receive(self, limit: int, wait: int) -> list[Message]:
         """See Queue. No VisibilityTimeout is passed: the queue's own is the lease."""

@@ -20,7 +20,7 @@ from moto.server import ThreadedMotoServer
 
 from reservation_worker.errors import SqsError
 from reservation_worker.pipeline import sqs
-from reservation_worker.pipeline.sqs import Message, QueueFacts, SqsQueue
+from reservation_worker.pipeline.sqs import Depths, Message, QueueFacts, SqsQueue
 from reservation_worker.simulator.processes import SqsProcess
 from tests.fake_queue import PATIENCE, DeadLetter, FakeQueue
 
@@ -396,8 +396,23 @@ def test_the_dead_letter_queue_that_is_given_wins(endpoint: str) -> None:
     assert (other.left(), made.dead_letters()) == (1, [])
 
 
+def test_the_depths_of_both_queues_are_told(endpoint: str) -> None:
+    made = SqsWorld(endpoint, visibility=30, has_dlq=True)
+    for _ in range(3):
+        made.send("x")
+    made.queue.receive(1, 0)
+    made.queue.dead_letter("x", {}, None)
+    assert made.queue.depths() == Depths(visible=2, in_flight=1, delayed=0, dead=1)
+
+
+def test_the_depth_of_a_dead_letter_queue_that_is_not_there_is_unknown(endpoint: str) -> None:
+    made = SqsWorld(endpoint, visibility=30, has_dlq=False)
+    assert made.queue.depths().dead is None
+
+
 CALLS: dict[str, Callable[[SqsQueue], object]] = {
     "describe": lambda queue: queue.describe(),
+    "depths": lambda queue: queue.depths(),
     "receive": lambda queue: queue.receive(1, 0),
     "delete": lambda queue: queue.delete(["x"]),
     "change_visibility": lambda queue: queue.change_visibility(["x"], 0),

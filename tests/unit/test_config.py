@@ -52,7 +52,11 @@ def test_a_queue_is_all_that_must_be_set() -> None:
         log_level="info",
         server_host="0.0.0.0",
         server_port=8040,
+        debug_endpoints=False,
+        grpc_debug_host="127.0.0.1",
         grpc_debug_port=8041,
+        grpc_debug_allow_write=False,
+        notification_topic_arn=None,
         shutdown_timeout=30.0,
         pod_name="unknown",
     )
@@ -84,6 +88,8 @@ ACCEPTED = [
     ("USE_SECRET_MANAGER", "On", True),
     ("USE_SECRET_MANAGER", "1", True),
     ("USE_SECRET_MANAGER", "True", True),
+    ("NOTIFICATION_TOPIC_ARN", "arn:aws:sns:ap-northeast-2:123456789012:t", None),
+    ("NOTIFICATION_TOPIC_ARN", "arn:aws-cn:sns:cn-north-1:123456789012:t.fifo", None),
     ("INVENTORY_GRPC_TLS", "no", False),
     ("INVENTORY_GRPC_TLS", "OFF", False),
     ("INVENTORY_GRPC_TLS", "0", False),
@@ -129,6 +135,9 @@ def test_a_good_value_reaches_its_field(name: str, text: str, expected: object) 
 
 
 REFUSED = [
+    ("NOTIFICATION_TOPIC_ARN", "customers"),
+    ("NOTIFICATION_TOPIC_ARN", "arn:aws:sqs:ap-northeast-2:123456789012:t"),
+    ("NOTIFICATION_TOPIC_ARN", "arn:aws:sns:ap-northeast-2:123456789012:t\n.fifo"),
     ("AWS_REGION", "Seoul!"),
     ("AWS_PROFILE", "a\nb"),
     ("SECRET_NAME", "a\x00b"),

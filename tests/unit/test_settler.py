@@ -8,7 +8,7 @@ import pytest
 from loguru import logger
 
 from reservation_worker.errors import SqsError
-from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject, Retry
+from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject, Retry, Settled
 from reservation_worker.pipeline.deleter import Deleter
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Leases
@@ -49,6 +49,7 @@ class Rig:
             linger=0.001,
         )
         self.deleter.start()
+        self.told: list[Settled] = []
         self.settler = Settler(
             self.queue,
             self.leases,
@@ -58,6 +59,7 @@ class Rig:
             max_retries=5,
             clock=self.clock,
             wall_clock=lambda: 1_767_323_045.0,
+            watchers=(self.told.append,),
         )
 
     def received(self, *bodies: str, times: int = 1, **parts: Any) -> list[Delivery]:
@@ -475,3 +477,25 @@ def test_what_waits_for_a_renewal_to_end_counts_as_unsettled_meanwhile(rig: Rig)
     giving.join(PATIENCE)
     renewing.join(PATIENCE)
     assert rig.settler.unsettled == 0
+
+
+def test_a_watcher_is_told_what_became_of_a_delivery(rig: Rig) -> None:
+    rig.settle(Ack())
+    rig.settle(Retry("no answer"))
+    rig.settle(PERMANENT)
+    assert [(one.counted, one.reason, one.error) for one in rig.told] == [
+        ("success", None, None),
+        ("retried", "neighbour", "no answer"),
+        ("failed", "permanent_error", "no seats"),
+    ]
+    first = rig.told[0]
+    assert (first.label, first.event_type) == ("expired", "reservation.expired")
+    assert (first.reservation_id, first.event_id) == ("rsv_1", "evt_1")
+    assert (first.attempt, first.at) == (1, 1_767_323_045.0)
+
+
+def test_a_lost_delivery_is_told_to_nobody(rig: Rig) -> None:
+    [delivery] = rig.received()
+    rig.clock.advance(VISIBILITY + 1)
+    rig.settler.settle(delivery, Retry("too late"))
+    assert rig.told == []

@@ -1,0 +1,37 @@
+"""boto3 sessions whose every call ends in time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+
+from reservation_worker.errors import ConfigurationError
+
+
+def session(region: str, config: Config) -> boto3.session.Session:
+    """A session with `config` as the default of all its clients.
+
+    So the STS call that gets the credentials is bounded, too. Raises what boto3 raises for AWS_*
+    variables that it can't work with: see `explained`.
+    """
+    core = botocore.session.get_session()
+    core.set_default_client_config(config)
+    return boto3.session.Session(botocore_session=core, region_name=region)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turns what boto3 raises while clients are made into a ConfigurationError."""
+    try:
+        yield
+    # OSError: a token file or CA bundle that is not there. ValueError: AWS_* that boto3 parses.
+    except (BotoCoreError, OSError, ValueError) as error:
+        raise ConfigurationError(
+            [
+                f"boto3 can't work with what it was given ({error}): check AWS_PROFILE,"
+                " AWS_ENDPOINT_URL and the other AWS_* variables."
+            ]
+        ) from error

@@ -1,0 +1,51 @@
+"""What was settled lately, kept in memory for the status page and the debug server."""
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+from reservation_worker.outcome import Settled
+
+KEPT = 200
+"""So many settled deliveries are kept, and as many failures apart from them."""
+_FAILURES = frozenset({"retried", "failed", "invalid_payload"})
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The newest first. `total` and `total_failures` count since the start, retries not at all."""
+
+    settled: tuple[Settled, ...]
+    failures: tuple[Settled, ...]
+    total: int
+    total_failures: int
+
+
+class Recent:
+    """Bounded rings; `add` is a watcher of the settler and is called by all pool threads."""
+
+    def __init__(self) -> None:
+        self._settled: deque[Settled] = deque(maxlen=KEPT)
+        self._failures: deque[Settled] = deque(maxlen=KEPT)
+        self._total = self._total_failures = 0
+        self._lock = threading.Lock()
+
+    def add(self, settled: Settled) -> None:
+        """One more."""
+        with self._lock:
+            self._settled.append(settled)
+            if settled.counted != "retried":
+                self._total += 1
+            if settled.counted in _FAILURES:
+                self._failures.append(settled)
+                self._total_failures += settled.counted != "retried"
+
+    def snapshot(self) -> Snapshot:
+        """Everything as it stands now."""
+        with self._lock:
+            return Snapshot(
+                tuple(reversed(self._settled)),
+                tuple(reversed(self._failures)),
+                self._total,
+                self._total_failures,
+            )

@@ -1,0 +1,48 @@
+"""What was settled lately: bounded, newest first, failures apart."""
+
+from reservation_worker.observability.recent import KEPT, Recent
+from reservation_worker.outcome import Settled
+
+
+def settled(number: int, counted: str = "success") -> Settled:
+    return Settled(
+        message_id=f"m{number}",
+        label="expired",
+        event_type="reservation.expired",
+        reservation_id=f"rsv_{number}",
+        event_id=None,
+        payment_intent_id=None,
+        trace_id=None,
+        counted=counted,
+        note="",
+        attempt=1,
+        seconds=0.1,
+        at=1_767_323_045.0,
+    )
+
+
+def test_the_newest_come_first_and_no_more_than_the_ring_holds() -> None:
+    recent = Recent()
+    for number in range(KEPT + 5):
+        recent.add(settled(number))
+    seen = recent.snapshot()
+    assert [one.message_id for one in seen.settled[:2]] == [f"m{KEPT + 4}", f"m{KEPT + 3}"]
+    assert len(seen.settled) == KEPT
+    assert (seen.total, seen.total_failures, seen.failures) == (KEPT + 5, 0, ())
+
+
+def test_a_failure_is_kept_however_many_successes_follow() -> None:
+    recent = Recent()
+    recent.add(settled(0, "failed"))
+    for number in range(1, KEPT + 1):
+        recent.add(settled(number))
+    assert [one.message_id for one in recent.snapshot().failures] == ["m0"]
+
+
+def test_a_try_that_is_given_back_is_shown_and_is_no_settled_event_yet() -> None:
+    recent = Recent()
+    recent.add(settled(0, "retried"))
+    recent.add(settled(0, "invalid_payload"))
+    seen = recent.snapshot()
+    assert [one.counted for one in seen.failures] == ["invalid_payload", "retried"]
+    assert (seen.total, seen.total_failures) == (1, 1)
