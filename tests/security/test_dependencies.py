@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PINS = ("requirements.txt", "requirements-dev.txt")
 PIN = re.compile(
-    r"(?P<name>[a-z0-9][a-z0-9._-]*)==(?P<version>[A-Za-z0-9][A-Za-z0-9.+!-]*)"
+    r"(?P<name>[a-z0-9][a-z0-9._-]*)(?:\[[a-z0-9,_-]+\])?==(?P<version>[A-Za-z0-9][A-Za-z0-9.+!-]*)"
     r"(?: ; [^\n]*)?(?P<hashes>(?: +--hash=sha256:[0-9a-f]{64})+)"
 )
 
