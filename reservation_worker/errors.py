@@ -2,6 +2,7 @@
 
 WorkerError
 ├── ConfigurationError     the person who started us must change something: exit 2
+├── OperationError         what an operator's verb was asked for could not be done: exit 1
 ├── InvalidEvent           the message's content is wrong for ever: dead-lettered at once
 ├── PermanentError         a neighbour said no for good to this message
 ├── TransientError         may pass: the message is given back and tried again
@@ -23,6 +24,10 @@ class ConfigurationError(WorkerError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class OperationError(WorkerError):
+    """A verb could not do its work; the text says what, where and what to do."""
 
 
 class InvalidEvent(WorkerError):

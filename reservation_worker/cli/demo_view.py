@@ -5,10 +5,10 @@ from typing import Self
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from reservation_worker.cli import terminal
 from reservation_worker.simulator.play import OUTAGE_SECONDS, SETTLED, Result
 from reservation_worker.simulator.play import Progress as Step
 
@@ -24,17 +24,7 @@ class ProgressView:
         self._console = Console(stderr=True)
         self._quiet = quiet
         self._stage = ""
-        self._bar: Progress | None = None
-        if self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("settled"),
-                TimeElapsedColumn(),
-                console=self._console,
-                transient=True,
-            )
+        self._bar = terminal.progress("settled") if self._console.is_terminal else None
 
     def update(self, step: Step) -> None:
         """Show where the run is."""
@@ -68,12 +58,12 @@ class ProgressView:
 
 def show(result: Result, console: Console | None = None) -> None:
     """Print the tables."""
-    console = console or Console(highlight=False)
+    console = console or terminal.stdout()
     console.print()
     console.print(_outcomes(result))
     console.print(_figures(result))
-    marks = ("✓", "✗") if console.encoding.startswith("utf") else ("ok", "WRONG")
-    console.print(_reconciliation(result, marks))
+    good, _, wrong = terminal.marks(console)
+    console.print(_reconciliation(result, (good, wrong)))
     for name, sentences in result.report.defects.items():
         for sentence in sentences[:_SHOWN]:
             console.print(Text(f"  {name}: {sentence}", "red"), soft_wrap=True)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from reservation_worker import __version__
 from reservation_worker.cli import config, demo, run
-from reservation_worker.errors import ConfigurationError
+from reservation_worker.errors import ConfigurationError, OperationError
 from reservation_worker.redaction import Redactor
 
 PROGRAM = "reservation-worker"
@@ -55,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         _report(error.problems)
         return 2
+    except OperationError as error:
+        print(f"{PROGRAM}: {Redactor(os.environ)(str(error))}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

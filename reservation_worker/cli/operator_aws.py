@@ -1,0 +1,59 @@
+"""AWS as an operator's verb uses it: bounded calls, and errors that say what to do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from reservation_worker import aws
+from reservation_worker.errors import OperationError
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+
+ADVICE = {
+    "AccessDenied": "allow it to the role or user that `doctor` shows",
+    "AccessDeniedException": "allow it to the role or user that `doctor` shows",
+    "NonExistentQueue": "check the queue's URL and AWS_REGION",
+    "QueueDoesNotExist": "check the queue's URL and AWS_REGION",
+    "InvalidClientTokenId": "check AWS_PROFILE and the credentials",
+    "ExpiredToken": "log in again: the credentials have expired",
+}
+
+
+def session(region: str) -> "Session":
+    """A session for a person who waits: no call takes longer than about half a minute.
+
+    Raises ConfigurationError for AWS_* variables that boto3 can't work with.
+    """
+    config = Config(
+        connect_timeout=3,
+        read_timeout=10,
+        retries={"mode": "standard", "total_max_attempts": 3},
+    )
+    with aws.explained():
+        return aws.session(region, config)
+
+
+@contextmanager
+def asking(what: str) -> Iterator[None]:
+    """Turns boto3's errors into an OperationError; `what` finishes "could not ..."."""
+    try:
+        yield
+    except NoCredentialsError as error:
+        raise OperationError(
+            f"could not {what}: there are no AWS credentials; set AWS_PROFILE or log in"
+        ) from error
+    except ClientError as error:
+        details = error.response.get("Error", {})
+        code = str(details.get("Code", "")).removeprefix("AWS.SimpleQueueService.")
+        advice = ADVICE.get(code)
+        text = f"could not {what}: {code}: {details.get('Message', '')}".rstrip(": .")
+        raise OperationError(f"{text}; {advice}" if advice else text) from error
+    except (BotoCoreError, OSError) as error:
+        raise OperationError(
+            f"could not {what}: {' '.join(str(error).split())}; check the network and"
+            " AWS_ENDPOINT_URL"
+        ) from error
