@@ -25,6 +25,7 @@ from reservation_worker.pipeline.fitness import describe
 from reservation_worker.pipeline.gate import Gate, Guarded
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.memory import SettledMemory
+from reservation_worker.pipeline.notifier import FLUSH, Notifier, SnsTopic
 from reservation_worker.pipeline.poller import Poller
 from reservation_worker.pipeline.processor import DEADLINE_CALLS, Handlers, Processor
 from reservation_worker.pipeline.settler import Settler
@@ -51,6 +52,7 @@ class App:
     poller: Poller
     health: HealthServer
     recent: Recent
+    notifier: Notifier | None
     draining: threading.Event
     _stop_lock: threading.Lock = field(default_factory=threading.Lock)
     # Empty until the stop has come to its end.
@@ -67,6 +69,8 @@ class App:
         self.dispatcher.start()
         self.leases.start()
         self.deleter.start()
+        if self.notifier:
+            self.notifier.start()
         self.poller.start()
         logger.info(
             "reservation-worker {} started, health on port {}", __version__, self.health.port
@@ -107,8 +111,10 @@ class App:
         self.deleter.stop(left(28 / 30))
         self.leases.stop()
         self.metrics.drain_seconds.set(time.monotonic() - began)
-        # 5. Telemetry, so that the last spans are exported; then clients; health last.
+        # 5. Notifications and telemetry, so that the last ones get out; then clients; health last.
         self.dispatcher.shutdown()
+        if self.notifier:
+            self.notifier.stop(min(FLUSH, left(28.5 / 30)))
         self.tracing.shutdown(left(29 / 30))
         for close in self.closers:
             _within(left(29.5 / 30), close)
@@ -206,6 +212,11 @@ def build(
     memory = SettledMemory()
     deleter = Deleter(queue, memory, metrics, lambda delivery: leases.held(delivery.lease))
     recent = Recent()
+    notifier: Notifier | None = None
+    if settings.notification_topic_arn:
+        topic = SnsTopic(settings.notification_topic_arn)
+        closers.append(topic.close)
+        notifier = Notifier(topic.publish, metrics)
     settler = Settler(
         queue,
         leases,
@@ -215,7 +226,7 @@ def build(
         settings.max_retries,
         clock,
         wall_clock,
-        watchers=(recent.add,),
+        watchers=(recent.add, *([notifier.add] if notifier else [])),
     )
     processor = Processor(
         handlers,
@@ -255,5 +266,6 @@ def build(
         poller=poller,
         health=health,
         recent=recent,
+        notifier=notifier,
         draining=draining,
     )

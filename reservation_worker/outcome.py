@@ -14,6 +14,10 @@ class DeadLetterReason(StrEnum):
     COMPENSATION_REQUIRED = "compensation_required"
 
 
+SUPERSEDED = "superseded"
+"""The note of an event that came too late: another one has settled its reservation."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ack:
     """Done: delete the message. `note` says how, for the log; `warning` what was odd."""
@@ -59,6 +63,7 @@ class Settled:
     reservation_id: str | None
     event_id: str | None
     payment_intent_id: str | None
+    user_id: str | None
     trace_id: str | None
     counted: str
     note: str

@@ -19,7 +19,7 @@ from reservation_worker.clients.ports import (
 )
 from reservation_worker.errors import PermanentError, TransientError
 from reservation_worker.events import Event, Kind
-from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject
+from reservation_worker.outcome import SUPERSEDED, Ack, DeadLetterReason, Outcome, Reject
 
 
 class Neighbours(Protocol):
@@ -135,8 +135,8 @@ def _lost(rule: Rule, event: Event, state: str | None, payment: str | None) -> O
     if rule.money_taken:
         return Reject(rule.on_no, f"paid, but the reservation is {state or 'not to be found'}")
     if state in FINAL_STATES:
-        return Ack("superseded")
-    return Ack("superseded", warning=f"reservation-api says nothing usable: state {state!r:.80}")
+        return Ack(SUPERSEDED)
+    return Ack(SUPERSEDED, warning=f"reservation-api says nothing usable: state {state!r:.80}")
 
 
 def _seats(event: Event, seen: Reservation | None) -> Seats | None:

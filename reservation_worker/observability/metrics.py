@@ -74,6 +74,9 @@ class Metrics:
             "worker_lease_renewal_failures", "Lease renewals that failed."
         )
         self.given_back = counter("worker_given_back", "Messages given back by the stop.")
+        self.notifications = counter(
+            "worker_notifications", "Messages for the customer's side, by SNS.", "result"
+        )
         self.drain_seconds = gauge("worker_drain_seconds", "How long the stop has taken.")
         self.busy = gauge("worker_active_goroutines", "Threads that handle a message.")
         self.in_flight = gauge("worker_in_flight", "Messages received and not settled.")
@@ -94,6 +97,8 @@ class Metrics:
             self.retries.labels(reason)
         for result in ("messages", "empty"):
             self.receives.labels(result)
+        for result in ("sent", "failed", "dropped"):
+            self.notifications.labels(result)
 
     def watch(self, busy: Callable[[], int], in_flight: Callable[[], int], slots: int) -> None:
         """Read the gauges of the pool when they are scraped."""

@@ -9,12 +9,11 @@ from loguru import logger
 
 from reservation_worker.errors import SqsError
 from reservation_worker.observability.metrics import Metrics
+from reservation_worker.pipeline.batching import LINGER, next_batch
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.memory import SettledMemory
-from reservation_worker.pipeline.sqs import BATCH, Queue
+from reservation_worker.pipeline.sqs import Queue
 
-LINGER = 0.1
-"""How long a batch waits to get full, in seconds."""
 ATTEMPTS = 3
 """How often a delete is tried when SQS says that its failure is not ours."""
 PAUSE = 0.2
@@ -94,22 +93,8 @@ class Deleter:
     def _run(self) -> None:
         stopping = False
         while not stopping:
-            batch, stopping = self._next_batch()
+            batch, stopping = next_batch(self._waiting, self._linger)
             self._flush(batch)
-
-    def _next_batch(self) -> tuple[list[Delivery], bool]:
-        batch: list[Delivery] = []
-        item = self._waiting.get()
-        until = time.monotonic() + self._linger
-        while item is not None:
-            batch.append(item)
-            if len(batch) == BATCH:
-                return batch, False
-            try:
-                item = self._waiting.get(timeout=max(0.0, until - time.monotonic()))
-            except queue.Empty:
-                return batch, False
-        return batch, True
 
     def _flush(self, batch: list[Delivery]) -> None:
         for attempt in range(1, ATTEMPTS + 1):

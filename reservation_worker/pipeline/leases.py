@@ -12,7 +12,8 @@ from loguru import logger
 
 from reservation_worker.errors import LeaseLost, LeaseTooShort, SqsError
 from reservation_worker.observability.metrics import Metrics
-from reservation_worker.pipeline.sqs import BATCH, Queue
+from reservation_worker.pipeline.batching import BATCH
+from reservation_worker.pipeline.sqs import Queue
 
 
 class Lease:

@@ -19,11 +19,12 @@ from reservation_worker.outcome import (
     Retry,
     Settled,
 )
+from reservation_worker.pipeline.batching import BATCH
 from reservation_worker.pipeline.deadletter import attributes_of
 from reservation_worker.pipeline.deleter import Deleter
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Leases
-from reservation_worker.pipeline.sqs import BATCH, Queue
+from reservation_worker.pipeline.sqs import Queue
 from reservation_worker.resilience.backoff import MAX_RETRY_AFTER, retry_delay
 
 
@@ -198,6 +199,7 @@ class Settler:
             reservation_id=getattr(content, "reservation_id", None),
             event_id=event.event_id if event else None,
             payment_intent_id=event.payment_intent_id if event else None,
+            user_id=event.user_id if event else None,
             trace_id=trace_id,
             counted=counted,
             note=outcome.note if isinstance(outcome, Ack) else "",

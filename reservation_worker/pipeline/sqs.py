@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.literals import QueueAttributeNameType
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
-BATCH = 10
-"""The most messages in one receive, delete or visibility batch: SQS's limit."""
-
 DEFAULT_VISIBILITY = 30
 """The visibility timeout to count on where the queue's own can't be read, in seconds."""
 

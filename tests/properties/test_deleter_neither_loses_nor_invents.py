@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reservation_worker.errors import SqsError
+from reservation_worker.pipeline.batching import BATCH
 from reservation_worker.pipeline.deleter import ATTEMPTS, Deleter
 from reservation_worker.pipeline.leases import Lease
 from reservation_worker.pipeline.memory import SettledMemory
-from reservation_worker.pipeline.sqs import BATCH, Failure, Message
+from reservation_worker.pipeline.sqs import Failure, Message
 from tests.fake_queue import PATIENCE, FakeQueue, new_metrics, opened, sample
 
 FAILURES = {

@@ -12,6 +12,7 @@ def settled(number: int, counted: str = "success") -> Settled:
         reservation_id=f"rsv_{number}",
         event_id=None,
         payment_intent_id=None,
+        user_id=None,
         trace_id=None,
         counted=counted,
         note="",

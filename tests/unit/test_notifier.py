@@ -1,0 +1,162 @@
+"""The customer's side is told what was settled, and never keeps a settlement waiting."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+
+from reservation_worker.outcome import SUPERSEDED
+from reservation_worker.pipeline.notifier import CAPACITY, LONGEST, Notifier, notification
+from tests.fake_queue import PATIENCE, eventually, new_metrics, sample
+from tests.unit.test_recent import settled
+
+PAID = replace(
+    settled(1),
+    label="approved",
+    event_id="evt_1",
+    payment_intent_id="pay_1",
+    user_id="user_1",
+    trace_id="t",
+    note="settled",
+)
+
+
+class Topic:
+    """Remembers what it was sent; stands still, refuses or fails when told to."""
+
+    def __init__(self) -> None:
+        self.sent: list[Mapping[str, str]] = []
+        self.batches: list[int] = []
+        self.go = threading.Event()
+        self.go.set()
+        self.entered = threading.Event()
+        self.refuse = 0
+        self.error: Exception | None = None
+
+    def publish(self, batch: Sequence[Mapping[str, str]]) -> int:
+        self.entered.set()
+        assert self.go.wait(PATIENCE)
+        if self.error:
+            raise self.error
+        self.batches.append(len(batch))
+        self.sent += batch
+        return self.refuse
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.topic = Topic()
+        self.metrics = new_metrics()
+        self.notifier = Notifier(self.topic.publish, self.metrics)
+
+    def count(self, result: str) -> float:
+        return sample(self.metrics, "worker_notifications_total", result=result)
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    made = Rig()
+    yield made
+    made.topic.go.set()
+    made.notifier.stop(PATIENCE)
+
+
+def test_a_confirmed_reservation_is_told_with_what_the_customer_must_know() -> None:
+    assert notification(PAID) == {
+        "id": "reservation_confirmed:rsv_1",
+        "type": "reservation_confirmed",
+        "reservation_id": "rsv_1",
+        "event_id": "evt_1",
+        "payment_intent_id": "pay_1",
+        "user_id": "user_1",
+        "trace_id": "t",
+        "settled_at": "2026-01-02T03:04:05.000+00:00",
+    }
+
+
+@pytest.mark.parametrize(
+    ("label", "kind"), [("failed", "payment_failed"), ("expired", "reservation_expired")]
+)
+def test_each_type_of_event_has_its_notification(label: str, kind: str) -> None:
+    facts = notification(replace(PAID, label=label, note="replayed"))
+    assert facts is not None
+    assert (facts["type"], facts["id"]) == (kind, f"{kind}:rsv_1")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(PAID, note=SUPERSEDED),
+        replace(PAID, counted="retried"),
+        replace(PAID, counted="failed"),
+        replace(PAID, counted="dropped", label="unknown"),
+        replace(PAID, counted="invalid_payload", label="unknown"),
+    ],
+)
+def test_nothing_is_told_of_what_changed_nothing_for_the_customer(other: object) -> None:
+    assert notification(other) is None
+
+
+def test_a_text_of_a_megabyte_is_left_out() -> None:
+    facts = notification(replace(PAID, user_id="x" * (LONGEST + 1)))
+    assert facts is not None
+    assert "user_id" not in facts
+
+
+def test_what_comes_together_is_sent_together_and_counted(rig: Rig) -> None:
+    for number in range(12):
+        rig.notifier.add(replace(PAID, reservation_id=f"rsv_{number}"))
+    rig.notifier.start()
+    eventually(lambda: rig.count("sent") == 12)
+    assert rig.topic.batches == [10, 2]
+
+
+def test_a_duplicate_is_not_told_twice(rig: Rig) -> None:
+    rig.notifier.add(PAID)
+    rig.notifier.add(replace(PAID, note="replayed"))
+    rig.notifier.start()
+    rig.notifier.stop(PATIENCE)
+    assert [one["id"] for one in rig.topic.sent] == ["reservation_confirmed:rsv_1"]
+
+
+def test_a_hanging_topic_holds_nobody_up_and_what_does_not_fit_is_counted(rig: Rig) -> None:
+    rig.topic.go.clear()
+    rig.notifier.start()
+    rig.notifier.add(PAID)
+    assert rig.topic.entered.wait(PATIENCE)
+    for number in range(CAPACITY + 3):
+        rig.notifier.add(replace(PAID, reservation_id=f"rsv_x{number}"))
+    assert rig.count("dropped") == 3
+    rig.notifier.stop(0.01)  # a stop is bounded, too
+
+
+def test_what_was_dropped_may_be_told_by_the_next_delivery(rig: Rig) -> None:
+    for number in range(CAPACITY):
+        rig.notifier.add(replace(PAID, reservation_id=f"rsv_x{number}"))
+    rig.notifier.add(PAID)
+    rig.notifier.start()
+    eventually(lambda: rig.count("sent") == CAPACITY)
+    rig.notifier.add(PAID)
+    eventually(lambda: rig.count("sent") == CAPACITY + 1)
+
+
+def test_refused_and_failed_ones_are_counted_and_the_thread_goes_on(rig: Rig) -> None:
+    rig.topic.error = OSError("no route")
+    rig.notifier.start()
+    rig.notifier.add(PAID)
+    eventually(lambda: rig.count("failed") == 1)
+    rig.topic.error, rig.topic.refuse = None, 1
+    rig.notifier.add(replace(PAID, reservation_id="rsv_2"))
+    eventually(lambda: rig.count("failed") == 2)
+    assert rig.count("sent") == 0
+    assert rig.notifier._thread.is_alive()
+
+
+def test_a_stop_sends_what_waits_and_is_safe_twice_and_before_a_start(rig: Rig) -> None:
+    rig.notifier.stop(PATIENCE)
+    rig.notifier.start()
+    rig.notifier.add(PAID)
+    rig.notifier.stop(PATIENCE)
+    assert len(rig.topic.sent) == 1
+    rig.notifier.stop(PATIENCE)
