@@ -68,6 +68,7 @@ class Sample:
     rss_kb: int
     threads: int
     fds: int
+    in_flight: int
 
 
 @dataclass(frozen=True, slots=True)

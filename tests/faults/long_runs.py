@@ -28,7 +28,10 @@ DEFAULTS = {
 """The runner's settings are quick ones; these are the worker's own."""
 AS_SHIPPED = Case(latency_ms=(40, 10), visibility=60, max_receive=30, env=DEFAULTS, backlog=1000)
 FULL_SPEED = 0.9
-"""Of the median before an outage: from there on the worker counts as back at full speed."""
+"""Of what was in flight before an outage: from there on the workers are back at full speed.
+
+Not events a second: what else the machine does by then has a say in those.
+"""
 _WINDOW = 3.0
 
 
@@ -149,9 +152,13 @@ def outage(target: str, seconds: float, seed: int) -> LongRun:
     broken = list(_broken(outcome))
     down, up = (mark.at for mark in outcome.marks)
     # The first seconds are for warming up.
-    before = median(rate for _, rate in _speeds(outcome.samples, 3, down))
-    after = _speeds(outcome.samples, up, float("inf"))
-    back = next((at - up for at, rate in after if rate >= FULL_SPEED * before), None)
+    before = median(one.in_flight for one in outcome.samples if 3 <= one.at <= down)
+    after = [one for one in outcome.samples if one.at >= up]
+    back = next((one.at - up for one in after if one.in_flight >= FULL_SPEED * before), None)
+    rates = [
+        median(rate for _, rate in _speeds(outcome.samples, since, until))
+        for since, until in ((3, down), (up + (back or 0), float("inf")))
+    ]
     during = [one for one in outcome.samples if down <= one.at <= up]
     figures = {
         "seconds_down": round(up - down, 1),
@@ -159,7 +166,8 @@ def outage(target: str, seconds: float, seed: int) -> LongRun:
         "settled_meanwhile": during[-1].settled - during[0].settled,
         "dead_letters_by_the_outage": len(outcome.report.unexpected_dead_letters),
         "most_receives_of_a_message": outcome.figures["most_receives_of_a_message"],
-        "events_a_second_before": round(before),
+        "in_flight_before": before,
+        "events_a_second_before_and_after": [round(rate) for rate in rates],
         "seconds_to_full_speed": None if back is None else round(back, 1),
     }
     if back is None:

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import fields
 from pathlib import Path
 
 from reservation_worker.simulator.child import ChildError, poll_until
@@ -239,7 +240,7 @@ class Run:
         self.samples.append(
             Sample(
                 round(time.monotonic() - self.began, 2),
-                *(total[name] for name in ("settled", "receives", "rss_kb", "threads", "fds")),
+                *(total[field.name] for field in fields(Sample)[1:]),
             )
         )
 
