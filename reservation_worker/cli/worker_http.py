@@ -3,6 +3,8 @@
 import ipaddress
 from urllib.parse import urlsplit
 
+import urllib3
+
 from reservation_worker.clients.http import Answer, HttpTransport
 from reservation_worker.errors import NeighbourDown, OperationError
 
@@ -44,9 +46,14 @@ def _ask(method: str, url: str, body: bytes | None) -> Answer:
     try:
         return transport.request(method, parts.path or "/", TIMEOUT, headers, body)
     except NeighbourDown as error:
-        cause = str(error.__cause__ or error)
-        # urllib3's own sentence ends with the operating system's words.
-        why = " ".join(cause.rpartition("): ")[2].split())[:200]
-        raise OperationError(f"{url} does not answer: {why}") from error
+        raise OperationError(f"{url} does not answer: {_why(error)}") from error
     finally:
         transport.close()
+
+
+def _why(error: NeighbourDown) -> str:
+    cause = error.__cause__
+    if isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError):
+        return f"nothing whole came within {TIMEOUT:g} s"
+    # urllib3's own sentence ends with the operating system's words.
+    return " ".join(str(cause or error).rpartition("): ")[2].split())[:200]

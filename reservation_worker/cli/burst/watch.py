@@ -15,7 +15,10 @@ class Watch:
     """Raises OperationError, as `gained` does, when a worker does not answer as one."""
 
     def __init__(self, urls: Sequence[str]) -> None:
-        self._before = {url: _scrape(url) for url in urls}
+        try:
+            self._before = {url: _scrape(url) for url in urls}
+        except OperationError as error:
+            raise OperationError(f"{error}; start a worker, or name it by --metrics-url") from error
 
     def gained(self) -> Metrics:
         """What all workers' counters and histograms have gained; their gauges mean nothing."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from reservation_worker.cli.arguments import checked, kind
 from reservation_worker.errors import OperationError
 from reservation_worker.parsers import must_be, queue_url, whole
+from reservation_worker.redaction import Redactor
 
 if TYPE_CHECKING:
     from reservation_worker.cli.publish.publisher import Summary
@@ -79,7 +80,7 @@ def add_sample_arguments(parser: argparse.ArgumentParser, count: str, types: str
     )
     parser.add_argument(
         "--count",
-        type=checked(whole(1, 1_000_000)),
+        type=checked(whole(1, 100_000)),
         metavar="N",
         help=f"how many (default: {count})",
     )
@@ -113,7 +114,9 @@ def run(args: argparse.Namespace) -> int:
     entries = _entries(args, target)
     target.connect(settings)
     summary = _publish(args, target, entries)
-    print(json.dumps(summary.as_dict()) if args.json else as_line(summary))
+    # What boto3 says of an endpoint may hold a password.
+    redact = Redactor(os.environ)
+    print(redact(json.dumps(summary.as_dict())) if args.json else as_line(summary))
     return verdict(summary)
 
 
@@ -143,8 +146,8 @@ def as_line(summary: "Summary") -> str:
 def verdict(summary: "Summary") -> int:
     """The exit code. Raises OperationError if something could not be sent."""
     if summary.failed:
-        said = "; ".join(f"{count} times {error}" for error, count in summary.errors.most_common(5))
-        raise OperationError(f"{summary.failed} events could not be sent: {said}")
+        said = "; ".join(f"{error} ({count})" for error, count in summary.errors.most_common(5))
+        raise OperationError(f"{summary.failed} of {summary.total} events failed: {said}")
     return 130 if summary.interrupted else 0
 
 
