@@ -3,41 +3,43 @@
 import os
 import select
 import signal
-from types import FrameType, TracebackType
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 
 class Interrupt:
-    """While it is entered, SIGINT is only noted. For the main thread."""
+    """Whether ctrl-C `came`; `heard` is a pipe that becomes readable with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, heard: int) -> None:
         self.came = False
+        self._heard = heard
 
     def pause(self, seconds: float) -> bool:
         """Wait so long, or until ctrl-C; whether it came."""
         select.select([self._heard], [], [], seconds)
         return self.came
 
-    def __enter__(self) -> Self:
-        # A signal just before the wait would be missed by a flag alone; the interpreter writes to
-        # this pipe at once.
-        self._heard, self._tell = os.pipe()
-        os.set_blocking(self._tell, False)
-        self._fd_before = signal.set_wakeup_fd(self._tell, warn_on_full_buffer=False)
-        self._before = signal.signal(signal.SIGINT, self._note)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        signal.signal(signal.SIGINT, self._before)
-        signal.set_wakeup_fd(self._fd_before)
-        os.close(self._heard)
-        os.close(self._tell)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """The signal's handler."""
         # No locks here, and no printing: the main thread may be in the middle of either.
         self.came = True
+
+
+@contextmanager
+def interrupt_noted() -> Iterator[Interrupt]:
+    """Until it is left, SIGINT is only noted. For the main thread."""
+    heard, tell = os.pipe()
+    os.set_blocking(tell, False)
+    # A signal just before a wait would be missed by the flag alone; the interpreter writes to this
+    # pipe at once.
+    fd_before = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    interrupt = Interrupt(heard)
+    before = signal.signal(signal.SIGINT, interrupt.note)
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
+        signal.set_wakeup_fd(fd_before)
+        os.close(heard)
+        os.close(tell)

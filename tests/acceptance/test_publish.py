@@ -165,7 +165,7 @@ def test_a_burst_ends_when_all_are_settled_and_its_figures_are_of_this_run_only(
     assert 0 < figures["latency_ms"]["all"]["p50"] <= figures["latency_ms"]["all"]["p99"]
     shown = shell.run("burst", "--count", "10", "--type", "expired")
     assert shown.returncode == 0, shown.stderr
-    assert "10 events in " in shown.stdout
+    assert "; 10 settled in " in shown.stdout
 
 
 def test_a_burst_that_does_not_end_in_time_says_how_far_it_got(shell: Shell):
@@ -173,7 +173,8 @@ def test_a_burst_that_does_not_end_in_time_says_how_far_it_got(shell: Shell):
     line = ("burst", "--count", "20", "--queue-url", shell.idle_url, "--timeout", "0.3")
     done = shell.run(*line)
     assert done.returncode == 1
-    assert "gave up after 0.3 s: 0 of 20 events are settled" in done.stderr
+    assert "time is up" in done.stderr
+    assert "0 of 20 events were settled" in done.stderr
 
 
 def test_a_burst_without_a_worker_sends_nothing_and_says_so(shell: Shell):
@@ -201,5 +202,19 @@ def test_ctrl_c_while_a_burst_waits_says_how_far_it_got(shell: Shell):
         until(lambda: shell.world.counts(shell.idle_url)[0] == 20, 20, "published")
         child.signal(signal.SIGINT)
         assert child.wait(20) == 130
-        assert child.stdout.read_text().startswith("interrupted: sent 20 of 20 events in ")
-        assert "; 0 settled" in child.stdout.read_text()
+        said = child.stdout.read_text().splitlines()[-1]
+    assert said.startswith("interrupted: sent 20 of 20 events in ")
+    assert "; 0 settled in " in said
+
+
+def test_a_burst_whose_worker_goes_away_says_so_and_how_far_it_got(shell: Shell):
+    purge(shell)
+    doomed = shell.world.run_worker("doomed")
+    line = ("burst", "--count", "20", "--queue-url", shell.idle_url)
+    with shell.start(*line, "--metrics-url", f"{doomed.base}/metrics") as child:
+        until(lambda: shell.world.counts(shell.idle_url)[0] == 20, 20, "published")
+        doomed.kill()
+        assert child.wait(20) == 1
+        said = child.stderr.read_text()
+    assert f"{doomed.base}/metrics does not answer" in said
+    assert "0 of 20 events were settled" in said

@@ -11,7 +11,7 @@ import pytest
 
 from reservation_worker.cli import main as cli
 from reservation_worker.cli import publish
-from reservation_worker.cli.interrupt import Interrupt
+from reservation_worker.cli.interrupt import interrupt_noted
 from reservation_worker.cli.publish.lines import entries
 from reservation_worker.cli.publish.publisher import Publisher, Summary, batches
 from reservation_worker.cli.publish.samples import samples
@@ -143,6 +143,12 @@ def test_a_bus_makes_the_envelope_and_the_trace_goes_into_the_detail() -> None:
     }
 
 
+def test_a_lone_surrogate_that_the_worker_ignores_goes_through_a_bus() -> None:
+    body = EVENT.replace('"r"', r'"r", "user_id": "\ud800"')
+    (entry,) = entries(body.encode(), BUS)
+    assert r'"user_id": "\ud800"' in entry["Detail"]
+
+
 @pytest.mark.parametrize(
     ("body", "missing"),
     [
@@ -150,6 +156,7 @@ def test_a_bus_makes_the_envelope_and_the_trace_goes_into_the_detail() -> None:
         ('{"type":"reservation.expired","reservationId":"r"}', "detail"),
         ('{"type":"t","detail":{}}', "source"),
         ('{"source":"s","detail":{}}', "type"),
+        (r'{"source":"\ud800","type":"t","detail":{}}', "source"),
     ],
 )
 def test_what_a_bus_does_not_take_is_said(body: str, missing: str) -> None:
@@ -219,7 +226,7 @@ def test_ctrl_c_in_the_middle_of_a_call_lets_it_finish_and_counts_it() -> None:
             return super().send(entries)
 
     target = Interrupted()
-    with Interrupt() as interrupt:
+    with interrupt_noted() as interrupt:
         publisher = Publisher(target, interrupt.pause)
         summary = publisher.publish([target.entry("x")] * 30)
     assert (summary.sent, summary.interrupted) == (10, True)
@@ -243,7 +250,7 @@ def test_several_calls_go_at_once_where_order_does_not_matter() -> None:
 
 def test_ctrl_c_before_a_pause_is_not_missed_and_the_old_handler_comes_back() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with Interrupt() as interrupt:
+    with interrupt_noted() as interrupt:
         assert interrupt.pause(0) is False
         os.kill(os.getpid(), signal.SIGINT)
         assert interrupt.pause(60) is True

@@ -19,6 +19,10 @@ from reservation_worker.errors import OperationError
 from reservation_worker.parsers import base_url, queue_url, seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reservation_worker.cli.burst.watch import Watch
+    from reservation_worker.cli.interrupt import Interrupt
     from reservation_worker.cli.publish.publisher import Summary
     from reservation_worker.cli.publish.samples import Sample
     from reservation_worker.config import Settings
@@ -40,7 +44,6 @@ TIMEOUT = 120.0
 _GLANCE = 0.1
 _SEEDS = 500
 _LOCAL = ("localhost", "localhost.localstack.cloud")
-_PARALLEL = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,8 +83,8 @@ def run(args: argparse.Namespace) -> int:
     """
     from reservation_worker.cli import terminal  # noqa: PLC0415
     from reservation_worker.cli.burst.watch import Watch  # noqa: PLC0415
-    from reservation_worker.cli.interrupt import Interrupt  # noqa: PLC0415
-    from reservation_worker.cli.publish.publisher import Publisher  # noqa: PLC0415
+    from reservation_worker.cli.interrupt import interrupt_noted  # noqa: PLC0415
+    from reservation_worker.cli.publish.publisher import PARALLEL, Publisher  # noqa: PLC0415
     from reservation_worker.cli.publish.targets import QueueTarget  # noqa: PLC0415
     from reservation_worker.simulator.samples import TYPES  # noqa: PLC0415
 
@@ -95,57 +98,76 @@ def run(args: argparse.Namespace) -> int:
     if args.seed_url:
         _seed(args.seed_url, made)
     began = time.monotonic()
-    with Interrupt() as interrupt, terminal.progress("settled") as bar:
+    with interrupt_noted() as interrupt, terminal.progress("settled") as bar:
         task = bar.add_task("publishing", total=len(made))
-        summary = Publisher(target, interrupt.pause, parallel=_PARALLEL).publish(
+        summary = Publisher(target, interrupt.pause, parallel=PARALLEL).publish(
             [target.entry(sample.body) for sample in made]
         )
-        gained = watch.gained()
         bar.update(task, description="settling")
-        while not summary.failed and not interrupt.pause(_GLANCE):
+        gained, problem = _wait(
+            watch,
+            0 if summary.failed else summary.sent,
+            began + args.timeout,
+            interrupt,
+            lambda settled: bar.update(task, completed=settled),
+        )
+        summary.interrupted |= interrupt.came
+    _show(args, summary, gained, time.monotonic() - began)
+    if problem:
+        raise OperationError(
+            f"{problem}; until then {gained.settled()} of {summary.sent} events were settled, with "
+            f"{gained.retries()} retries"
+        )
+    return verdict(summary)
+
+
+def _wait(
+    watch: "Watch",
+    events: int,
+    deadline: float,
+    interrupt: "Interrupt",
+    tell: "Callable[[int], object]",
+) -> "tuple[Metrics, str]":
+    """What the workers have done once `events` are settled, or by ctrl-C, or what went wrong."""
+    from reservation_worker.simulator.scrape import Metrics  # noqa: PLC0415
+
+    gained = Metrics()
+    try:
+        while True:
             gained = watch.gained()
-            bar.update(task, completed=gained.settled())
-            took = time.monotonic() - began
-            if gained.settled() >= summary.sent:
-                break
-            if took > args.timeout:
-                raise OperationError(
-                    f"gave up after {args.timeout:g} s: {gained.settled()} of {summary.sent} "
-                    f"events are settled, with {gained.retries()} retries; the worker's log and "
-                    "/ready say what holds it up"
-                )
-    summary.interrupted |= interrupt.came
-    if summary.failed or summary.interrupted:
-        print(f"{as_line(summary)}; {gained.settled()} settled")
-        return verdict(summary)
-    _show(args, summary, gained, took)
-    return 0
+            tell(gained.settled())
+            if gained.settled() >= events or interrupt.pause(_GLANCE):
+                return gained, ""
+            if time.monotonic() > deadline:
+                return gained, "time is up (--timeout); the workers' logs and /ready may say why"
+    except OperationError as error:
+        return gained, str(error)
 
 
 def _show(args: argparse.Namespace, summary: "Summary", gained: "Metrics", took: float) -> None:
     from reservation_worker.cli import terminal  # noqa: PLC0415
     from reservation_worker.cli.outcomes_view import outcomes  # noqa: PLC0415
 
+    settled = gained.settled()
     if args.json:
         figures = {
-            "events": summary.sent,
-            "settled": gained.settled(),
+            "events": summary.total,
+            "sent": summary.sent,
+            "settled": settled,
             "seconds": round(took, 2),
-            "events_per_second": round(summary.sent / took, 1),
+            "events_per_second": round(settled / took, 1),
             "publishing_seconds": round(summary.seconds, 2),
             "outcomes": gained.outcomes(),
             "latency_ms": gained.latencies_ms(),
             "retries": gained.retries(),
+            "interrupted": summary.interrupted,
         }
         print(json.dumps(figures))
         return
     terminal.stdout().print(outcomes(gained))
-    print(
-        f"{summary.sent} events in {took:.1f} s, {summary.sent / took:.0f}/s; "
-        f"published in {summary.seconds:.1f} s"
-    )
-    if (others := gained.settled() - summary.sent) > 0:
-        print(f"{others} more were settled than sent: others use the queue, the figures hold both")
+    print(f"{as_line(summary)}; {settled} settled in {took:.1f} s, {settled / took:.0f}/s")
+    if settled > summary.sent:
+        print(f"{settled - summary.sent} of them were others' events: the queue is not quiet")
 
 
 def _metrics_url(settings: "Settings") -> str:

@@ -29,8 +29,6 @@ _VARIANTS = (
     "canonical", "eventbridge", "pascal_case", "camel_case", "flat", "sns", "nested",
     "legacy_type", "payment_status",
 )  # fmt: skip
-# Order matters for what a person wrote down, not for samples.
-_PARALLEL = 8
 
 prefix = must_be(
     "the beginning of an id: letters, digits, . _ : and -, at most 100",
@@ -165,7 +163,7 @@ def samples_for(args: argparse.Namespace, count: int, types: "list[str]") -> "li
             args.count or count,
             args.type or types,
             now if args.seed is None else SEEDED_TIME,
-            random.Random(args.seed),  # noqa: S311 -- samples, no secrets
+            random.Random(args.seed),  # noqa: S311 -- these are samples, no secrets
             args.prefix or "",
             args.variant or "canonical",
             by_bus=args.bus is not None,
@@ -189,12 +187,13 @@ def _entries(args: argparse.Namespace, target: "Target") -> "list[Entry]":
 
 def _publish(args: argparse.Namespace, target: "Target", entries: "list[Entry]") -> "Summary":
     from reservation_worker.cli import terminal  # noqa: PLC0415
-    from reservation_worker.cli.interrupt import Interrupt  # noqa: PLC0415
-    from reservation_worker.cli.publish.publisher import Publisher  # noqa: PLC0415
+    from reservation_worker.cli.interrupt import interrupt_noted  # noqa: PLC0415
+    from reservation_worker.cli.publish.publisher import PARALLEL, Publisher  # noqa: PLC0415
 
-    with Interrupt() as interrupt, terminal.progress("sent") as bar:
+    with interrupt_noted() as interrupt, terminal.progress("sent") as bar:
         task = bar.add_task("sending", total=len(entries))
-        publisher = Publisher(target, interrupt.pause, args.rate, 1 if args.file else _PARALLEL)
+        # The order of what a person wrote down is kept; of samples it does not matter.
+        publisher = Publisher(target, interrupt.pause, args.rate, 1 if args.file else PARALLEL)
         return publisher.publish(
             entries,
             lambda so_far: bar.update(

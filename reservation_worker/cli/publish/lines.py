@@ -1,7 +1,6 @@
 """Events from a file of JSON Lines, all of them checked before the first is sent."""
 
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from reservation_worker.cli.publish.targets import Entry, Target
@@ -27,7 +26,10 @@ def entries(content: bytes, target: Target, force: bool = False) -> list[Entry]:
     """
     found: list[Entry] = []
     problems: list[str] = []
-    for number, line in _lines(content):
+    # By line feed alone: JSON may hold the other separators as they are.
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if not line.strip():
+            continue
         try:
             found.append(_entry(line, target, force))
         except InvalidEvent as error:
@@ -44,15 +46,9 @@ def entries(content: bytes, target: Target, force: bool = False) -> list[Entry]:
     return found
 
 
-def _lines(content: bytes) -> Iterable[tuple[int, bytes]]:
-    """Numbered from 1; by line feed alone, for JSON may hold the others unescaped."""
-    lines: Iterator[bytes] = iter(content.split(b"\n"))
-    return ((number, line) for number, line in enumerate(lines, 1) if line.strip())
-
-
 def _entry(line: bytes, target: Target, force: bool) -> Entry:
     try:
-        body = line.decode().strip()
+        body = line.strip().decode()
     except UnicodeDecodeError as error:
         raise InvalidEvent(f"it is not UTF-8 (byte {error.start + 1})") from None
     if not force:

@@ -13,14 +13,20 @@ from reservation_worker.errors import OperationError
 PAUSES = (0.2, 0.4, 0.8, 1.6)
 """Before each further try of what was refused for a while, in seconds."""
 
+PARALLEL = 8
+"""So many calls at once, where the order does not matter: one call is mostly waiting."""
+
 _CALLS_A_SECOND = 4
 """A low rate sends small batches, so that it is a rate and no row of bursts."""
 
 
 @dataclass(slots=True)
 class Summary:
-    """How it went. `errors` counts the failed by what was said of them; `broken`: a call failed,
-    so the rest was not tried."""
+    """How it went. `errors` counts the failed by what was said of them.
+
+    `broken`: all of a call failed, so the rest was not tried. What boto3 tried again after a lost
+    answer may be there twice, and a batch that failed so may be there, too.
+    """
 
     total: int
     sent: int = 0

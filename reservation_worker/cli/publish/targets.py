@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from reservation_worker.envelopes import string
 from reservation_worker.errors import InvalidEvent
 
 if TYPE_CHECKING:
@@ -134,17 +135,17 @@ class BusTarget:
             event = None
         if not isinstance(event, dict) or not isinstance(event.get("detail"), dict):
             raise InvalidEvent("a bus takes only an object with a detail that is an object")
-        entry = {"EventBusName": self.name}
-        for name, value in (
-            ("Source", event.get("source")),
-            ("DetailType", event.get("detail-type") or event.get("type")),
-        ):
-            if not isinstance(value, str) or not value.strip():
-                wanted = "source" if name == "Source" else "type or detail-type"
-                raise InvalidEvent(f"a bus needs a {wanted}, and the event has none")
-            entry[name] = value
+        source, kind = string(event, "source"), string(event, "detail-type", "type")
+        if source is None or kind is None:
+            missing = "source" if source is None else "type or detail-type"
+            raise InvalidEvent(f"a bus needs a {missing}, and the event has none")
         traced = {key: event[key] for key in ("trace_id", "traceparent") if key in event}
-        return entry | {"Detail": json.dumps(traced | event["detail"], ensure_ascii=False)}
+        return {
+            "EventBusName": self.name,
+            "Source": source,
+            "DetailType": kind,
+            "Detail": json.dumps(traced | event["detail"]),
+        }
 
     def size(self, entry: Entry) -> int:
         """See Target; counted as EventBridge does."""
@@ -152,7 +153,7 @@ class BusTarget:
 
     def show(self, entry: Entry) -> str:
         """See Target."""
-        return json.dumps(dict(entry), ensure_ascii=False)
+        return json.dumps(dict(entry))
 
     def connect(self, settings: "Settings") -> None:
         """See Target."""
