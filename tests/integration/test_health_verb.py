@@ -15,6 +15,7 @@ from reservation_worker.errors import OperationError
 from reservation_worker.servers.health import HealthServer, make_app
 from reservation_worker.servers.probes import Check, Probes
 from tests.fake_queue import PATIENCE, new_metrics
+from tests.modules import modules_loaded
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,22 +110,7 @@ def test_a_server_that_dribbles_is_given_up_in_time(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_probe_loads_nothing_heavy(port: str, tmp_path: Path) -> None:
-    code = (
-        "import sys\n"
-        "from reservation_worker.cli.main import main\n"
-        "assert main(['health']) == 0\n"
-        "print(*sys.modules, file=sys.stderr)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(ROOT), "SERVER_PORT": port},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    loaded = set(done.stderr.split())
+    loaded = modules_loaded("health", cwd=tmp_path, SERVER_PORT=port)
     assert "urllib3" in loaded
     heavy = {"boto3", "botocore", "rich", "requests", "grpc", "flask", "reservation_worker.app"}
     assert not loaded & heavy

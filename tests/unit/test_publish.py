@@ -7,7 +7,9 @@ import signal
 import threading
 from collections.abc import Sequence
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
 from reservation_worker.cli import main as cli
 from reservation_worker.cli import publish
@@ -162,6 +164,24 @@ def test_a_lone_surrogate_that_the_worker_ignores_goes_through_a_bus() -> None:
 def test_what_a_bus_does_not_take_is_said(body: str, missing: str) -> None:
     with pytest.raises(InvalidEvent, match=missing):
         BUS.entry(body)
+
+
+def test_of_a_partial_failure_of_a_bus_only_what_may_pass_is_worth_another_try() -> None:
+    target = BusTarget("tickets")
+    credentials = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    target._client = boto3.client("events", "ap-northeast-2", **credentials)
+    said = [
+        {"EventId": "1"},
+        {"ErrorCode": "ThrottlingException", "ErrorMessage": "slow down"},
+        {"ErrorCode": "MalformedDetail"},
+    ]
+    with Stubber(target._client) as aws:  # no emulator refuses a single entry
+        aws.add_response("put_events", {"FailedEntryCount": 2, "Entries": said})
+        failures = target.send([BUS.entry(EVENT)] * 3)
+    assert failures == {
+        1: Failure("ThrottlingException: slow down", True),
+        2: Failure("MalformedDetail", False),
+    }
 
 
 # sending

@@ -2,14 +2,12 @@
 
 import argparse
 import json
-import math
 import os
-import re
 from typing import TYPE_CHECKING
 
-from reservation_worker.cli.arguments import checked, kind
+from reservation_worker.cli.arguments import bus, checked, kind, prefix, rate
 from reservation_worker.errors import OperationError
-from reservation_worker.parsers import must_be, queue_url, whole
+from reservation_worker.parsers import queue_url, whole
 from reservation_worker.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -30,18 +28,6 @@ _VARIANTS = (
     "legacy_type", "payment_status",
 )  # fmt: skip
 
-prefix = must_be(
-    "the beginning of an id: letters, digits, . _ : and -, at most 100",
-    re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}").fullmatch,
-)
-bus = must_be(
-    "a bus's name, or its ARN such as arn:aws:events:ap-northeast-2:123456789012:event-bus/tickets",
-    re.compile(
-        r"arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/[A-Za-z0-9/._-]{1,256}"
-        r"|[A-Za-z0-9/._-]{1,256}"
-    ).fullmatch,
-)
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What, how many, how fast and where to."""
@@ -54,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--file", metavar="FILE", help="send these events instead, one a line; -: stdin"
     )
-    parser.add_argument("--rate", type=checked(_rate), metavar="N", help="events a second at most")
+    parser.add_argument("--rate", type=checked(rate), metavar="N", help="events a second at most")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--queue-url", type=checked(queue_url), help="default: SQS_QUEUE_URL")
     where.add_argument("--bus", type=checked(bus), metavar="NAME_OR_ARN", help="put them on a bus")
@@ -200,13 +186,3 @@ def _publish(args: argparse.Namespace, target: "Target", entries: "list[Entry]")
                 task, completed=so_far.sent, description=f"{so_far.rate:.0f}/s"
             ),
         )
-
-
-def _rate(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number <= 100_000:
-        raise ValueError("a number of events a second, above 0 and up to 100000")
-    return number
