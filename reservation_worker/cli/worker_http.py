@@ -3,7 +3,8 @@
 import ipaddress
 from urllib.parse import urlsplit
 
-import urllib3
+from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import TimeoutError as HttpTimeoutError
 
 from reservation_worker.clients.http import Answer, HttpTransport
 from reservation_worker.errors import NeighbourDown, OperationError
@@ -53,7 +54,9 @@ def _ask(method: str, url: str, body: bytes | None) -> Answer:
 
 def _why(error: NeighbourDown) -> str:
     cause = error.__cause__
-    if isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError):
+    # To urllib3 a refused connection is a timeout, too.
+    refused = isinstance(cause, NewConnectionError)
+    if isinstance(cause, TimeoutError | HttpTimeoutError) and not refused:
         return f"nothing whole came within {TIMEOUT:g} s"
     # urllib3's own sentence ends with the operating system's words.
     return " ".join(str(cause or error).rpartition("): ")[2].split())[:200]

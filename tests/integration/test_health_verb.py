@@ -73,7 +73,8 @@ def test_the_port_may_come_from_a_file(port: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [("eighty", "SERVER_PORT is 'eighty'"), ("0", "any free port"), ("1", "")]
+    ("value", "said"),
+    [("eighty", "SERVER_PORT is 'eighty'"), ("0", "any free port"), ("1", "Connection refused")],
 )
 def test_no_worker_and_a_wrong_port_are_1_for_docker_reserves_2(
     tmp_path: Path, value: str, said: str
