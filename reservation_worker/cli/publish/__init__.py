@@ -60,7 +60,7 @@ def add_sample_arguments(parser: argparse.ArgumentParser, count: str, types: str
         "--type",
         action="append",
         type=checked(kind),
-        help=f"expired, approved, failed or a canonical name; in turns if several (default: {types})",
+        help=f"expired, approved, failed or a canonical name; several: in turns (default: {types})",
     )
     parser.add_argument(
         "--count",
