@@ -46,14 +46,8 @@ def load_settings(
     Puts AWS_* and OTEL_* of the files into `environ` for the SDKs, and takes empty ones out.
     Raises ConfigurationError with every problem at once.
     """
-    values: dict[str, str] = {}
-    sources: dict[str, str] = {}
     problems: list[str] = []
-    for source in (".env", ".env.local", "environment"):
-        layer = environ if source == "environment" else _read_file(directory / source, problems)
-        filled = {name: text.strip() for name, text in layer.items() if text.strip()}
-        values.update(filled)
-        sources.update(dict.fromkeys(filled, source))
+    values, sources = gather(environ, directory, problems)
     _share_with_sdks(values, sources, environ, problems)
     # What this machine is called is never a file's to say.
     values["HOSTNAME"] = environ.get("HOSTNAME", "").strip() or socket.gethostname()
@@ -75,6 +69,20 @@ def load_settings(
         _, wrong = inspect(values, sources)
         raise ConfigurationError([*problems, *wrong.values()])
     return Settings.from_mapping(values, sources)
+
+
+def gather(
+    environ: Mapping[str, str], directory: Path, problems: list[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What `environ` and the .env files set, and where; appends to `problems` of the files."""
+    values: dict[str, str] = {}
+    sources: dict[str, str] = {}
+    for source in (".env", ".env.local", "environment"):
+        layer = environ if source == "environment" else _read_file(directory / source, problems)
+        filled = {name: text.strip() for name, text in layer.items() if text.strip()}
+        values.update(filled)
+        sources.update(dict.fromkeys(filled, source))
+    return values, sources
 
 
 def _read_file(path: Path, problems: list[str]) -> dict[str, str]:

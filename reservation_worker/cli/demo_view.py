@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from reservation_worker.cli import terminal
-from reservation_worker.simulator.play import OUTAGE_SECONDS, SETTLED, Result
+from reservation_worker.cli.outcomes_view import outcomes
+from reservation_worker.simulator.play import OUTAGE_SECONDS, Result
 from reservation_worker.simulator.play import Progress as Step
 
-_HEADS = {"invalid_payload": "invalid"}
 # A reader wants to see the first defects, not a thousand of them.
 _SHOWN = 5
 
@@ -60,7 +60,7 @@ def show(result: Result, console: Console | None = None) -> None:
     """Print the tables."""
     console = console or terminal.stdout()
     console.print()
-    console.print(_outcomes(result))
+    console.print(outcomes(result.metrics))
     console.print(_figures(result))
     good, _, wrong = terminal.marks(console)
     console.print(_reconciliation(result, (good, wrong)))
@@ -75,37 +75,12 @@ def show(result: Result, console: Console | None = None) -> None:
     console.print(Text(verdict, "bold green" if result.ok else "bold red"))
 
 
-def _outcomes(result: Result) -> Table:
-    """A row for each type: what became of its events, and how long they took."""
-    title = "Outcomes by type, latency in ms"
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    columns = (*SETTLED, "retried")
-    table.add_column("type")
-    for column in (*columns, "P50", "P95", "P99"):
-        table.add_column(_HEADS.get(column, column), justify="right")
-    outcomes = result.outcomes()
-    for kind, counts in outcomes.items():
-        table.add_row(
-            kind,
-            *(_number(counts.get(name, 0)) for name in columns),
-            *(_number(value) for value in result.quantiles_ms(type=kind).values()),
-        )
-    table.add_section()
-    table.add_row(
-        "all",
-        *(_number(sum(c.get(name, 0) for c in outcomes.values())) for name in columns),
-        *(_number(value) for value in result.quantiles_ms().values()),
-        style="bold",
-    )
-    return table
-
-
 def _figures(result: Result) -> Table:
     table = Table(title="The run", box=box.SIMPLE_HEAD, show_header=False, title_justify="left")
     rate, outage = result.events / result.seconds, f"{OUTAGE_SECONDS:g} s of inventory outage"
     table.add_row("events", f"{result.events} in {result.seconds:.1f} s, with {outage}")
     table.add_row("throughput", f"{rate:.0f}/s; {result.best_second:.0f} in the best second")
-    table.add_row("retries", str(result.retries))
+    table.add_row("retries", str(result.metrics.retries()))
     reasons = result.report.dead_letters_by_reason
     listed = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
     table.add_row("dead letters", listed or "none")
@@ -138,7 +113,3 @@ def _reconciliation(result: Result, marks: tuple[str, str]) -> Table:
 def _verdict(text: str, good: bool, marks: tuple[str, str]) -> Text:
     good_mark, bad_mark = marks
     return Text(f"{text} {good_mark if good else bad_mark}", "green" if good else "bold red")
-
-
-def _number(value: float | None) -> str:
-    return f"{value:.0f}" if value else "-"

@@ -14,11 +14,8 @@ from reservation_worker.simulator.scenario import Scenario, build
 from reservation_worker.simulator.scrape import Metrics
 from reservation_worker.simulator.stack import Stack
 
-SETTLED = ("success", "dropped", "failed", "invalid_payload")
-TYPES = ("expired", "approved", "failed", "unknown")
 OUTAGE_SECONDS = 2.0
 _GLANCE = 0.1
-_LATENCY = "worker_latency_seconds"
 
 
 class PlayError(Exception):
@@ -50,27 +47,6 @@ class Result:
         """It reconciles, and the worker, if it was stopped, stopped cleanly."""
         return self.report.ok and self.worker_exit_code in (0, None)
 
-    def outcomes(self) -> dict[str, dict[str, int]]:
-        """worker_events_total by type and outcome."""
-        table: dict[str, dict[str, int]] = {}
-        counts = self.metrics.by("worker_events_total", "type", "outcome")
-        for (kind, outcome), count in sorted(counts.items()):
-            table.setdefault(kind, {})[outcome] = int(count)
-        return table
-
-    def quantiles_ms(self, **labels: str) -> dict[str, float | None]:
-        """P50, P95 and P99 of worker_latency_seconds, in milliseconds."""
-        figures = {}
-        for percent in (50, 95, 99):
-            seconds = self.metrics.quantile(percent / 100, _LATENCY, **labels)
-            figures[f"p{percent}"] = None if seconds is None else round(seconds * 1000, 1)
-        return figures
-
-    @property
-    def retries(self) -> int:
-        """Give-backs after a failure."""
-        return int(self.metrics.value("worker_events_total", outcome="retried"))
-
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
         return {
@@ -80,12 +56,9 @@ class Result:
             "events_per_second": round(self.events / self.seconds, 1),
             "events_in_best_second": round(self.best_second),
             "outage_seconds": OUTAGE_SECONDS,
-            "outcomes": self.outcomes(),
-            "latency_ms": {
-                "all": self.quantiles_ms(),
-                **{kind: self.quantiles_ms(type=kind) for kind in self.outcomes()},
-            },
-            "retries": self.retries,
+            "outcomes": self.metrics.outcomes(),
+            "latency_ms": self.metrics.latencies_ms(),
+            "retries": self.metrics.retries(),
             "worker_exit_code": self.worker_exit_code,
             "reconciliation": self.report.as_dict(),
         }
@@ -198,9 +171,7 @@ class Play:
             raise ChildError(str(self.worker.error("ended in the middle of the run")))
         now = time.monotonic()
         self._metrics = self.worker.metrics()
-        self._settled = int(
-            sum(self._metrics.value("worker_events_total", outcome=name) for name in SETTLED)
-        )
+        self._settled = self._metrics.settled()
         self._recent.append((now, self._settled))
         while now - self._recent[0][0] > 1:
             then, settled = self._recent.popleft()

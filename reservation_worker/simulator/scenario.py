@@ -13,6 +13,7 @@ from typing import Any
 
 from reservation_worker.simulator.poison import poison_bodies
 from reservation_worker.simulator.reservations import Record
+from reservation_worker.simulator.samples import event
 from reservation_worker.simulator.variants import variants
 
 EXPIRED, APPROVED, FAILED = "expired", "approved", "failed"
@@ -178,8 +179,7 @@ class _Teller:
         return {"event_id": f"evt_hall_{show}", "seat_ids": seats}
 
     def _message(self, tale: Tale, step: Step, record: Record, payment: str) -> Message:
-        event = self._event(step.kind, record, payment)
-        bodies = variants(event)
+        bodies = variants(self._event(step.kind, record, payment))
         if step.kind == NOTHING:
             bodies = {"payment_status": bodies["payment_status"]}
         variant = list(bodies)[next(self._turns[step.kind]) % len(bodies)]
@@ -198,32 +198,19 @@ class _Teller:
         )
 
     def _event(self, kind: str, record: Record, payment: str) -> dict[str, Any]:
-        detail: dict[str, Any] = {"reservation_id": record.reservation_id}
-        if self.random.random() < 0.9:
-            detail["event_id"] = record.event_id
-            detail["qty"] = record.quantity
-            detail["seat_ids"] = list(record.seat_ids)
-        # Else the worker has to ask reservation-api for them.
-        if kind != EXPIRED:
-            detail |= {"payment_intent_id": payment, "amount": 120_000, "currency": "KRW"}
-        if kind == FAILED:
-            detail |= {"error_code": "CARD_DECLINED", "error_message": "카드 한도 초과"}
-        return {
-            "id": f"evt_{self._hex(32)}",
-            "type": _TYPES[kind],
-            "source": "reservation-api" if kind == EXPIRED else "payment-sim-api",
-            "detail": detail,
-            "time": "2025-01-23T10:00:00Z",
-            "trace_id": self._hex(32) if self.random.random() < 0.5 else "trace_abc",
-            "version": "1.0",
-            "region": "ap-northeast-2",
-            "account": "137406935518",
-        }
+        return event(
+            _TYPES[kind],
+            record,
+            payment,
+            with_seats=self.random.random() < 0.9,
+            identity=f"evt_{self._hex(32)}",
+            trace_id=self._hex(32) if self.random.random() < 0.5 else "trace_abc",
+        )
 
     def _with_status(self, body: str, kind: str) -> str:
-        event = json.loads(body)
-        event["detail"]["status"] = self.random.choice(_STATUSES[kind])
-        return json.dumps(event)
+        update = json.loads(body)
+        update["detail"]["status"] = self.random.choice(_STATUSES[kind])
+        return json.dumps(update)
 
     def _attributes(self) -> tuple[tuple[str, str], ...]:
         draw = self.random.random()

@@ -518,3 +518,24 @@ def test_counters_are_summed_by_the_labels_that_are_asked_for() -> None:
     assert metrics.value("e_total", outcome="ok") == 5
     assert metrics.by("e_total", "type") == {("a",): 2, ("b",): 3}
     assert metrics.value("nothing") == 0
+
+
+def test_two_scrapes_differ_by_what_happened_in_between() -> None:
+    def scrape(fast: int, slow: int) -> Metrics:
+        total = fast + slow
+        return Metrics(
+            "# TYPE worker_events counter\n"
+            f'worker_events_total{{type="expired",outcome="success"}} {total}\n'
+            "# TYPE worker_latency_seconds histogram\n"
+            f'worker_latency_seconds_bucket{{type="expired",le="0.1"}} {fast}\n'
+            f'worker_latency_seconds_bucket{{type="expired",le="1"}} {total}\n'
+            f'worker_latency_seconds_bucket{{type="expired",le="+Inf"}} {total}\n'
+            f'worker_latency_seconds_count{{type="expired"}} {total}\n'
+        )
+
+    gained = scrape(1000, 10) - scrape(1000, 0)
+    assert gained.settled() == 10
+    assert gained.outcomes() == {"expired": {"success": 10}}
+    assert gained.quantiles_ms()["p50"] == pytest.approx(550)
+    assert (gained + gained).settled() == 20
+    assert (scrape(1, 0) - scrape(1, 0)).quantiles_ms() == {"p50": None, "p95": None, "p99": None}

@@ -13,6 +13,7 @@ from reservation_worker import __version__
 from reservation_worker.cli import main as cli
 from reservation_worker.cli.config import markdown
 from reservation_worker.config import VARIABLES
+from tests.modules import modules_loaded
 
 QUEUE = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/reservation-events"
 ROOT = Path(__file__).parents[2]
@@ -135,23 +136,7 @@ def test_wrong_usage_exits_2(tmp_path: Path, arguments: list[str]) -> None:
 
 
 def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
-    code = (
-        "import sys\n"
-        "from reservation_worker.cli.main import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "print(*sys.modules, file=sys.stderr)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(ROOT)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    loaded = set(done.stderr.split())
+    loaded = modules_loaded("--help", cwd=tmp_path)
     assert "argparse" in loaded
     assert not loaded & {
         "boto3",

@@ -1,0 +1,78 @@
+"""The verb `health`: a running worker's own verdict as an exit code, for a container's probe.
+
+0: green. 1: everything else, a wrong SERVER_PORT included, for Docker reserves 2; wrong usage is
+argparse's 2.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reservation_worker.cli.arguments import checked
+from reservation_worker.errors import OperationError
+from reservation_worker.parsers import base_url
+
+if TYPE_CHECKING:
+    from reservation_worker.clients.http import Answer
+
+NAME = "health"
+HELP = "Ask the running worker whether it is healthy; exits 0 or 1."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which question, to which worker."""
+    asked = parser.add_mutually_exclusive_group()
+    asked.add_argument(
+        "--ready", action="store_true", help="ask /ready: does an event get through now?"
+    )
+    asked.add_argument(
+        "--url",
+        type=checked(base_url),
+        help="ask this (default: http://127.0.0.1:SERVER_PORT/health)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the verdict in one line. Raises OperationError when there is none."""
+    from reservation_worker.cli import worker_http  # noqa: PLC0415
+
+    url = args.url or f"{_base()}/{'ready' if args.ready else 'health'}"
+    answer = worker_http.get(url)
+    failing = _failing(answer)
+    if failing is None:
+        raise OperationError(f"{url} answers {answer.status}, but not as a worker's probe does")
+    print(f"ok: {url}" if not failing else f"fail: {'; '.join(failing)}")
+    return 1 if failing else 0
+
+
+def _base() -> str:
+    """The worker's URL by SERVER_HOST and SERVER_PORT alone, whatever else may be wrong."""
+    from reservation_worker.cli import worker_http  # noqa: PLC0415
+    from reservation_worker.config import inspect  # noqa: PLC0415
+    from reservation_worker.sources import gather  # noqa: PLC0415
+
+    values, sources = gather(os.environ, Path("."), [])
+    parsed, wrong = inspect(values, sources)
+    for name in ("SERVER_HOST", "SERVER_PORT"):
+        if name.lower() not in parsed:
+            raise OperationError(wrong[name])
+    return worker_http.base_url(parsed["server_host"], parsed["server_port"])
+
+
+def _failing(answer: "Answer") -> list[str] | None:
+    """The checks that fail, in words; None if this is no worker's answer."""
+    try:
+        body = json.loads(answer.body)
+        failing = [f"{name}: {body['checks'][name]['detail']}" for name in body["failing"]]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    if answer.status != (503 if failing else 200):
+        return None
+    return [_plain(text) for text in failing]
+
+
+def _plain(text: Any) -> str:
+    """What a foreign server may have said, without a terminal's control characters."""
+    return "".join(c if c.isprintable() else "?" for c in str(text))[:200]

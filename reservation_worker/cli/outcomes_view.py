@@ -1,0 +1,37 @@
+"""A table of what became of the events, and how long they took."""
+
+from rich import box
+from rich.table import Table
+
+from reservation_worker.simulator.scrape import SETTLED, Metrics
+
+_HEADS = {"invalid_payload": "invalid"}
+
+
+def outcomes(metrics: Metrics) -> Table:
+    """A row for each type."""
+    title = "Outcomes by type, latency in ms"
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    columns = (*SETTLED, "retried")
+    table.add_column("type")
+    for column in (*columns, "P50", "P95", "P99"):
+        table.add_column(_HEADS.get(column, column), justify="right")
+    found = metrics.outcomes()
+    for kind, counts in found.items():
+        table.add_row(
+            kind,
+            *(_number(counts.get(name, 0)) for name in columns),
+            *(_number(value) for value in metrics.quantiles_ms(type=kind).values()),
+        )
+    table.add_section()
+    table.add_row(
+        "all",
+        *(_number(sum(counts.get(name, 0) for counts in found.values())) for name in columns),
+        *(_number(value) for value in metrics.quantiles_ms().values()),
+        style="bold",
+    )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return f"{value:.0f}" if value else "-"

@@ -1,0 +1,60 @@
+"""Events from a file of JSON Lines, all of them checked before the first is sent."""
+
+import sys
+from pathlib import Path
+
+from reservation_worker.cli.publish.targets import Entry, Target
+from reservation_worker.errors import InvalidEvent, OperationError
+from reservation_worker.events import parse
+
+_SHOWN = 20
+
+
+def read(name: str) -> bytes:
+    """The file `name`, or stdin for "-". Raises OperationError."""
+    try:
+        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise OperationError(f"{name} can't be read: {error.strerror}") from error
+
+
+def entries(content: bytes, target: Target, force: bool = False) -> list[Entry]:
+    """An entry for each line that is not blank.
+
+    Raises OperationError that names each wrong line. With `force` only what can't be sent at all
+    is wrong: not UTF-8, too large, or nothing that a bus takes.
+    """
+    found: list[Entry] = []
+    problems: list[str] = []
+    # By line feed alone: JSON may hold the other separators as they are.
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            found.append(_entry(line, target, force))
+        except InvalidEvent as error:
+            problems.append(f"  line {number}: {error}")
+    if problems:
+        more = len(problems) - _SHOWN
+        shown = problems[:_SHOWN] + [f"  and {more} more"] * (more > 0)
+        text = "\n".join(shown)
+        hint = "" if force else " (--force sends what the worker will not understand)"
+        raise OperationError(
+            f"{len(problems)} of {len(problems) + len(found)} lines are wrong, and nothing was "
+            f"sent{hint}:\n{text}"
+        )
+    return found
+
+
+def _entry(line: bytes, target: Target, force: bool) -> Entry:
+    try:
+        body = line.strip().decode()
+    except UnicodeDecodeError as error:
+        raise InvalidEvent(f"it is not UTF-8 (byte {error.start + 1})") from None
+    if not force:
+        parse(body)
+    entry = target.entry(body)
+    size = target.size(entry)
+    if size > target.most_bytes:
+        raise InvalidEvent(f"it has {size} bytes, and at most {target.most_bytes} can be sent")
+    return entry

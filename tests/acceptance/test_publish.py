@@ -1,0 +1,220 @@
+"""`publish` and `burst` as processes, against a real SQS server and real workers."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from reservation_worker.simulator.child import Child
+from reservation_worker.simulator.process_sqs import CREDENTIALS, REGION
+from reservation_worker.simulator.process_worker import WorkerProcess
+from tests.world import World, until
+
+
+class Shell:
+    """A world with a queue that a worker drains, and one that nobody does."""
+
+    def __init__(self, world: World, directory: Path) -> None:
+        self.world = world
+        self.directory = directory
+        self.idle_url, _ = world.sqs.create_queues(name="idle")
+        self.worker: WorkerProcess = world.run_worker()
+        self.env = CREDENTIALS | {
+            "AWS_ENDPOINT_URL": world.sqs.url,
+            "AWS_REGION": REGION,
+            "SQS_QUEUE_URL": world.queue_url,
+            "SERVER_PORT": self.worker.env["SERVER_PORT"],
+        }
+
+    def run(self, *arguments: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "reservation_worker", *arguments],
+            cwd=self.directory,
+            env={**_base(), **self.env, **env},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> Child:
+        """The verb in the background, its output in files."""
+        command = [sys.executable, "-m", "reservation_worker", *arguments]
+        return Child(command, self.env, directory=self.directory / arguments[0])
+
+    def settled(self) -> int:
+        return self.worker.metrics().settled()
+
+
+def _base() -> dict[str, str]:
+    root = str(Path(__file__).parents[2])
+    coverage = {name: text for name, text in os.environ.items() if name.startswith("COV")}
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": root, **coverage}
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    with World() as world:
+        yield Shell(world, tmp_path_factory.mktemp("shell"))
+
+
+def purge(shell: Shell) -> None:
+    shell.world.client.purge_queue(QueueUrl=shell.idle_url)
+    until(lambda: shell.world.counts(shell.idle_url) == (0, 0), 10, "purged")
+
+
+def test_every_variant_is_settled_by_the_worker_and_none_is_invalid(shell: Shell):
+    before = shell.worker.metrics()
+    line = ("publish", "--variant", "all", "--count", "27", "--json")
+    kinds = ("--type", "expired", "--type", "approved", "--type", "payment.failed")
+    done = shell.run(*line, *kinds)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["sent"] == 27
+    until(lambda: (shell.worker.metrics() - before).settled() == 27, 20, "settled")
+    outcomes = (shell.worker.metrics() - before).outcomes()
+    assert {name for row in outcomes.values() for name in row} <= {"success", "failed"}
+    assert set(outcomes) == {"expired", "approved", "failed"}
+
+
+def test_a_file_with_a_wrong_line_sends_nothing_and_force_sends_it_to_the_dead_letters(
+    shell: Shell,
+):
+    good = '{"type": "reservation.expired", "reservationId": "file-1"}\n'
+    purge(shell)
+    target = ("--file", "-", "--queue-url", shell.idle_url)
+    done = shell.run("publish", *target, stdin=good + "nonsense\n")
+    assert done.returncode == 1
+    assert "line 2: the body is not JSON" in done.stderr
+    assert shell.world.counts(shell.idle_url) == (0, 0)
+    before = shell.worker.metrics()
+    done = shell.run("publish", "--file", "-", "--force", stdin=good + "nonsense\n")
+    assert done.returncode == 0, done.stderr
+    until(lambda: (shell.worker.metrics() - before).settled() == 2, 20, "settled")
+    gained = shell.worker.metrics() - before
+    assert gained.value("worker_events_total", outcome="invalid_payload") == 1
+
+
+def test_what_sqs_refuses_is_counted_and_the_rest_is_sent(shell: Shell):
+    purge(shell)
+    where = ("--queue-url", shell.idle_url, "--json")
+    done = shell.run("publish", "--file", "-", "--force", *where, stdin="a\nb\x01\nc\n")
+    summary = json.loads(done.stdout)
+    assert (done.returncode, summary["sent"], summary["failed"]) == (1, 2, 1)
+    assert "InvalidMessageContents" in done.stderr
+    assert shell.world.counts(shell.idle_url) == (2, 0)
+
+
+def test_ctrl_c_in_the_middle_says_exactly_how_many_are_in_the_queue(shell: Shell):
+    purge(shell)
+    line = ("publish", "--count", "5000", "--rate", "400", "--json")
+    with shell.start(*line, "--queue-url", shell.idle_url) as child:
+        until(lambda: shell.world.counts(shell.idle_url)[0] >= 30, 20, "some were sent")
+        child.signal(signal.SIGINT)
+        assert child.wait(20) == 130
+        summary = json.loads(child.stdout.read_text())
+    assert summary["interrupted"]
+    assert 30 <= summary["sent"] == shell.world.counts(shell.idle_url)[0] < 5000
+    assert child.stderr.read_text() == ""
+
+
+def test_an_event_on_a_bus_reaches_the_worker_through_a_rule(shell: Shell):
+    events = boto3.client(
+        "events",
+        endpoint_url=shell.world.sqs.url,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    queue = shell.world.client.get_queue_attributes(
+        QueueUrl=shell.world.queue_url, AttributeNames=["QueueArn"]
+    )["Attributes"]["QueueArn"]
+    arn = events.create_event_bus(Name="tickets")["EventBusArn"]
+    pattern = {"source": ["reservation-api", "payment-sim-api"]}
+    events.put_rule(Name="all", EventBusName="tickets", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="all", EventBusName="tickets", Targets=[{"Id": "1", "Arn": queue}])
+    before = shell.worker.metrics()
+    for bus in ("tickets", arn):
+        kinds = ("--type", "expired", "--type", "approved", "--type", "failed")
+        line = ("publish", "--bus", bus, "--variant", "all", "--count", "12", *kinds)
+        done = shell.run(*line, SQS_QUEUE_URL="")
+        assert done.returncode == 0, done.stderr
+    until(lambda: (shell.worker.metrics() - before).settled() == 24, 20, "settled")
+    gained = shell.worker.metrics() - before
+    assert gained.value("worker_events_total", outcome="invalid_payload") == 0
+
+
+def test_a_burst_ends_when_all_are_settled_and_its_figures_are_of_this_run_only(shell: Shell):
+    shell.run("publish", "--count", "5")
+    until(shell.world.empty, 20, "empty")
+    seeded = ("--seed-url", shell.world.neighbours.control_base)
+    done = shell.run("burst", "--count", "90", "--json", *seeded)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["settled"] == figures["events"] == 90
+    assert figures["outcomes"] == {
+        kind: {"success": 30} for kind in ("approved", "expired", "failed")
+    }
+    assert 0 < figures["latency_ms"]["all"]["p50"] <= figures["latency_ms"]["all"]["p99"]
+    shown = shell.run("burst", "--count", "10", "--type", "expired")
+    assert shown.returncode == 0, shown.stderr
+    assert "; 10 settled in " in shown.stdout
+
+
+def test_a_burst_that_does_not_end_in_time_says_how_far_it_got(shell: Shell):
+    purge(shell)
+    line = ("burst", "--count", "20", "--queue-url", shell.idle_url, "--timeout", "0.3")
+    done = shell.run(*line)
+    assert done.returncode == 1
+    assert "time is up" in done.stderr
+    assert "0 of 20 events were settled" in done.stderr
+
+
+def test_a_burst_without_a_worker_sends_nothing_and_says_so(shell: Shell):
+    purge(shell)
+    done = shell.run("burst", "--queue-url", shell.idle_url, SERVER_PORT="1")
+    assert done.returncode == 1
+    assert "http://127.0.0.1:1/metrics does not answer: " in done.stderr
+    assert shell.world.counts(shell.idle_url) == (0, 0)
+
+
+def test_a_burst_at_a_real_queue_wants_to_be_told_twice(shell: Shell):
+    real = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/q"
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        nobody = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        for url, endpoint in ((real, nobody), (shell.idle_url, "https://sqs.example.com")):
+            done = shell.run("burst", "--queue-url", url, AWS_ENDPOINT_URL=endpoint)
+            assert done.returncode == 1
+            assert "is not on this machine" in done.stderr
+
+
+def test_ctrl_c_while_a_burst_waits_says_how_far_it_got(shell: Shell):
+    purge(shell)
+    line = ("burst", "--count", "20", "--queue-url", shell.idle_url)
+    with shell.start(*line) as child:
+        until(lambda: shell.world.counts(shell.idle_url)[0] == 20, 20, "published")
+        child.signal(signal.SIGINT)
+        assert child.wait(20) == 130
+        said = child.stdout.read_text().splitlines()[-1]
+    assert said.startswith("interrupted: sent 20 of 20 events in ")
+    assert "; 0 settled in " in said
+
+
+def test_a_burst_whose_worker_goes_away_says_so_and_how_far_it_got(shell: Shell):
+    purge(shell)
+    doomed = shell.world.run_worker("doomed")
+    line = ("burst", "--count", "20", "--queue-url", shell.idle_url)
+    with shell.start(*line, "--metrics-url", f"{doomed.base}/metrics") as child:
+        until(lambda: shell.world.counts(shell.idle_url)[0] == 20, 20, "published")
+        doomed.kill()
+        assert child.wait(20) == 1
+        said = child.stderr.read_text()
+    assert f"{doomed.base}/metrics does not answer" in said
+    assert "0 of 20 events were settled" in said

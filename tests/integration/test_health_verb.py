@@ -1,0 +1,133 @@
+"""The verb `health` against a real HTTP server, as a container's probe runs it."""
+
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from reservation_worker.cli import worker_http
+from reservation_worker.errors import OperationError
+from reservation_worker.servers.health import HealthServer, make_app
+from reservation_worker.servers.probes import Check, Probes
+from tests.fake_queue import PATIENCE, new_metrics
+from tests.modules import modules_loaded
+
+ROOT = Path(__file__).parents[2]
+
+
+class Verdicts:
+    """In place of Probes: healthy, and not ready."""
+
+    def health(self) -> list[Check]:
+        return [Check("poller", True, "polling")]
+
+    def ready(self) -> list[Check]:
+        return [Check("queue", False, "no receive has succeeded yet"), Check("x", False, "open")]
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[str]:
+    app = make_app(cast(Probes, Verdicts()), new_metrics().registry)
+    server = HealthServer(app, "127.0.0.1", 0)
+    server.start()
+    yield str(server.port)
+    server.stop(PATIENCE)
+
+
+def health(cwd: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "reservation_worker", "health", *arguments],
+        cwd=cwd,
+        env={"PYTHONPATH": str(ROOT), **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_healthy_worker_is_0_whatever_else_of_the_configuration_is_wrong(
+    port: str, tmp_path: Path
+) -> None:
+    done = health(tmp_path, SERVER_PORT=port, MAX_RETRIES="x", http_proxy="http://127.0.0.1:9")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"ok: http://127.0.0.1:{port}/health\n"
+
+
+def test_a_failing_probe_is_1_and_one_line_names_each_failing_check(
+    port: str, tmp_path: Path
+) -> None:
+    done = health(tmp_path, "--ready", SERVER_PORT=port)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout == "fail: queue: no receive has succeeded yet; x: open\n"
+
+
+def test_the_port_may_come_from_a_file(port: str, tmp_path: Path) -> None:
+    (tmp_path / ".env.local").write_text(f"SERVER_PORT={port}\n")
+    assert health(tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("eighty", "SERVER_PORT is 'eighty'"), ("0", "any free port"), ("1", "Connection refused")],
+)
+def test_no_worker_and_a_wrong_port_are_1_for_docker_reserves_2(
+    tmp_path: Path, value: str, said: str
+) -> None:
+    done = health(tmp_path, SERVER_PORT=value)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_is_no_probe_of_a_worker_is_never_healthy(port: str, tmp_path: Path) -> None:
+    done = health(tmp_path, "--url", f"http://127.0.0.1:{port}/metrics")
+    assert done.returncode == 1
+    assert "not as a worker's probe does" in done.stderr
+
+
+def test_a_server_that_dribbles_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_http, "TIMEOUT", 0.3)
+    over = threading.Event()
+
+    def dribble(listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not over.wait(0.05):
+            client.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=dribble, args=(listener,), daemon=True)
+        thread.start()
+        with pytest.raises(OperationError, match=r"nothing whole came within 0\.3 s"):
+            worker_http.get(f"http://127.0.0.1:{listener.getsockname()[1]}/health")
+        over.set()
+        thread.join(PATIENCE)
+
+
+def test_the_probe_loads_nothing_heavy(port: str, tmp_path: Path) -> None:
+    loaded = modules_loaded("health", cwd=tmp_path, SERVER_PORT=port)
+    assert "urllib3" in loaded
+    heavy = {"boto3", "botocore", "rich", "requests", "grpc", "flask", "reservation_worker.app"}
+    assert not loaded & heavy
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:8040"),
+        ("::", "http://[::1]:8040"),
+        ("10.1.2.3", "http://10.1.2.3:8040"),
+        ("fd00::1", "http://[fd00::1]:8040"),
+        ("localhost", "http://localhost:8040"),
+    ],
+)
+def test_a_wildcard_host_is_asked_on_loopback_and_any_other_where_it_listens(
+    host: str, url: str
+) -> None:
+    assert worker_http.base_url(host, 8040) == url

@@ -1,0 +1,138 @@
+"""What `publish` sends: samples, lines of a file, and the form a bus wants."""
+
+import json
+import random
+from collections.abc import Sequence
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from reservation_worker.cli import publish
+from reservation_worker.cli.publish.lines import entries
+from reservation_worker.cli.publish.samples import samples
+from reservation_worker.cli.publish.targets import BusTarget, Failure, QueueTarget
+from reservation_worker.errors import InvalidEvent, OperationError
+from reservation_worker.events import Event, parse
+from reservation_worker.simulator.samples import SEEDED_TIME, TYPES
+from reservation_worker.simulator.variants import variants
+
+QUEUE, BUS = QueueTarget("http://localhost/q"), BusTarget("tickets")
+EVENT = '{"type":"reservation.expired","source":"s","trace_id":"t","detail":{"reservation_id":"r"}}'
+
+
+def make(count: int, seed: int = 1, types: Sequence[str] = TYPES, **more: object) -> list[str]:
+    found = samples(count, types, SEEDED_TIME, random.Random(seed), **more)  # type: ignore[arg-type]
+    return [sample.body for sample in found]
+
+
+# samples
+
+
+def test_the_worker_understands_every_sample_of_every_type_and_variant() -> None:
+    seen = set()
+    for kind in TYPES:
+        names = variants(json.loads(make(1, types=[kind])[0]))
+        for name in names:
+            (body,) = make(1, types=[kind], variant=name)
+            event = parse(body)
+            assert isinstance(event, Event)
+            assert event.kind.event_type == kind
+        assert make(len(names), types=[kind], variant="all") == [
+            make(number, types=[kind], variant=name)[-1] for number, name in enumerate(names, 1)
+        ]
+        seen |= set(names)
+    assert seen == set(publish._VARIANTS)
+
+
+def test_the_same_seed_makes_the_same_samples_and_no_two_runs_share_an_id() -> None:
+    assert make(5, seed=3) == make(5, seed=3)
+    ids = [event.reservation_id for seed in range(50) for event in map(parse, make(5, seed))]
+    assert len(set(ids)) == len(ids)
+    assert parse(make(2, prefix="mine")[1]).reservation_id == "mine-2"
+
+
+def test_a_bus_gets_no_variant_that_never_came_by_one() -> None:
+    for body in make(60, by_bus=True, variant="all"):
+        assert BUS.entry(body)["DetailType"]
+    with pytest.raises(ValueError, match="by a bus"):
+        make(1, by_bus=True, variant="sns")
+
+
+# lines
+
+
+def test_each_wrong_line_is_named_and_says_what_is_wrong() -> None:
+    content = f'{EVENT}\n\nhello\n{{"type":"x"}}\n'.encode() + b"\xff\n"
+    with pytest.raises(OperationError) as error:
+        entries(content, QUEUE)
+    head, *named = str(error.value).splitlines()
+    assert head.startswith("3 of 4 lines are wrong, and nothing was sent")
+    assert [line.strip().partition(":")[0] for line in named] == ["line 3", "line 4", "line 5"]
+    assert "'x' is unknown" in named[1]
+
+
+def test_force_lets_through_what_can_be_sent_and_nothing_else() -> None:
+    assert [dict(entry) for entry in entries(b"hello\n\n{}", QUEUE, force=True)] == [
+        {"MessageBody": "hello"},
+        {"MessageBody": "{}"},
+    ]
+    for content, target in ((b"\xff", QUEUE), (b"x" * 1_048_577, QUEUE), (b"hello", BUS)):
+        with pytest.raises(OperationError, match="line 1"):
+            entries(content, target, force=True)
+
+
+def test_a_line_separator_inside_a_string_ends_no_line() -> None:
+    body = EVENT.replace('"s"', '"a\u2028b"')
+    assert len(entries(body.encode(), QUEUE)) == 1
+
+
+# what a bus is sent
+
+
+def test_a_bus_makes_the_envelope_and_the_trace_goes_into_the_detail() -> None:
+    assert BUS.entry(EVENT) == {
+        "EventBusName": "tickets",
+        "Source": "s",
+        "DetailType": "reservation.expired",
+        "Detail": '{"trace_id": "t", "reservation_id": "r"}',
+    }
+
+
+def test_a_lone_surrogate_that_the_worker_ignores_goes_through_a_bus() -> None:
+    body = EVENT.replace('"r"', r'"r", "user_id": "\ud800"')
+    (entry,) = entries(body.encode(), BUS)
+    assert r'"user_id": "\ud800"' in entry["Detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "missing"),
+    [
+        ("[]", "detail"),
+        ('{"type":"reservation.expired","reservationId":"r"}', "detail"),
+        ('{"type":"t","detail":{}}', "source"),
+        ('{"source":"s","detail":{}}', "type"),
+        (r'{"source":"\ud800","type":"t","detail":{}}', "source"),
+    ],
+)
+def test_what_a_bus_does_not_take_is_said(body: str, missing: str) -> None:
+    with pytest.raises(InvalidEvent, match=missing):
+        BUS.entry(body)
+
+
+def test_of_a_partial_failure_of_a_bus_only_what_may_pass_is_worth_another_try() -> None:
+    target = BusTarget("tickets")
+    credentials = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    target._client = boto3.client("events", "ap-northeast-2", **credentials)
+    said = [
+        {"EventId": "1"},
+        {"ErrorCode": "ThrottlingException", "ErrorMessage": "slow down"},
+        {"ErrorCode": "MalformedDetail"},
+    ]
+    with Stubber(target._client) as aws:  # no emulator refuses a single entry
+        aws.add_response("put_events", {"FailedEntryCount": 2, "Entries": said})
+        failures = target.send([BUS.entry(EVENT)] * 3)
+    assert failures == {
+        1: Failure("ThrottlingException: slow down", True),
+        2: Failure("MalformedDetail", False),
+    }
