@@ -1,0 +1,73 @@
+"""The alerts: valid, tried with cases that fire and cases that don't, each with its runbook."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy.tools import promtool
+
+ROOT = Path(__file__).parents[2]
+MONITORING = ROOT / "k8s/monitoring"
+RULES = yaml.safe_load((MONITORING / "rules.yaml").read_text())
+ALERTS: dict[str, dict[str, Any]] = {
+    rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"]
+}
+RUNBOOK = ROOT / "docs/runbook.md"
+
+
+def test_promtool_finds_the_rules_valid() -> None:
+    promtool("check", "rules", MONITORING / "rules.yaml")
+
+
+def test_every_case_of_the_alerts_holds() -> None:
+    promtool("test", "rules", *sorted((MONITORING / "tests").glob("*.yaml")))
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_an_alert_has_cases_that_fire_and_cases_that_do_not(alert: str) -> None:
+    cases = yaml.safe_load((MONITORING / f"tests/{alert}.yaml").read_text())["tests"]
+    # Each check names all alerts that fire then.
+    checks = [check for case in cases for check in case["promql_expr_test"]]
+    assert {check["expr"] for check in checks} == {
+        'count by (alertname) (ALERTS{alertstate="firing"})'
+    }
+    firing = [f'{{alertname="{alert}"}}']
+    found = [
+        [sample["labels"] for sample in check.get("exp_samples", [])] == firing for check in checks
+    ]
+    assert True in found
+    assert any("exp_samples" not in check for case in cases for check in case["promql_expr_test"])
+    # A whole case in which it never fires: the near miss.
+    assert any(not any("exp_samples" in one for one in case["promql_expr_test"]) for case in cases)
+
+
+def test_the_custom_resource_holds_the_same_rules() -> None:
+    resource = yaml.safe_load((MONITORING / "alerts.yaml").read_text())
+    assert resource["kind"] == "PrometheusRule"
+    assert resource["spec"] == RULES, "python k8s/monitoring/generate.py makes it anew"
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_an_alert_says_how_bad_it_is_what_it_means_and_where_to_read_on(alert: str) -> None:
+    rule = ALERTS[alert]
+    assert rule["labels"].keys() == {"severity", "service"}
+    assert rule["labels"]["severity"] in {"critical", "warning"}
+    assert rule["labels"]["service"] == "reservation-worker"
+    assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
+    page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+    assert page.endswith("/blob/main/docs/runbook.md")
+    assert anchor == alert.lower()
+
+
+def test_every_alert_has_its_section_in_the_runbook_and_every_section_its_alert() -> None:
+    alerts = RUNBOOK.read_text().split("\n## ")[1]
+    assert alerts.startswith("Alerts\n")
+    sections = dict(re.findall(r"^### (\w+)\n(.*?)(?=^### |\Z)", alerts, re.MULTILINE | re.DOTALL))
+    assert list(sections) == list(ALERTS)
+    for alert, text in sections.items():
+        parts = re.findall(r"^\*\*(.+?)\.\*\*", text, re.MULTILINE)
+        assert parts == ["Means", "See", "Do", "Don't"], alert
+        assert ALERTS[alert]["labels"]["severity"] in text.splitlines()[1], alert
