@@ -1,20 +1,12 @@
 """The alerts: valid, tried with cases that fire and cases that don't, each with its runbook."""
 
 import re
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from tests.deploy.tools import promtool
+from tests.deploy.prometheus import ALERTS, MONITORING, ROOT, RULES, promtool
 
-ROOT = Path(__file__).parents[2]
-MONITORING = ROOT / "k8s/monitoring"
-RULES = yaml.safe_load((MONITORING / "rules.yaml").read_text())
-ALERTS: dict[str, dict[str, Any]] = {
-    rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"]
-}
 RUNBOOK = ROOT / "docs/runbook.md"
 
 
@@ -70,4 +62,14 @@ def test_every_alert_has_its_section_in_the_runbook_and_every_section_its_alert(
     for alert, text in sections.items():
         parts = re.findall(r"^\*\*(.+?)\.\*\*", text, re.MULTILINE)
         assert parts == ["Means", "See", "Do", "Don't"], alert
-        assert ALERTS[alert]["labels"]["severity"] in text.splitlines()[1], alert
+        assert ALERTS[alert]["labels"]["severity"] in text.splitlines()[0], alert
+
+
+def test_every_link_of_the_runbook_leads_somewhere() -> None:
+    text = RUNBOOK.read_text()
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    anchors = {heading.lower().replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors
+    files = re.findall(r"\]\((\.[^)#]+)", text)
+    assert files
+    assert all((RUNBOOK.parent / path).exists() for path in files)
