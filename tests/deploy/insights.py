@@ -54,8 +54,10 @@ def _holds(condition: str, row: Line, rows: Sequence[Line]) -> bool:
 
 
 def _stats(text: str, rows: Sequence[Line]) -> list[Line]:
-    function, _, by = re.fullmatch(r"(\w+\([^)]*\))( by (.+))?", text).groups()  # type: ignore[union-attr]
-    names = re.split(r",\s*", by)
+    found = re.fullmatch(r"(\w+\([^)]*\)) by (.+)", text)
+    if not found:
+        raise ValueError(f"no statistic {text!r}")
+    function, names = found[1], re.split(r",\s*", found[2])
     _known(names, rows)
     groups: dict[tuple[Any, ...], list[Line]] = {}
     for row in rows:

@@ -1,6 +1,7 @@
 """A real Prometheus on loopback, its tool, and what rules and dashboard ask it."""
 
 import json
+import math
 import re
 import subprocess
 from pathlib import Path
@@ -40,16 +41,15 @@ def promtool(*arguments: str | Path) -> None:
 
 
 def dashboard_queries() -> dict[str, str]:
-    """Every query of the dashboard by its panel and letter, with values for its variables."""
+    """Every query of the dashboard with values for its variables, by its panel and its legend."""
     return {
-        f"{panel['title']} {target['refId']}": substituted(target["expr"])
+        f"{panel['title']}: {target['legendFormat']}": _substituted(target["expr"])
         for panel in DASHBOARD["panels"]
         for target in panel.get("targets", [])
     }
 
 
-def substituted(query: str) -> str:
-    """A query of Grafana's as Prometheus gets it."""
+def _substituted(query: str) -> str:
     for name, value in _VARIABLES.items():
         query = query.replace(name, value)
     return query
@@ -102,7 +102,15 @@ class PrometheusProcess(Child):
         assert answer["status"] == "success", f"{parameters}: {answer.get('error')}"
         return answer["data"]
 
-    def values(self, query: str, at: float | None = None) -> list[float]:
-        """The values of an instant query, now or `at` Unix seconds; NaN ones are left out."""
+    def series(self, query: str, at: float | None = None) -> list[dict[str, str]]:
+        """The labels of an instant query's series, now or `at` Unix seconds; NaN is no answer."""
+        return [labels for labels, _ in self._answer(query, at)]
+
+    def values(self, query: str) -> list[float]:
+        """The values of an instant query."""
+        return [value for _, value in self._answer(query, None)]
+
+    def _answer(self, query: str, at: float | None) -> list[tuple[dict[str, str], float]]:
         result = self.get("query", query=query, **({} if at is None else {"time": at}))["result"]
-        return [value for one in result if (value := float(one["value"][1])) == value]
+        found = [(one["metric"], float(one["value"][1])) for one in result]
+        return [(labels, value) for labels, value in found if not math.isnan(value)]

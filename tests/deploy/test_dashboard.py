@@ -39,6 +39,8 @@ def test_every_chart_says_what_it_shows_in_which_unit() -> None:
         for target in panel["targets"]:
             assert target["expr"], panel["title"]
             assert target["legendFormat"] or panel["type"] == "stat", panel["title"]
+        legends = [target["legendFormat"] for target in panel["targets"]]
+        assert len(set(legends)) == len(legends), panel["title"]
 
 
 def test_every_query_goes_to_the_chosen_data_source_and_uses_known_variables() -> None:

@@ -147,18 +147,22 @@ def drained(prometheus: PrometheusProcess) -> list[float]:
 
 
 @pytest.mark.parametrize("panel", QUERIES)
-def test_a_query_of_the_dashboard_returns_data(seen: Seen, panel: str) -> None:
-    assert seen.prometheus.values(QUERIES[panel], seen.busy_at), QUERIES[panel]
+def test_a_query_of_the_dashboard_returns_data_with_what_its_legend_names(
+    seen: Seen, panel: str
+) -> None:
+    found = seen.prometheus.series(QUERIES[panel], seen.busy_at)
+    assert found, QUERIES[panel]
+    assert all(set(re.findall(r"{{(\w+)}}", panel)) <= set(labels) for labels in found)
 
 
 @pytest.mark.parametrize("selector", SELECTORS)
 def test_what_an_alert_looks_at_is_there(seen: Seen, selector: str) -> None:
-    assert seen.prometheus.values(selector, seen.busy_at)
+    assert seen.prometheus.series(selector, seen.busy_at)
 
 
 @pytest.mark.parametrize("query", RUNBOOK_QUERIES)
 def test_a_query_of_the_runbook_returns_data(seen: Seen, query: str) -> None:
-    assert seen.prometheus.values(query, seen.busy_at)
+    assert seen.prometheus.series(query, seen.busy_at)
 
 
 def test_what_is_not_ours_is_listed_and_all_else_is_exported_by_the_worker(seen: Seen) -> None:
@@ -167,7 +171,7 @@ def test_what_is_not_ours_is_listed_and_all_else_is_exported_by_the_worker(seen:
     ours = {
         metric
         for metric in asked
-        if seen.prometheus.values(f'{metric}{{job="reservation-worker"}}', seen.busy_at)
+        if seen.prometheus.series(f'{metric}{{job="reservation-worker"}}', seen.busy_at)
     }
     assert asked - ours == set(NOT_OURS)
 
