@@ -97,6 +97,7 @@ class App:
         # What failed before has come back since; only what the stop leaves behind counts.
         given_up, abandoned = self.deleter.given_up, self.settler.unsettled
         self.draining.set()
+        self.metrics.drain_seconds.set_function(lambda: time.monotonic() - began)
         self.poller.stop()
         waiting = self.dispatcher.close()
         _within(left(0.7), lambda: self.settler.give_back(waiting))
@@ -110,7 +111,6 @@ class App:
         # 4. The acks are flushed, and the leases of nobody need renewing any more.
         self.deleter.stop(left(28 / 30))
         self.leases.stop()
-        self.metrics.drain_seconds.set(time.monotonic() - began)
         # 5. Notifications and telemetry, so that the last ones get out; then clients; health last.
         self.dispatcher.shutdown()
         if self.notifier:
@@ -249,6 +249,7 @@ def build(
         clock,
         wall_clock,
     )
+    metrics.poller_silent.set_function(poller.silent)
     probes = Probes(poller, dispatcher, gate, deadline, draining.is_set)
     health = HealthServer(
         make_app(probes, metrics.registry), settings.server_host, settings.server_port

@@ -77,7 +77,12 @@ class Metrics:
         self.notifications = counter(
             "worker_notifications", "Messages for the customer's side, by SNS.", "result"
         )
-        self.drain_seconds = gauge("worker_drain_seconds", "How long the stop has taken.")
+        self.poller_silent = gauge(
+            "worker_poller_silent_seconds", "Since the poller's last sign of life; a pause is one."
+        )
+        self.drain_seconds = gauge(
+            "worker_drain_seconds", "How long the stop has taken so far; 0 before it."
+        )
         self.busy = gauge("worker_active_goroutines", "Threads that handle a message.")
         self.in_flight = gauge("worker_in_flight", "Messages received and not settled.")
         self.free_slots = gauge("worker_free_slots", "Messages that could be received now.")

@@ -72,10 +72,15 @@ class Poller:
 
         It gives a sign of life in a pause too: only a restart helps a late one.
         """
-        silent = self._clock() - self._seen_at
         if self._thread.ident is None:
             return False  # not started yet
-        return not self._thread.is_alive() or silent > self._wait + LATE
+        return not self._thread.is_alive() or self.silent() > self._wait + LATE
+
+    def silent(self) -> float:
+        """Seconds since the last sign of life; 0 in a pause, before the start and in a stop."""
+        if self._thread.ident is None or self._stop.is_set():
+            return 0.0
+        return max(0.0, self._clock() - self._seen_at)
 
     def _run(self) -> None:
         pauses = _pauses()

@@ -342,6 +342,7 @@ def test_a_poller_that_has_died_turns_health_red(worker: MakeWorker) -> None:
     made.queue.during("receive", die)
     made.app.start()
     eventually(lambda: made.probe("/health") == (503, ["poller"]))
+    eventually(lambda: sample(made.app.metrics, "worker_poller_silent_seconds") > 0)
 
 
 # The stop of the worker.
@@ -416,6 +417,17 @@ def test_while_draining_ready_is_red_and_health_is_green(worker: MakeWorker) -> 
     assert stopping.code() == 0
     with pytest.raises(requests.ConnectionError):
         made.probe("/health")
+
+
+def test_a_scrape_during_the_stop_sees_how_long_it_has_taken_so_far(worker: MakeWorker) -> None:
+    made, _, _ = full(worker)
+    assert sample(made.app.metrics, "worker_drain_seconds") == 0
+    stopping = made.stopping()
+    eventually(lambda: sample(made.app.metrics, "worker_drain_seconds") > 0)
+    seen = sample(made.app.metrics, "worker_drain_seconds")
+    eventually(lambda: sample(made.app.metrics, "worker_drain_seconds") > seen)
+    made.work.let_go()
+    assert stopping.code() == 0
 
 
 def test_what_hangs_is_fenced_and_given_back_when_its_call_must_be_over(

@@ -381,6 +381,15 @@ def test_a_poller_that_has_not_been_started_is_not_late(rig: MakeRig) -> None:
     made = rig()
     made.clock.advance(3_600)
     assert not made.poller.late()
+    assert made.poller.silent() == 0
+
+
+def test_a_poller_that_was_told_to_stop_is_not_silent_by_fault(rig: MakeRig) -> None:
+    made = rig()
+    made.start()
+    made.poller.stop()
+    made.clock.advance(3_600)
+    assert made.poller.silent() == 0
 
 
 def test_a_receive_that_hangs_makes_the_poller_late_and_its_end_ends_that(rig: MakeRig) -> None:
@@ -390,10 +399,12 @@ def test_a_receive_that_hangs_makes_the_poller_late_and_its_end_ends_that(rig: M
     call.wait_entered()
     made.clock.advance(WAIT + LATE)
     assert not made.poller.late()
+    assert made.poller.silent() == WAIT + LATE
     made.clock.advance(1)
     assert made.poller.late()
     call.release()
     eventually(lambda: not made.poller.late())
+    assert made.poller.silent() == 0
 
 
 def test_a_pause_is_no_silence(rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,6 +414,7 @@ def test_a_pause_is_no_silence(rig: MakeRig, monkeypatch: pytest.MonkeyPatch) ->
     made.start()
     began = made.clock()
     eventually(lambda: made.poller._seen_at > began)
+    assert made.poller.silent() == 0
     made.clock.advance(3_600)
     assert not made.poller.late()
 

@@ -1,0 +1,230 @@
+"""A real worker under load, scraped by a real Prometheus: every query finds its data."""
+
+import re
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+from prometheus_client import CollectorRegistry, Gauge, start_http_server
+
+from reservation_worker.simulator.process_sqs import CREDENTIALS, REGION
+from reservation_worker.simulator.scenario import build
+from reservation_worker.simulator.scrape import Metrics
+from tests.deploy import insights
+from tests.deploy.prometheus import (
+    ALERTS,
+    ROOT,
+    PrometheusProcess,
+    dashboard_queries,
+    selectors,
+)
+from tests.world import World, until
+
+QUEUE = "traffic-tacos-reservation-events"
+# What others export, by metric: KEDA's operator, a CloudWatch exporter, kube-state-metrics.
+NOT_OURS: dict[str, list[dict[str, str]]] = {
+    "keda_scaler_metrics_value": [
+        {"namespace": "traffic-tacos", "scaledObject": "reservation-worker-scaler"}
+    ],
+    "aws_sqs_approximate_number_of_messages_visible_maximum": [
+        {"queue_name": QUEUE},
+        {"queue_name": f"{QUEUE}-dlq"},
+    ],
+    "aws_sqs_approximate_age_of_oldest_message_maximum": [{"queue_name": QUEUE}],
+    "kube_pod_deletion_timestamp": [{"namespace": "traffic-tacos", "pod": "reservation-worker-1"}],
+}
+QUERIES = dashboard_queries()
+SELECTORS = {
+    selector: metric
+    for rule in ALERTS.values()
+    for selector, metric in selectors(rule["expr"]).items()
+}
+RUNBOOK = (ROOT / "docs/runbook.md").read_text()
+LOG_QUERIES = re.findall(r"^```text insights\n(.*?)^```", RUNBOOK, re.MULTILINE | re.DOTALL)
+# What of the code in its sentences is PromQL.
+RUNBOOK_QUERIES = [
+    query
+    for query in re.findall(r"(?<!`)`([^`]+)`(?!`)", RUNBOOK)
+    if selectors(query) and "(" in query
+]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was left to look at when the worker had ended."""
+
+    prometheus: PrometheusProcess
+    busy_at: float
+    metrics: Metrics
+    firing: set[str]
+    lines: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def others() -> Iterator[int]:
+    """The port of an exporter that stands for all others."""
+    registry = CollectorRegistry()
+    for name, series in NOT_OURS.items():
+        gauge = Gauge(name, "Not ours.", list(series[0]), registry=registry)
+        for labels in series:
+            # As a time it is far away: nothing that the alerts would tell of.
+            gauge.labels(**labels).set(time.time() + 3_600)
+    server, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory, others: int) -> Iterator[Seen]:
+    """Every kind of event, a compensation among them, then a stop that takes a while."""
+    story = build(300, seed=5)
+    with World() as world:
+        worker = world.worker(
+            {
+                "SQS_WAIT_TIME": "1",
+                "SHUTDOWN_TIMEOUT": "12",
+                "NOTIFICATION_TOPIC_ARN": topic(world),
+            }
+        ).start()
+        jobs = [
+            job("reservation-worker", worker.base, namespace="traffic-tacos", pod="worker"),
+            job("others", f"http://127.0.0.1:{others}"),
+        ]
+        with PrometheusProcess(jobs, tmp_path_factory.mktemp("prometheus")) as prometheus:
+            until(lambda: prometheus.values("sum(up)") == [2], 20, "both targets are scraped")
+            world.neighbours.seed(story.seeds, story.pools)
+            world.neighbours.answer("inventory", {"code": "UNAVAILABLE"}, count=3)
+            for phase in (0, 1):
+                world.publish(story.phase(phase))
+                until(world.empty, 30, "everything is settled")
+            until(
+                lambda: (
+                    prometheus.values("sum(worker_events_total)")
+                    == [worker.metrics().value("worker_events_total")]
+                ),
+                10,
+                "the last scrape has it all",
+            )
+            until(lambda: bool(firing(prometheus)), 10, "an alert fires")
+            busy_at, metrics, fired = time.time(), worker.metrics(), firing(prometheus)
+
+            (stuck,) = world.seed(1, "stuck")
+            world.neighbours.hang("inventory", [stuck])
+            world.expire([stuck])
+            until(lambda: worker.metrics().value("worker_in_flight") == 1, 10, "a call hangs")
+            worker.signal(signal.SIGTERM)
+            until(lambda: bool(drained(prometheus)), 10, "a scrape has met the stop")
+            world.neighbours.clear()
+            assert worker.wait(15) == 0
+            yield Seen(prometheus, busy_at, metrics, fired, worker.log_lines())
+
+
+def topic(world: World) -> str:
+    """An SNS topic's ARN, so that notifications are sent."""
+    keys: dict[str, Any] = {name.lower(): text for name, text in CREDENTIALS.items()}
+    sns = boto3.client("sns", endpoint_url=world.sqs.url, region_name=REGION, **keys)
+    return str(sns.create_topic(Name="customers")["TopicArn"])
+
+
+def job(name: str, base: str, **labels: str) -> dict[str, Any]:
+    target = {"targets": [base.removeprefix("http://")], "labels": labels}
+    return {"job_name": name, "honor_labels": True, "static_configs": [target]}
+
+
+def firing(prometheus: PrometheusProcess) -> set[str]:
+    alerts = prometheus.get("alerts")["alerts"]
+    return {one["labels"]["alertname"] for one in alerts if one["state"] == "firing"}
+
+
+def drained(prometheus: PrometheusProcess) -> list[float]:
+    return prometheus.values("max_over_time(worker_drain_seconds[1m]) > 0")
+
+
+@pytest.mark.parametrize("panel", QUERIES)
+def test_a_query_of_the_dashboard_returns_data_with_what_its_legend_names(
+    seen: Seen, panel: str
+) -> None:
+    found = seen.prometheus.series(QUERIES[panel], seen.busy_at)
+    assert found, QUERIES[panel]
+    assert all(set(re.findall(r"{{(\w+)}}", panel)) <= set(labels) for labels in found)
+
+
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_what_an_alert_looks_at_is_there(seen: Seen, selector: str) -> None:
+    assert seen.prometheus.series(selector, seen.busy_at)
+
+
+@pytest.mark.parametrize("query", RUNBOOK_QUERIES)
+def test_a_query_of_the_runbook_returns_data(seen: Seen, query: str) -> None:
+    assert seen.prometheus.series(query, seen.busy_at)
+
+
+def test_what_is_not_ours_is_listed_and_all_else_is_exported_by_the_worker(seen: Seen) -> None:
+    asked = {metric for query in QUERIES.values() for metric in selectors(query).values()}
+    asked |= set(SELECTORS.values())
+    ours = {
+        metric
+        for metric in asked
+        if seen.prometheus.series(f'{metric}{{job="reservation-worker"}}', seen.busy_at)
+    }
+    assert asked - ours == set(NOT_OURS)
+
+
+def test_prometheus_evaluates_every_alert_without_an_error(seen: Seen) -> None:
+    groups = seen.prometheus.get("rules")["groups"]
+    rules = {rule["name"]: rule for group in groups for rule in group["rules"]}
+    assert set(rules) == set(ALERTS)
+    assert {rule["health"] for rule in rules.values()} == {"ok"}
+
+
+def test_a_payment_without_a_seat_fires_its_alert_at_once_and_no_other(seen: Seen) -> None:
+    assert seen.firing == {"CompensationDue"}
+
+
+def test_a_scrape_meets_a_stop_that_takes_a_while(seen: Seen) -> None:
+    assert drained(seen.prometheus)
+
+
+def test_the_log_query_of_failures_counts_what_the_metrics_count(seen: Seen) -> None:
+    rows = insights.run(LOG_QUERIES[0], seen.lines)
+    counted = {
+        (row["event_type"].rpartition(".")[2], row["outcome"]): row["count(*)"] for row in rows
+    }
+    expected = {
+        key: value
+        for key, value in seen.metrics.by("worker_events_total", "type", "outcome").items()
+        if key[1] not in ("success", "dropped")
+    }
+    assert {outcome for _, outcome in counted} == {"retried", "failed", "invalid_payload"}
+    assert counted == expected
+
+
+def test_the_log_query_of_durations_finds_a_p95_for_every_type(seen: Seen) -> None:
+    rows = insights.run(LOG_QUERIES[1], seen.lines)
+    assert {row["event_type"] for row in rows} == {
+        "reservation.expired",
+        "payment.approved",
+        "payment.failed",
+    }
+    for row in rows:
+        kind = row["event_type"].rpartition(".")[2]
+        successes = [
+            line["duration_ms"]
+            for line in seen.lines
+            if line.get("outcome") == "success" and line["event_type"] == row["event_type"]
+        ]
+        counted = seen.metrics.value("worker_events_total", type=kind, outcome="success")
+        assert len(successes) >= counted > 0
+        assert sum(one <= row["pct(duration_ms, 95)"] for one in successes) >= 0.95 * len(successes)
+        assert all(isinstance(one, float) for one in successes)
+
+
+def test_every_log_query_of_the_runbook_names_fields_that_the_lines_have(seen: Seen) -> None:
+    assert len(LOG_QUERIES) > 2
+    assert [query for query in LOG_QUERIES if not insights.run(query, seen.lines)] == []
