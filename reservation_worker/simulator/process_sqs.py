@@ -1,7 +1,6 @@
 """Embedded SQS (MiniStack) as a child process."""
 
 import importlib.util
-import json
 import os
 import shlex
 import shutil
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 REGION = "ap-northeast-2"
 # The emulator takes any; boto3 wants some.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-_DAY = 86_400
 
 
 def ministack_command() -> list[str]:
@@ -89,26 +87,6 @@ class SqsProcess(Child):
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
             config=Config(max_pool_connections=50, proxies={}, read_timeout=30),
         )
-
-    def create_queues(
-        self, visibility: int = 60, max_receive: int = 30, name: str = "reservation-events"
-    ) -> tuple[str, str]:
-        """A queue as we ship it, and its dead-letter queue: both URLs."""
-        sqs = self.client()
-        dead = sqs.create_queue(
-            QueueName=f"{name}-dlq", Attributes={"MessageRetentionPeriod": str(14 * _DAY)}
-        )["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]
-        policy = {"deadLetterTargetArn": arn["QueueArn"], "maxReceiveCount": max_receive}
-        queue = sqs.create_queue(
-            QueueName=name,
-            Attributes={
-                "VisibilityTimeout": str(visibility),
-                "MessageRetentionPeriod": str(4 * _DAY),
-                "RedrivePolicy": json.dumps(policy),
-            },
-        )["QueueUrl"]
-        return queue, dead
 
     def _up(self) -> None:
         # Any answer will do: it binds its port before it can serve.

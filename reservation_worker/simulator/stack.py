@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from reservation_worker.simulator.processes import NeighboursProcess, SqsProcess, WorkerProcess
+from reservation_worker.simulator.provision import create_queues
 from reservation_worker.simulator.reconcile import DeadLetter
 from reservation_worker.simulator.scenario import Message
 
@@ -50,8 +51,8 @@ class Stack:
             self.sqs = self._exit.enter_context(SqsProcess(self._directory))
             neighbours = NeighboursProcess(*self._latency, directory=self._directory)
             self.neighbours = self._exit.enter_context(neighbours)
-            self.queue_url, self.dlq_url = self.sqs.create_queues(*self._queue)
             self.client = self.sqs.client()
+            self.queue_url, self.dlq_url = create_queues(self.client, *self._queue)
             undo.pop_all()
         return self
 
