@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import sys
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 REGION = "ap-northeast-2"
 # The emulator takes any; boto3 wants some.
+EXTERNAL_SQS = "EXTERNAL_SQS_URL"
+"""The variable that names an SQS endpoint to use in place of the embedded one."""
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
@@ -35,10 +38,37 @@ def ministack_command() -> list[str]:
     raise ChildError("MiniStack is not installed: pip install 'reservation-worker[demo]'")
 
 
+def sqs_client(endpoint_url: str) -> "SQSClient":
+    """A boto3 client of its own for the caller."""
+    # A profile in the caller's environment must neither be needed nor be there.
+    core = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+    return boto3.Session(botocore_session=core).client(
+        "sqs",
+        endpoint_url=endpoint_url,
+        region_name=REGION,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        config=Config(max_pool_connections=50, proxies={}, read_timeout=30),
+    )
+
+
+class ExternalSqs:
+    """An SQS endpoint that runs already; others may leave their queues in it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.queue_name = f"reservation-events-{uuid.uuid4().hex[:12]}"
+
+    def client(self) -> "SQSClient":
+        """A boto3 client of its own for the caller."""
+        return sqs_client(self.url)
+
+
 class SqsProcess(Child):
     """Embedded SQS (MiniStack) on a free loopback port, its state in a directory of its own."""
 
     name = "ministack"
+    queue_name = "reservation-events"
 
     def __init__(self, directory: Path | None = None, tries: int = 5) -> None:
         super().__init__(ministack_command(), directory=directory)
@@ -77,16 +107,7 @@ class SqsProcess(Child):
 
     def client(self) -> "SQSClient":
         """A boto3 client of its own for the caller."""
-        # A profile in the caller's environment must neither be needed nor be there.
-        core = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
-        return boto3.Session(botocore_session=core).client(
-            "sqs",
-            endpoint_url=self.url,
-            region_name=REGION,
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            config=Config(max_pool_connections=50, proxies={}, read_timeout=30),
-        )
+        return sqs_client(self.url)
 
     def _up(self) -> None:
         # Any answer will do: it binds its port before it can serve.

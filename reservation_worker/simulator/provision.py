@@ -13,13 +13,13 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker.simulator.child import poll_until
-from reservation_worker.simulator.process_sqs import CREDENTIALS, REGION
+from reservation_worker.simulator.process_sqs import CREDENTIALS, REGION, SqsProcess
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_sqs import SQSClient
 
-NAME = "reservation-events"
+NAME = SqsProcess.queue_name
 BUS = "traffic-tacos"
 DETAIL_TYPES = (
     "reservation.expired",

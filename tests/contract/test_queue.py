@@ -7,6 +7,7 @@ import functools
 import http.server
 import json
 import logging
+import os
 import threading
 import time
 import uuid
@@ -21,7 +22,7 @@ from moto.server import ThreadedMotoServer
 from reservation_worker.errors import SqsError
 from reservation_worker.pipeline import sqs
 from reservation_worker.pipeline.sqs import Depths, Message, QueueFacts, SqsQueue
-from reservation_worker.simulator.processes import SqsProcess
+from reservation_worker.simulator.process_sqs import EXTERNAL_SQS, SqsProcess
 from tests.fake_queue import PATIENCE, DeadLetter, FakeQueue
 
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
@@ -143,8 +144,13 @@ def moto() -> Iterator[str]:
     server.stop()
 
 
+@pytest.fixture(scope="module")
+def external() -> str:
+    return os.environ[EXTERNAL_SQS]
+
+
 MakeWorld = Callable[..., World]
-KINDS = ["fake", "ministack", "moto"]
+KINDS = ["fake", "ministack", "moto", *(["external"] if EXTERNAL_SQS in os.environ else [])]
 
 
 @pytest.fixture(params=KINDS)
