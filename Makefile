@@ -5,9 +5,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+IMAGE ?= ghcr.io/traffic-tacos/reservation-worker
+TAG ?= dev
+# What `make up` starts: localstack or light, and observability beside it.
+PROFILES ?= localstack
+COMPOSE := docker compose $(addprefix --profile ,$(PROFILES))
+ALL_PROFILES := --profile localstack --profile light --profile observability
+# $(call need,COMMAND,what to do): a plain message where a tool is missing.
+need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)"; exit 1; }
+engine = @docker info >/dev/null 2>&1 || { echo "no Docker engine answers: install Docker, or start it"; exit 1; }
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[36m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[36m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # One virtual environment for everything, made again when a pin changes.
 $(READY): requirements.txt requirements-dev.txt setup.cfg
@@ -36,6 +45,14 @@ test: $(READY) ## Run all tests with the coverage gate
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
 
+test-coverage: $(READY) ## Run all tests; the report is coverage/coverage.html
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=html:coverage $(ARGS)
+	@cp coverage/index.html coverage/coverage.html
+
+test-integration: $(READY) ## Run the queue's contract and the acceptance tests against LocalStack
+	@.ci/localstack $(BIN)/python -m pytest tests/contract/test_queue.py tests/acceptance/test_kill.py tests/acceptance/test_outage.py tests/acceptance/test_stop.py tests/acceptance/test_notifications.py -k "external or acceptance" $(ARGS)
+
 faults: $(READY) ## Run the whole fault campaign, 1.5 hours; the report goes to build/faults
 	@$(BIN)/python -m tests.faults.campaign $(ARGS)
 
@@ -56,6 +73,76 @@ proto: $(READY) ## Generate the gRPC stubs from protos/
 pins: $(READY) ## Pin the newest dependencies that setup.cfg allows
 	@$(BIN)/pip-compile --quiet --upgrade --no-strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --output-file requirements-dev.txt --extra dev setup.cfg
 	@$(BIN)/pip-compile --quiet --no-strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --constraint requirements-dev.txt --output-file requirements.txt setup.cfg
+	@$(BIN)/pip-compile --quiet --no-strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --constraint requirements-dev.txt --only-build-deps --build-deps-for wheel --output-file requirements-build.txt setup.py
+
+deps: $(READY) ## Install the pinned dependencies anew and check that they fit together
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip check --disable-pip-version-check
+
+build: $(READY) ## Build the wheel into dist/
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist
+
+docker-build: ## Build the image for this machine
+	$(engine)
+	@docker build --build-arg VERSION=$(TAG) --build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE):$(TAG) .
+
+build-linux: ## Build the image for linux/arm64
+	$(engine)
+	@docker buildx build --platform linux/arm64 --build-arg VERSION=$(TAG) --build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE):$(TAG)-arm64 --load .
+
+docker-push: ## Push the image: make docker-push TAG=v1.0.0
+	$(engine)
+	@docker push $(IMAGE):$(TAG)
+
+docker-run: ## Run the image with the settings in .env.local
+	$(engine)
+	@test -f .env.local || { echo ".env.local is missing: cp .env.example .env.local, then set SQS_QUEUE_URL in it"; exit 1; }
+	@docker run --rm --read-only --cap-drop ALL --env-file .env.local --publish 127.0.0.1:8040:8040 $(IMAGE):$(TAG)
+
+docker-run-with-aws: ## The same, with the AWS profiles of this machine
+	$(engine)
+	@test -f .env.local || { echo ".env.local is missing: cp .env.example .env.local, then set SQS_QUEUE_URL in it"; exit 1; }
+	@test -d "$$HOME/.aws" || { echo "~/.aws is missing: aws configure sso"; exit 1; }
+	@docker run --rm --read-only --cap-drop ALL --user "$$(id -u):$$(id -g)" --env-file .env.local --env AWS_PROFILE --env AWS_CONFIG_FILE=/aws/config --env AWS_SHARED_CREDENTIALS_FILE=/aws/credentials --volume "$$HOME/.aws:/aws:ro" --publish 127.0.0.1:8040:8040 $(IMAGE):$(TAG)
+
+localstack: ## Start LocalStack alone on port 4566
+	$(engine)
+	@docker compose --profile localstack up --detach --wait localstack
+
+localstack-stop: ## Stop LocalStack
+	$(engine)
+	@docker compose --profile localstack rm --force --stop localstack
+
+up: ## Start the development stack; PROFILES="light observability" for other parts
+	$(engine)
+	@$(if $(filter observability,$(PROFILES)),OTEL_EXPORTER_OTLP_ENDPOINT=http://otel-collector:4317) $(COMPOSE) up --build --detach --wait worker $(if $(filter observability,$(PROFILES)),otel-collector prometheus grafana)
+	@echo "worker http://127.0.0.1:8040  neighbours http://127.0.0.1:8050/ledger  AWS http://127.0.0.1:4566"
+
+down: ## Stop the development stack
+	$(engine)
+	@docker compose $(ALL_PROFILES) down --remove-orphans
+
+logs: ## Follow the worker's log in the development stack
+	$(engine)
+	@docker compose logs --follow --no-log-prefix worker
+
+burst: $(READY) ## Settle 1,000 events in the development stack and show how fast
+	@AWS_ENDPOINT_URL=http://127.0.0.1:4566 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test $(BIN)/reservation-worker burst --queue-url http://127.0.0.1:4566/000000000000/reservation-events --seed-url http://127.0.0.1:8050 $(ARGS)
+
+grpcui: ## A web page for the debug server on port 8041
+	$(call need,grpcui,go install github.com/fullstorydev/grpcui/cmd/grpcui@latest)
+	@grpcui -plaintext localhost:$${GRPC_DEBUG_PORT:-8041}
+
+pprof: ## Save the running worker's heap and 10 s of its CPU to build/pprof (DEBUG_ENDPOINTS=true)
+	$(call need,curl,install it)
+	@mkdir -p build/pprof
+	@for what in heap "profile?seconds=10"; do \
+	  curl -fsS "http://127.0.0.1:$${SERVER_PORT:-8040}/debug/pprof/$$what" -o "build/pprof/$${what%%\?*}.pb.gz" \
+	    || { echo "no profile: start the worker on this machine with DEBUG_ENDPOINTS=true"; exit 1; }; \
+	done
+	@ls build/pprof
+	@echo "look at them: go tool pprof -http=: build/pprof/profile.pb.gz"
 
 info: $(READY) ## Show versions
 	@$(BIN)/reservation-worker --version
@@ -66,4 +153,4 @@ clean: ## Remove the virtual environment and everything generated
 	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help init run run-with-env demo test faults fmt lint verify proto pins info clean
+.PHONY: help init run run-with-env demo test test-coverage test-integration faults fmt lint verify proto pins deps build docker-build build-linux docker-push docker-run docker-run-with-aws localstack localstack-stop up down logs burst grpcui pprof info clean

@@ -259,21 +259,21 @@ def _call(call: Callable[[], T]) -> T:
         return call()
     except ClientError as error:
         details = error.response.get("Error", {})
-        raise SqsError(
-            str(details.get("Code", "Unknown")).removeprefix("AWS.SimpleQueueService."), str(error)
-        ) from error
+        raise SqsError(_plain(details.get("Code")), str(error)) from error
     except (BotoCoreError, OSError, ValueError) as error:
         raise SqsError(type(error).__name__, str(error)) from error
 
 
 def _failures(answer: Any) -> dict[int, Failure]:
     return {
-        int(entry["Id"]): Failure(
-            entry.get("Code", "").removeprefix("AWS.SimpleQueueService."),
-            bool(entry.get("SenderFault")),
-        )
+        int(entry["Id"]): Failure(_plain(entry.get("Code")), bool(entry.get("SenderFault")))
         for entry in answer.get("Failed", [])
     }
+
+
+def _plain(code: str | None) -> str:
+    """An error code alone: SQS's older protocol puts a prefix to some, LocalStack a suffix."""
+    return (code or "Unknown").removeprefix("AWS.SimpleQueueService.").removesuffix("Exception")
 
 
 def _message(raw: "MessageTypeDef") -> Message:

@@ -32,9 +32,10 @@ def reset_connection(environ: Mapping[str, Any]) -> None:
 
 
 class HttpServer:
-    """Serves on loopback. A port of 0 is chosen at the first start and kept afterwards."""
+    """Serves on `host`. A port of 0 is chosen at the first start and kept afterwards."""
 
-    def __init__(self, app: Flask, port: int = 0, threads: int = 64) -> None:
+    def __init__(self, app: Flask, port: int = 0, threads: int = 64, host: str = HOST) -> None:
+        self._host = host
         self._app = app
         self._threads = threads
         self.port = port
@@ -91,7 +92,7 @@ class HttpServer:
                 return create_server(
                     self._app,
                     map=self._map,
-                    host=HOST,
+                    host=self._host,
                     port=port,
                     threads=self._threads,
                     connection_limit=1000,

@@ -136,7 +136,8 @@ class _Servicer(inventory_pb2_grpc.InventoryServiceServicer):
 class InventoryServer:
     """The server. A port of 0 is chosen at the first start and kept over restarts."""
 
-    def __init__(self, ledger: SeatLedger, port: int = 0) -> None:
+    def __init__(self, ledger: SeatLedger, port: int = 0, host: str = HOST) -> None:
+        self._host = host
         self.faults = Faults()
         self.calls = CallLog()
         self.port = port
@@ -168,7 +169,7 @@ class InventoryServer:
                 self._servicer, server
             )
             try:
-                server.add_insecure_port(f"{HOST}:{port}")
+                server.add_insecure_port(f"{self._host}:{port}")
             except RuntimeError:
                 if self.port and time.monotonic() > deadline:
                     raise OSError(f"port {port} is taken") from None

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Sequence
 
 from reservation_worker.simulator.control import Control
-from reservation_worker.simulator.http_server import HttpServer
+from reservation_worker.simulator.http_server import HOST, HttpServer
 from reservation_worker.simulator.inventory import InventoryServer
 from reservation_worker.simulator.ledger import Ledger
 from reservation_worker.simulator.reservation_api import ReservationApi
@@ -26,9 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     ledger = Ledger()
-    inventory = InventoryServer(ledger.seats, args.inventory_port)
-    reservation = ReservationApi(ledger.reservations, args.reservation_port)
-    control = HttpServer(Control(ledger, inventory, reservation).app, args.control_port, threads=8)
+    inventory = InventoryServer(ledger.seats, args.inventory_port, args.host)
+    reservation = ReservationApi(ledger.reservations, args.reservation_port, args.host)
+    app = Control(ledger, inventory, reservation).app
+    control = HttpServer(app, args.control_port, threads=8, host=args.host)
     for server in (inventory, reservation):
         server.faults.set_latency(args.latency_ms / 1000, args.jitter_ms / 1000)
     try:
@@ -56,6 +57,7 @@ def _watch_parent(stop: threading.Event) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="neighbours", description="The worker's two neighbours.")
+    parser.add_argument("--host", default=HOST, help="address to listen on (default: loopback)")
     for name in ("inventory", "reservation", "control"):
         parser.add_argument(f"--{name}-port", type=int, default=0, help="0: pick a free one")
     parser.add_argument("--latency-ms", type=float, default=0, help="of every call")

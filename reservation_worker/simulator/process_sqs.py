@@ -1,11 +1,11 @@
 """Embedded SQS (MiniStack) as a child process."""
 
 import importlib.util
-import json
 import os
 import shlex
 import shutil
 import sys
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 REGION = "ap-northeast-2"
 # The emulator takes any; boto3 wants some.
+EXTERNAL_SQS = "EXTERNAL_SQS_URL"
+"""The variable that names an SQS endpoint to use in place of the embedded one."""
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-_DAY = 86_400
 
 
 def ministack_command() -> list[str]:
@@ -37,10 +38,37 @@ def ministack_command() -> list[str]:
     raise ChildError("MiniStack is not installed: pip install 'reservation-worker[demo]'")
 
 
+def sqs_client(endpoint_url: str) -> "SQSClient":
+    """A boto3 client of its own for the caller."""
+    # A profile in the caller's environment must neither be needed nor be there.
+    core = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+    return boto3.Session(botocore_session=core).client(
+        "sqs",
+        endpoint_url=endpoint_url,
+        region_name=REGION,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        config=Config(max_pool_connections=50, proxies={}, read_timeout=30),
+    )
+
+
+class ExternalSqs:
+    """An SQS endpoint that runs already; others may leave their queues in it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.queue_name = f"reservation-events-{uuid.uuid4().hex[:12]}"
+
+    def client(self) -> "SQSClient":
+        """A boto3 client of its own for the caller."""
+        return sqs_client(self.url)
+
+
 class SqsProcess(Child):
     """Embedded SQS (MiniStack) on a free loopback port, its state in a directory of its own."""
 
     name = "ministack"
+    queue_name = "reservation-events"
 
     def __init__(self, directory: Path | None = None, tries: int = 5) -> None:
         super().__init__(ministack_command(), directory=directory)
@@ -79,36 +107,7 @@ class SqsProcess(Child):
 
     def client(self) -> "SQSClient":
         """A boto3 client of its own for the caller."""
-        # A profile in the caller's environment must neither be needed nor be there.
-        core = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
-        return boto3.Session(botocore_session=core).client(
-            "sqs",
-            endpoint_url=self.url,
-            region_name=REGION,
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            config=Config(max_pool_connections=50, proxies={}, read_timeout=30),
-        )
-
-    def create_queues(
-        self, visibility: int = 60, max_receive: int = 30, name: str = "reservation-events"
-    ) -> tuple[str, str]:
-        """A queue as we ship it, and its dead-letter queue: both URLs."""
-        sqs = self.client()
-        dead = sqs.create_queue(
-            QueueName=f"{name}-dlq", Attributes={"MessageRetentionPeriod": str(14 * _DAY)}
-        )["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]
-        policy = {"deadLetterTargetArn": arn["QueueArn"], "maxReceiveCount": max_receive}
-        queue = sqs.create_queue(
-            QueueName=name,
-            Attributes={
-                "VisibilityTimeout": str(visibility),
-                "MessageRetentionPeriod": str(4 * _DAY),
-                "RedrivePolicy": json.dumps(policy),
-            },
-        )["QueueUrl"]
-        return queue, dead
+        return sqs_client(self.url)
 
     def _up(self) -> None:
         # Any answer will do: it binds its port before it can serve.

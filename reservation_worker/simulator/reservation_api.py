@@ -36,7 +36,7 @@ class ReservationApi:
     the reservation's id, hence a repeated call gets the same one.
     """
 
-    def __init__(self, ledger: ReservationLedger, port: int = 0) -> None:
+    def __init__(self, ledger: ReservationLedger, port: int = 0, host: str = HOST) -> None:
         self.faults = Faults()
         self.calls = CallLog()
         self._ledger = ledger
@@ -46,7 +46,7 @@ class ReservationApi:
         path = "/internal/reservations/<reservation_id>"
         app.add_url_rule(path, "patch", self._patch, methods=["PATCH"])
         app.add_url_rule(path, "get", self._get, methods=["GET"])
-        self._http = HttpServer(app, port)
+        self._http = HttpServer(app, port, host=host)
 
     @property
     def base(self) -> str:

@@ -1,6 +1,7 @@
 """A whole system on loopback: embedded SQS with both queues, the neighbours, and workers."""
 
 import json
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -8,7 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from reservation_worker.simulator.processes import NeighboursProcess, SqsProcess, WorkerProcess
+from reservation_worker.simulator.process_sqs import EXTERNAL_SQS, ExternalSqs, SqsProcess
+from reservation_worker.simulator.processes import NeighboursProcess, WorkerProcess
+from reservation_worker.simulator.provision import create_queues
 from reservation_worker.simulator.reconcile import DeadLetter
 from reservation_worker.simulator.scenario import Message
 
@@ -47,11 +50,17 @@ class Stack:
             self._directory = Path(self._exit.enter_context(temporary))
         with ExitStack() as undo:
             undo.push(self._exit)
-            self.sqs = self._exit.enter_context(SqsProcess(self._directory))
+            self.sqs: SqsProcess | ExternalSqs
+            if endpoint := os.environ.get(EXTERNAL_SQS):
+                self.sqs = ExternalSqs(endpoint)
+            else:
+                self.sqs = self._exit.enter_context(SqsProcess(self._directory))
             neighbours = NeighboursProcess(*self._latency, directory=self._directory)
             self.neighbours = self._exit.enter_context(neighbours)
-            self.queue_url, self.dlq_url = self.sqs.create_queues(*self._queue)
             self.client = self.sqs.client()
+            self.queue_url, self.dlq_url = create_queues(
+                self.client, *self._queue, name=self.sqs.queue_name
+            )
             undo.pop_all()
         return self
 

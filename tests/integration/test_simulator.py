@@ -18,6 +18,7 @@ from reservation_worker.simulator.child import Child
 from reservation_worker.simulator.inventory import InventoryServer
 from reservation_worker.simulator.ledger import Ledger, Record
 from reservation_worker.simulator.processes import ChildError, NeighboursProcess, SqsProcess
+from reservation_worker.simulator.provision import create_queues
 from reservation_worker.simulator.reservation_api import ReservationApi
 from reservation_worker.simulator.scenario import Message
 from reservation_worker.simulator.scrape import Metrics
@@ -435,7 +436,7 @@ def test_the_neighbours_end_when_their_parents_pipe_closes() -> None:
 
 def test_the_embedded_queue_has_our_attributes_and_survives_a_pause() -> None:
     with SqsProcess() as sqs:
-        queue, dead = sqs.create_queues(visibility=7, max_receive=3)
+        queue, dead = create_queues(sqs.client(), visibility=7, max_receive=3)
         client = sqs.client()
         attributes = client.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])[
             "Attributes"

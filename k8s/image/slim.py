@@ -1,0 +1,51 @@
+"""Takes out of the image's site-packages what the worker never reads; compiles what it imports.
+
+Run by the environment's own Python (with -P) while the image is built. Prints what it took away.
+"""
+
+import importlib
+import py_compile
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+SERVICES = {"sqs", "sts", "secretsmanager", "sns", "events", "sso", "sso-oidc"}
+"""What the worker and its verbs call, and what boto3's credential chain calls."""
+IMPORTED = ("reservation_worker.app", "reservation_worker.sources", "reservation_worker.cli.main")
+"""A read-only image can't keep compiled files: without them each start would compile anew."""
+
+
+def main() -> int:
+    packages = Path(sysconfig.get_paths()["purelib"])
+    data = (packages / "botocore" / "data").iterdir()
+    surplus = {
+        "AWS services that are never called": [
+            service for service in data if service.is_dir() and service.name not in SERVICES
+        ],
+        "tests": [*packages.rglob("tests"), *packages.rglob("test")],
+        "examples": [packages / "boto3" / "examples"],
+    }
+    for what, directories in surplus.items():
+        print(f"{sum(map(take, directories)) // 1024:>7} KiB  {what}")
+    for name in IMPORTED:
+        importlib.import_module(name)
+    # By content, not by time: copying a file may change its time.
+    for module in tuple(sys.modules.values()):
+        source = getattr(module, "__file__", None)
+        if source and source.endswith(".py") and packages in Path(source).parents:
+            py_compile.compile(
+                source, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+            )
+    return 0
+
+
+def take(directory: Path) -> int:
+    """Remove it; returns the bytes it had."""
+    size = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
+    shutil.rmtree(directory, ignore_errors=True)
+    return size
+
+
+if __name__ == "__main__":
+    sys.exit(main())

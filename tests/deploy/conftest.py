@@ -1,0 +1,47 @@
+"""The image, built once for all tests that run it, on a Debian base made here."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.tools import need
+from tests.world import World
+
+ROOT = Path(__file__).parents[2]
+BASE = "localhost/reservation-worker-base"
+IMAGE = "localhost/reservation-worker"
+# Python and what a Python base image has beside it.
+PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The image's name. No registry is asked: the base is Debian's own packages."""
+    need("buildah", "podman", "runc", "debootstrap", root=True)
+    if not run("buildah", "images", "--quiet", "--filter", f"reference={BASE}"):
+        tree = tmp_path_factory.mktemp("debian")
+        run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(tree))
+        container = run("buildah", "from", "scratch").strip()
+        run("buildah", "add", container, str(tree), "/")
+        run("buildah", "commit", "--rm", container, BASE)
+    run(
+        *("buildah", "build", "--isolation=chroot", "--network=host", "--pull-never"),
+        *("--format=docker", f"--build-arg=PYTHON_IMAGE={BASE}", "--build-arg=VERSION=test"),
+        # This machine's certificates, should its way to the package index need them.
+        *("--volume=/etc/ssl/certs:/etc/ssl/certs:ro", f"--tag={IMAGE}", str(ROOT)),
+    )
+    return IMAGE
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with World() as made:
+        yield made
