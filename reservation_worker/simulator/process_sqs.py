@@ -9,22 +9,17 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boto3
-import botocore.session
-from botocore.config import Config
-
 from reservation_worker.simulator.child import Child, ChildError
+from reservation_worker.simulator.emulator import REGION, sqs_client
 from reservation_worker.simulator.loopback import Loopback
 from reservation_worker.simulator.ports import free_port
+from reservation_worker.simulator.provision import NAME
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-REGION = "ap-northeast-2"
-# The emulator takes any; boto3 wants some.
 EXTERNAL_SQS = "EXTERNAL_SQS_URL"
 """The variable that names an SQS endpoint to use in place of the embedded one."""
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
 def ministack_command() -> list[str]:
@@ -38,26 +33,12 @@ def ministack_command() -> list[str]:
     raise ChildError("MiniStack is not installed: pip install 'reservation-worker[demo]'")
 
 
-def sqs_client(endpoint_url: str) -> "SQSClient":
-    """A boto3 client of its own for the caller."""
-    # A profile in the caller's environment must neither be needed nor be there.
-    core = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
-    return boto3.Session(botocore_session=core).client(
-        "sqs",
-        endpoint_url=endpoint_url,
-        region_name=REGION,
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        config=Config(max_pool_connections=50, proxies={}, read_timeout=30),
-    )
-
-
 class ExternalSqs:
     """An SQS endpoint that runs already; others may leave their queues in it."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.queue_name = f"reservation-events-{uuid.uuid4().hex[:12]}"
+        self.queue_name = f"{NAME}-{uuid.uuid4().hex[:12]}"
 
     def client(self) -> "SQSClient":
         """A boto3 client of its own for the caller."""
@@ -68,7 +49,7 @@ class SqsProcess(Child):
     """Embedded SQS (MiniStack) on a free loopback port, its state in a directory of its own."""
 
     name = "ministack"
-    queue_name = "reservation-events"
+    queue_name = NAME
 
     def __init__(self, directory: Path | None = None, tries: int = 5) -> None:
         super().__init__(ministack_command(), directory=directory)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from reservation_worker.simulator.child import Child
+from reservation_worker.simulator.emulator import CREDENTIALS, REGION
 from reservation_worker.simulator.loopback import Loopback
 from reservation_worker.simulator.ports import free_port
-from reservation_worker.simulator.process_sqs import CREDENTIALS, REGION
 from reservation_worker.simulator.scrape import Metrics
 
 

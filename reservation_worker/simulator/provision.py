@@ -13,13 +13,13 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker.simulator.child import poll_until
-from reservation_worker.simulator.process_sqs import CREDENTIALS, REGION, SqsProcess
+from reservation_worker.simulator.emulator import CREDENTIALS, REGION, sqs_client
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_sqs import SQSClient
 
-NAME = SqsProcess.queue_name
+NAME = "reservation-events"
 BUS = "traffic-tacos"
 DETAIL_TYPES = (
     "reservation.expired",
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     keys: dict[str, Any] = {name.lower(): text for name, text in CREDENTIALS.items()}
     session = boto3.Session(region_name=REGION, **keys)
-    sqs = session.client("sqs", endpoint_url=args.endpoint_url)
+    sqs = sqs_client(args.endpoint_url)
     why: list[Exception] = []
 
     def there() -> bool:

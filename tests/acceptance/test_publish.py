@@ -13,8 +13,9 @@ import boto3
 import pytest
 
 from reservation_worker.simulator.child import Child
-from reservation_worker.simulator.process_sqs import CREDENTIALS, REGION
+from reservation_worker.simulator.emulator import CREDENTIALS, REGION
 from reservation_worker.simulator.process_worker import WorkerProcess
+from reservation_worker.simulator.provision import create_queues
 from tests.world import World, until
 
 
@@ -24,7 +25,7 @@ class Shell:
     def __init__(self, world: World, directory: Path) -> None:
         self.world = world
         self.directory = directory
-        self.idle_url, _ = world.sqs.create_queues(name="idle")
+        self.idle_url, _ = create_queues(world.client, name="idle")
         self.worker: WorkerProcess = world.run_worker()
         self.env = CREDENTIALS | {
             "AWS_ENDPOINT_URL": world.sqs.url,

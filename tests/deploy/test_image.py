@@ -103,6 +103,12 @@ def test_its_compiled_files_serve_without_being_written_anew(image: str) -> None
     assert in_image(image, "python", "-c", script) == "True\n"
 
 
+@pytest.mark.parametrize("module", ["provision", "neighbours"])
+def test_it_runs_what_the_development_stack_takes_from_it(image: str, module: str) -> None:
+    said = in_image(image, "python", "-m", f"reservation_worker.simulator.{module}", "--help")
+    assert said.startswith(f"usage: {module}")
+
+
 def test_it_says_what_it_is_and_how_it_is_run(image: str) -> None:
     config = inspect(image)["Config"]
     assert config["Entrypoint"] == ["reservation-worker"]

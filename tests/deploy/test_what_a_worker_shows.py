@@ -11,7 +11,7 @@ import boto3
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
-from reservation_worker.simulator.process_sqs import CREDENTIALS, REGION
+from reservation_worker.simulator.emulator import CREDENTIALS, REGION
 from reservation_worker.simulator.scenario import build
 from reservation_worker.simulator.scrape import Metrics
 from tests.deploy import insights

@@ -11,7 +11,8 @@ import pytest
 from reservation_worker.events import parse
 from reservation_worker.simulator import provision
 from reservation_worker.simulator.child import Child
-from reservation_worker.simulator.process_sqs import CREDENTIALS, REGION, SqsProcess
+from reservation_worker.simulator.emulator import CREDENTIALS, REGION
+from reservation_worker.simulator.process_sqs import SqsProcess
 from reservation_worker.simulator.variants import variants
 
 EVENT = {
