@@ -70,6 +70,9 @@ verify: lint test ## Everything a pull request must pass
 proto: $(READY) ## Generate the gRPC stubs from protos/
 	@$(BIN)/python protos/generate.py
 
+rules: $(READY) ## Make the PrometheusRule from the alert rules
+	@$(BIN)/python k8s/monitoring/generate.py
+
 pins: $(READY) ## Pin the newest dependencies that setup.cfg allows
 	@$(BIN)/pip-compile --quiet --upgrade --no-strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --output-file requirements-dev.txt --extra dev setup.cfg
 	@$(BIN)/pip-compile --quiet --no-strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --constraint requirements-dev.txt --output-file requirements.txt setup.cfg
@@ -153,4 +156,4 @@ clean: ## Remove the virtual environment and everything generated
 	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help init run run-with-env demo test test-coverage test-integration faults fmt lint verify proto pins deps build docker-build build-linux docker-push docker-run docker-run-with-aws localstack localstack-stop up down logs burst grpcui pprof info clean
+.PHONY: help init run run-with-env demo test test-coverage test-integration faults fmt lint verify proto rules pins deps build docker-build build-linux docker-push docker-run docker-run-with-aws localstack localstack-stop up down logs burst grpcui pprof info clean
