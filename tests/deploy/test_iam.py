@@ -12,7 +12,6 @@ from reservation_worker.pipeline.sqs import SqsQueue
 from reservation_worker.simulator.process_sqs import REGION
 from reservation_worker.simulator.scenario import Message
 from tests.deploy.cloud import ACCOUNT, BUS, Cloud, document, granted, token
-from tests.world import until
 
 ROLE = "reservation-worker-role"
 
@@ -56,10 +55,12 @@ def test_the_worker_does_all_it_ever_does_with_policy_json_and_needs_all_of_it(
         NOTIFICATION_TOPIC_ARN=topic,
         BACKOFF_BASE_MS="1",
     )
-    until(lambda: len(aws.released()) == 11, 20, "all but the slow one are settled")
-    until(lambda: worker.metrics().value("worker_leases_renewed_total") > 0, 20, "it is renewed")
+    worker.until(lambda: len(aws.released()) == 11, 20, "settled all but the slow one")
+    worker.until(
+        lambda: worker.metrics().value("worker_leases_renewed_total") > 0, 20, "renewed its lease"
+    )
     aws.neighbours.clear()
-    until(aws.empty, 30, "all are settled")
+    worker.until(aws.empty, 30, "settled all")
     worker.signal(signal.SIGTERM)
     assert worker.wait(30) == 0
     assert [one.reason for one in aws.dead_letters()] == ["invalid_payload"]
