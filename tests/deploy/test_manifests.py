@@ -167,9 +167,11 @@ def test_all_is_in_one_namespace_that_is_not_ours_to_make(manifests: Manifests) 
 
 
 def test_a_change_of_the_configuration_is_a_rollout(manifests: Manifests) -> None:
-    configuration = manifests["ConfigMap"]
-    assert configuration["immutable"] is True
-    assert re.fullmatch(r"reservation-worker-config-\w{10}", configuration["metadata"]["name"])
+    [env] = [one for one in manifests.worker["env"] if one["name"] == "SQS_QUEUE_URL"]
+    name = env["valueFrom"]["configMapKeyRef"]["name"]
+    assert re.fullmatch(r"reservation-worker-config-\w{10}", name)
+    [immutable] = [m["immutable"] for m in manifests.objects if m["metadata"]["name"] == name]
+    assert immutable is True
 
 
 def test_the_pod_conforms_to_the_restricted_standard(manifests: Manifests) -> None:
