@@ -23,7 +23,14 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         lacking("npm, which brings the schemas, is not installed")
-    options = ["--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
+    options = [
+        "--loglevel=error",
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--prefix",
+        str(folder),
+    ]
     ended = subprocess.run(
         [npm, "install", *options, *PACKAGES], capture_output=True, text=True, check=False
     )
