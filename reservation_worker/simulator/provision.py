@@ -30,6 +30,7 @@ DETAIL_TYPES = (
     "PaymentApproved",
     "PaymentFailed",
     "Payment Status Updated",
+    "payment.status_updated",
 )
 """Every detail-type of contract, section 1."""
 _DAY = 86_400

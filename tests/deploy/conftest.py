@@ -1,25 +1,17 @@
-"""The image, built once for all tests that run it, on a Debian base made here."""
+"""The image, built once for all tests that run it, and an AWS account for each module."""
 
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.deploy.tools import need
+from tests.deploy.cloud import Cloud, cloud
+from tests.deploy.tools import ROOT, need, run
 from tests.world import World
 
-ROOT = Path(__file__).parents[2]
 BASE = "localhost/reservation-worker-base"
 IMAGE = "localhost/reservation-worker"
 # Python and what a Python base image has beside it.
 PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
-
-
-def run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-    return done.stdout
 
 
 @pytest.fixture(scope="session")
@@ -44,4 +36,10 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def world() -> Iterator[World]:
     with World() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[Cloud]:
+    with pytest.MonkeyPatch.context() as patch, cloud(patch) as made:
         yield made

@@ -4,13 +4,13 @@ import json
 import signal
 import subprocess
 import uuid
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reservation_worker.simulator.process_worker import WorkerProcess
-from tests.deploy.conftest import BASE, run
+from tests.deploy.conftest import BASE
+from tests.deploy.tools import ROOT, run
 from tests.world import World, until
 
 pytestmark = pytest.mark.timeout(600)
@@ -120,7 +120,7 @@ def test_it_says_what_it_is_and_how_it_is_run(image: str) -> None:
 
 
 def test_the_build_sends_no_more_than_the_dockerfile_copies() -> None:
-    text = (Path(__file__).parents[2] / ".dockerignore").read_text()
+    text = (ROOT / ".dockerignore").read_text()
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert lines[0] == "*"
     copied = {"requirements.txt", "requirements-build.txt", "setup.py", "setup.cfg"}

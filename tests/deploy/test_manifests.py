@@ -1,0 +1,219 @@
+"""The manifests against the worker that they run: names, numbers and who is meant by whom."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from reservation_worker.config import VARIABLES, Settings
+from reservation_worker.sources import READ_BY_SDKS
+from tests.deploy.tools import K8S, Objects, rendered
+
+# Read by glibc, not by the worker.
+RUNTIME = {"MALLOC_ARENA_MAX"}
+DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
+
+
+class Manifests:
+    """What is applied, by kind."""
+
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
+
+    def __getitem__(self, kind: str) -> dict[str, Any]:
+        [found] = [made for made in self.objects if made["kind"] == kind]
+        return found
+
+    @property
+    def pod(self) -> dict[str, Any]:
+        """The pod's spec."""
+        spec: dict[str, Any] = self["Deployment"]["spec"]["template"]["spec"]
+        return spec
+
+    @property
+    def worker(self) -> dict[str, Any]:
+        """The container."""
+        [found] = self.pod["containers"]
+        return dict(found)
+
+    def environment(self) -> dict[str, str]:
+        """What the worker is started with; what refers to elsewhere is looked up there."""
+        fields = {"metadata.name": "reservation-worker-7c9f-x2"}
+        data = {m["metadata"]["name"]: m["data"] for m in self.objects if m["kind"] == "ConfigMap"}
+        found = {}
+        for entry in self.worker["env"]:
+            source = entry.get("valueFrom", {})
+            if ref := source.get("configMapKeyRef"):
+                found[entry["name"]] = data[ref["name"]][ref["key"]]
+            elif ref := source.get("fieldRef"):
+                found[entry["name"]] = fields[ref["fieldPath"]]
+            else:
+                found[entry["name"]] = entry["value"]
+        return found
+
+
+@pytest.fixture(scope="module", params=["base", "production"])
+def manifests(request: pytest.FixtureRequest) -> Manifests:
+    return Manifests(rendered(request.param))
+
+
+@pytest.fixture(scope="module")
+def production() -> Manifests:
+    return Manifests(rendered("production"))
+
+
+def test_every_variable_is_one_that_the_worker_its_sdks_or_the_runtime_reads(
+    manifests: Manifests,
+) -> None:
+    for name in manifests.environment():
+        assert name in DEFAULTS or name in RUNTIME or name.startswith(READ_BY_SDKS), name
+
+
+def test_the_worker_accepts_its_environment(manifests: Manifests) -> None:
+    settings = Settings.from_mapping(manifests.environment())
+    assert settings.pod_name == "reservation-worker-7c9f-x2"
+    assert settings.worker_concurrency == 20
+
+
+def test_the_pod_may_take_15_seconds_longer_to_end_than_the_worker(manifests: Manifests) -> None:
+    settings = Settings.from_mapping(manifests.environment())
+    assert manifests.pod["terminationGracePeriodSeconds"] == settings.shutdown_timeout + 15
+    assert "lifecycle" not in manifests.worker
+
+
+def test_keda_measures_the_queue_that_the_worker_works_on(manifests: Manifests) -> None:
+    spec = manifests["ScaledObject"]["spec"]
+    settings = Settings.from_mapping(manifests.environment())
+    [trigger] = spec["triggers"]
+    assert trigger["metadata"] == {
+        "queueURL": settings.sqs_queue_url,
+        "awsRegion": settings.sqs_region,
+        "queueLength": "10",
+        "scaleOnInFlight": "true",
+    }
+    assert trigger["type"] == "aws-sqs-queue"
+    assert spec["scaleTargetRef"] == {"name": manifests["Deployment"]["metadata"]["name"]}
+    assert (
+        trigger["authenticationRef"]["name"]
+        == (manifests["TriggerAuthentication"]["metadata"]["name"])
+    )
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"], spec["cooldownPeriod"]) == (0, 50, 60)
+
+
+def test_the_number_of_pods_is_keda_s_alone(manifests: Manifests) -> None:
+    assert "replicas" not in manifests["Deployment"]["spec"]
+
+
+def test_ports_are_the_ones_listened_on_and_only_http_is_offered(manifests: Manifests) -> None:
+    settings = Settings.from_mapping(manifests.environment())
+    ports = {port["name"]: port["containerPort"] for port in manifests.worker["ports"]}
+    assert ports == {"http": settings.server_port, "grpc": settings.grpc_debug_port}
+    assert settings.grpc_debug_host == "127.0.0.1"
+    [offered] = manifests["Service"]["spec"]["ports"]
+    assert (offered["port"], offered["targetPort"]) == (settings.server_port, "http")
+    [rule] = manifests["NetworkPolicy"]["spec"]["ingress"]
+    assert rule["ports"] == [{"port": settings.server_port}]
+
+
+def test_the_network_policy_lets_the_worker_reach_its_neighbours_by_default_ports(
+    manifests: Manifests,
+) -> None:
+    settings = Settings.from_mapping(manifests.environment())
+    ports = {
+        port["port"]
+        for rule in manifests["NetworkPolicy"]["spec"]["egress"]
+        for port in rule["ports"]
+    }
+    for address in (settings.inventory_grpc_addr, settings.reservation_api_base):
+        assert int(address.rpartition(":")[2]) in ports, address
+    assert {53, 443, 4317} <= ports
+
+
+def test_probes_ask_as_often_as_the_seed_says(manifests: Manifests) -> None:
+    live, ready = manifests.worker["livenessProbe"], manifests.worker["readinessProbe"]
+    assert (live["httpGet"]["path"], ready["httpGet"]["path"]) == ("/health", "/ready")
+    assert (live["initialDelaySeconds"], live["periodSeconds"]) == (10, 30)
+    assert (ready["initialDelaySeconds"], ready["periodSeconds"]) == (5, 10)
+
+
+def test_a_pod_gets_what_the_seed_gives_it(manifests: Manifests) -> None:
+    resources = manifests.worker["resources"]
+    assert resources["requests"] | {"cpu": "250m", "memory": "128Mi"} == resources["requests"]
+    assert resources["limits"] | {"cpu": "500m", "memory": "256Mi"} == resources["limits"]
+
+
+def test_every_selector_finds_the_pods_of_the_deployment(manifests: Manifests) -> None:
+    labels = manifests["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert labels["app"] == "reservation-worker"
+    selectors = {
+        "Deployment": manifests["Deployment"]["spec"]["selector"]["matchLabels"],
+        "Service": manifests["Service"]["spec"]["selector"],
+        "PodDisruptionBudget": manifests["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+        "NetworkPolicy": manifests["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
+        **{
+            f"spread over {spread['topologyKey']}": spread["labelSelector"]["matchLabels"]
+            for spread in manifests.pod["topologySpreadConstraints"]
+        },
+    }
+    for who, selector in selectors.items():
+        assert selector.items() <= labels.items(), who
+    monitor = manifests["ServiceMonitor"]["spec"]["selector"]["matchLabels"]
+    assert monitor.items() <= manifests["Service"]["metadata"]["labels"].items()
+
+
+def test_all_is_in_one_namespace_that_is_not_ours_to_make(manifests: Manifests) -> None:
+    assert {made["metadata"]["namespace"] for made in manifests.objects} == {"traffic-tacos"}
+
+
+def test_a_change_of_the_configuration_is_a_rollout(manifests: Manifests) -> None:
+    [env] = [one for one in manifests.worker["env"] if one["name"] == "SQS_QUEUE_URL"]
+    name = env["valueFrom"]["configMapKeyRef"]["name"]
+    assert re.fullmatch(r"reservation-worker-config-\w{10}", name)
+    [immutable] = [m["immutable"] for m in manifests.objects if m["metadata"]["name"] == name]
+    assert immutable is True
+
+
+def test_the_pod_conforms_to_the_restricted_standard(manifests: Manifests) -> None:
+    pod, worker = manifests.pod, manifests.worker["securityContext"]
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 10001,
+        "runAsGroup": 10001,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert worker == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pod["automountServiceAccountToken"] is False
+    assert not _hosts(pod)
+
+
+def _hosts(pod: Mapping[str, Any]) -> set[str]:
+    return {key for key in ("hostNetwork", "hostPID", "hostIPC", "volumes") if key in pod}
+
+
+def test_production_runs_the_seed_s_image_queue_and_role(production: Manifests) -> None:
+    assert production.worker["image"] == "ghcr.io/traffic-tacos/reservation-worker:v1.0.0"
+    account = production["ServiceAccount"]
+    assert production.pod["serviceAccountName"] == account["metadata"]["name"]
+    assert account["metadata"]["name"] == "reservation-worker-sa"
+    assert account["metadata"]["annotations"] == {
+        "eks.amazonaws.com/role-arn": "arn:aws:iam::137406935518:role/reservation-worker-role"
+    }
+    assert production.environment()["SQS_QUEUE_URL"] == (
+        "https://sqs.ap-northeast-2.amazonaws.com/137406935518/traffic-tacos-reservation-events"
+    )
+
+
+def test_the_alerts_name_what_is_deployed(production: Manifests) -> None:
+    rules = (K8S / "monitoring" / "rules.yaml").read_text()
+    queue = production.environment()["SQS_QUEUE_URL"].rpartition("/")[2]
+    assert production["ScaledObject"]["metadata"]["name"] in rules
+    assert f'"{queue}|"' in rules
+    assert f'"{queue}-dlq|"' in rules
+    # A stop is slow from 80 % of its time on; a pod is late 15 s before it is killed.
+    stop = float(DEFAULTS["SHUTDOWN_TIMEOUT"])
+    assert f"worker_drain_seconds[5m])) > {0.8 * stop:g}" in rules

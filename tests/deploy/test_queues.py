@@ -1,0 +1,140 @@
+"""k8s/aws/queues.yaml as a stack: what is put on the bus is settled by a worker."""
+
+import json
+
+import pytest
+import requests
+
+from reservation_worker.simulator import provision
+from reservation_worker.simulator.reservations import Record
+from reservation_worker.simulator.variants import variants
+from tests.deploy.cloud import BUS, Cloud
+from tests.deploy.tools import rendered
+from tests.world import until
+
+TYPES = ("reservation.expired", "payment.approved", "payment.failed")
+# What reaches the queue by another way than the bus.
+DIRECT = {"canonical", "camel_case", "flat", "sns", "legacy_type"}
+
+
+def entries(aws: Cloud) -> list[dict[str, str]]:
+    """Each type in every form that comes over the bus (contract, section 1), a reservation each."""
+    bodies = []
+    for kind in TYPES:
+        for variant in variants({"type": kind, "detail": {}}).keys() - DIRECT:
+            name = f"rsv_{len(bodies)}"
+            detail = {"reservation_id": name, "event_id": "show", "seat_ids": [f"S-{name}"]}
+            event = {"type": kind, "source": "test", "detail": detail | {"payment_intent_id": "p"}}
+            bodies.append(json.loads(variants(event)[variant]))
+    # An older reservation-api; and a payment-sim-api that names the event, not the change.
+    bodies.append(bodies[0] | {"detail-type": "reservation.hold.expired"})
+    bodies.append(
+        next(one for one in bodies if one["detail-type"] == "Payment Status Updated")
+        | {"detail-type": "payment.status_updated"}
+    )
+    return [
+        {
+            "EventBusName": BUS,
+            "Source": "test",
+            "DetailType": body["detail-type"],
+            "Detail": json.dumps(body["detail"]),
+        }
+        for body in bodies
+    ]
+
+
+def test_every_form_that_comes_over_the_bus_is_settled_and_what_is_not_ours_does_not_come(
+    aws: Cloud,
+) -> None:
+    events = aws.connect("events")
+    put = entries(aws)
+    aws.neighbours.seed(Record(f"rsv_{n}", "show", (f"S-rsv_{n}",)) for n in range(len(put) - 2))
+    strange = put[0] | {"DetailType": "reservation.created"}
+    for start in range(0, len(put), 9):
+        answer = events.put_events(Entries=[*put[start : start + 9], strange])
+        assert answer["FailedEntryCount"] == 0
+    worker = aws.run_worker()
+
+    def settled() -> float:
+        return worker.metrics().value("worker_events_total", outcome="success")
+
+    until(lambda: settled() == len(put) and aws.empty(), 30, "all are settled")
+    assert worker.metrics().value("worker_events_total") == len(put)
+    states = {one["status"] for one in aws.neighbours.ledger()["reservations"].values()}
+    assert states == {"EXPIRED", "CONFIRMED", "CANCELLED"}
+    # The queue is the one that the worker wants.
+    worker.ready()
+    assert [line["msg"] for line in worker.log_lines() if line["level"] == "warn"] == []
+    for path in served_paths():
+        assert requests.get(worker.base + path, timeout=5).status_code == 200, path
+
+
+def served_paths() -> set[str]:
+    """What the manifests' probes and Prometheus ask for."""
+    objects = {made["kind"]: made for made in rendered("base")}
+    [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    [endpoint] = objects["ServiceMonitor"]["spec"]["endpoints"]
+    probes = [container[f"{name}Probe"] for name in ("startup", "liveness", "readiness")]
+    return {endpoint["path"], *(probe["httpGet"]["path"] for probe in probes)}
+
+
+def test_what_eventbridge_cannot_deliver_has_a_queue_of_its_own(aws: Cloud) -> None:
+    name = "traffic-tacos-reservation-events"
+    rule = aws.connect("events").list_targets_by_rule(Rule=name, EventBusName=BUS)
+    [target] = rule["Targets"]
+    undelivered = aws.queue_url + "-undelivered"
+    assert target["DeadLetterConfig"]["Arn"] == aws.attributes(undelivered)["QueueArn"]
+    assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] == 86_400
+
+
+def test_only_the_rule_may_fill_the_queues_from_outside(aws: Cloud) -> None:
+    for url in (aws.queue_url, aws.queue_url + "-undelivered"):
+        policy = json.loads(aws.attributes(url)["Policy"])
+        [allowed] = [one for one in policy["Statement"] if one["Effect"] == "Allow"]
+        assert allowed["Principal"] == {"Service": "events.amazonaws.com"}
+        assert allowed["Action"] == "sqs:SendMessage"
+        assert allowed["Condition"]["ArnEquals"]["aws:SourceArn"].endswith(
+            ":137406935518:rule/traffic-tacos/traffic-tacos-reservation-events"
+        )
+
+
+@pytest.mark.parametrize("suffix", ["", "-dlq", "-undelivered"])
+def test_every_queue_is_encrypted_in_a_way_that_eventbridge_can_use(
+    aws: Cloud, suffix: str
+) -> None:
+    found = aws.attributes(aws.queue_url + suffix)
+    assert found["SqsManagedSseEnabled"] == "true"
+    assert "KmsMasterKeyId" not in found
+
+
+def test_the_dead_letter_queue_takes_letters_of_this_queue_only_and_keeps_them_longest(
+    aws: Cloud,
+) -> None:
+    queue, dead = aws.attributes(aws.queue_url), aws.attributes(aws.dlq_url)
+    assert json.loads(dead["RedriveAllowPolicy"]) == {
+        "redrivePermission": "byQueue",
+        "sourceQueueArns": [queue["QueueArn"]],
+    }
+    assert json.loads(queue["RedrivePolicy"]) == {
+        "deadLetterTargetArn": dead["QueueArn"],
+        "maxReceiveCount": 30,
+    }
+    days = [int(one["MessageRetentionPeriod"]) / 86_400 for one in (queue, dead)]
+    assert days == [4, 14]
+
+
+def test_the_development_stack_has_the_same_queues_and_the_same_rule(aws: Cloud) -> None:
+    rule = aws.connect("events").describe_rule(
+        Name="traffic-tacos-reservation-events", EventBusName=BUS
+    )
+    assert set(json.loads(rule["EventPattern"])["detail-type"]) == set(provision.DETAIL_TYPES)
+    assert provision.BUS == BUS
+    made = provision.create_queues(aws.client, name="development")
+    for shipped, developed in zip((aws.queue_url, aws.dlq_url), made, strict=True):
+        for name in ("VisibilityTimeout", "MessageRetentionPeriod"):
+            assert aws.attributes(shipped)[name] == aws.attributes(developed)[name]
+    receives = {
+        json.loads(aws.attributes(url)["RedrivePolicy"])["maxReceiveCount"]
+        for url in (aws.queue_url, made[0])
+    }
+    assert receives == {30}
