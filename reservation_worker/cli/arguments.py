@@ -1,0 +1,55 @@
+"""What the verbs' arguments must be, in the settings' own words."""
+
+import argparse
+import math
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from reservation_worker.parsers import must_be
+
+T = TypeVar("T")
+
+prefix = must_be(
+    "the beginning of an id: letters, digits, . _ : and -, at most 100",
+    re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}").fullmatch,
+)
+bus = must_be(
+    "a bus's name, or its ARN such as arn:aws:events:ap-northeast-2:123456789012:event-bus/tickets",
+    re.compile(
+        r"(?:arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[\w/.-]{1,256}", re.A
+    ).fullmatch,
+)
+
+
+def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """A parser of parsers.py as an argument's type: wrong usage says what it must be."""
+
+    def convert(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as expected:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {expected}") from None
+
+    return convert
+
+
+def kind(text: str) -> str:
+    """The canonical type of an event, from it or from the metrics' label."""
+    from reservation_worker.events import Kind  # noqa: PLC0415
+
+    names = {name: one.event_type for one in Kind for name in (one.value, one.event_type)}
+    if text not in names:
+        raise ValueError(f"one of {', '.join(names)}")
+    return names[text]
+
+
+def rate(text: str) -> float:
+    """Events a second."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number <= 100_000:
+        raise ValueError("a number of events a second, above 0 and up to 100000")
+    return number

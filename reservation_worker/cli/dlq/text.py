@@ -1,0 +1,38 @@
+"""Text of messages for a person's terminal and spreadsheet: nothing in it may act."""
+
+# A spreadsheet takes a cell that begins so for a formula; the second row is full-width.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
+
+
+def visible(text: str, keep: str = "") -> str:
+    """`text` with every control, invisible and bidi character escaped, but those of `keep`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in keep else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def short(text: str, longest: int) -> str:
+    """`visible` on one line of at most `longest` characters."""
+    shown = visible(text[: longest + 1])
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def cell(text: str) -> str:
+    """`visible`, and no formula to a spreadsheet: an apostrophe in front makes it text."""
+    return f"'{visible(text)}" if text.lstrip(" ").startswith(_FORMULA) else visible(text)
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 message", "2 messages"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def age(seconds: float) -> str:
+    """Seconds in the largest unit that fits, such as 3 d."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
