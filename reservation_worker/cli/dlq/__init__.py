@@ -50,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     redriven.add_argument("--dry-run", action="store_true", help="say it, and move nothing")
     redriven.add_argument("--yes", action="store_true", help="do not ask")
-    exported = add("export", "export", "Save all messages as JSON Lines; the queue stays as it is.")
+    exported = add(
+        "export", "exports", "Save all messages as JSON Lines; the queue stays as it is."
+    )
     exported.add_argument("file", nargs="?", metavar="FILE", help="a new file (default: stdout)")
     imported = add("import", "imports", "Send what `export` saved to the DLQ.")
     imported.add_argument("file", metavar="FILE", help="-: stdin")

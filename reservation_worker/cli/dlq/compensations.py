@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import math
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -63,8 +64,9 @@ def due(letters: Iterable[Letter]) -> list[Due]:
 def _row(letter: Letter) -> Due:
     event = letter.event if isinstance(letter.event, Event) else None
     detail = _detail(letter.body)
-    amount, currency = detail.get("amount"), detail.get("currency")
-    usable = isinstance(amount, int | float | str) and not isinstance(amount, bool)
+    amount: Any = detail.get("amount")
+    currency = detail.get("currency")
+    usable = isinstance(amount, str) or (type(amount) in (int, float) and math.isfinite(amount))
     return Due(
         letter.reservation_id,
         event.payment_intent_id if event else None,

@@ -18,6 +18,8 @@ from reservation_worker.cli.interrupt import Interrupt, interrupt_noted
 from reservation_worker.errors import OperationError
 from reservation_worker.redaction import hide_userinfo
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""A terminal that is closed, or a pod that is ended, is a ctrl-C, too."""
 _WAIT = 1
 """A long poll asks all of SQS's servers, so an empty answer mostly means that nothing is there."""
 _IDLE = 3
@@ -42,10 +44,11 @@ class Desk:
 
     def __enter__(self) -> Self:
         self.interrupt = self._exit.enter_context(interrupt_noted())
-        # A terminal that is closed, or a pod that is ended, is a ctrl-C, too.
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            self._exit.callback(signal.signal, number, signal.getsignal(number))
-            signal.signal(number, self.interrupt.note)
+        for number in _SIGNALS:
+            # Under nohup a hang-up is no wish to stop.
+            if (before := signal.getsignal(number)) != signal.SIG_IGN:
+                self._exit.callback(signal.signal, number, before)
+                signal.signal(number, self.interrupt.note)
         self._exit.enter_context(self.holds)
         return self
 
@@ -66,13 +69,18 @@ class Desk:
         """What a person answers, "" at the end of the input. Raises KeyboardInterrupt at once."""
         self.check()
         print(question, end=" ", file=sys.stderr, flush=True)
-        noted = signal.signal(signal.SIGINT, signal.default_int_handler)
+        noted = {
+            number: signal.signal(number, signal.default_int_handler)
+            for number in _SIGNALS
+            if signal.getsignal(number) == self.interrupt.note
+        }
         try:
             return input().strip()
         except EOFError:
             return ""
         finally:
-            signal.signal(signal.SIGINT, noted)
+            for number, handler in noted.items():
+                signal.signal(number, handler)
 
     def letters(self) -> Iterator[Letter]:
         """Each message once. It ends, however many come in meanwhile; then `partial` says what

@@ -19,19 +19,25 @@ _DELETE_PAUSES = (0.2, 1.0, 0.0)
 """After each try, in seconds."""
 
 
+def awake() -> float:
+    """Seconds by a clock that goes on while the machine sleeps: a laptop's lid may be closed."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 class Holds:
-    """Local monotonic deadlines, each counted from before the call that set it: never too late.
+    """Local deadlines, each counted from before the call that set it: never too late.
 
     A hold that may have ended is not renewed and not given back: the message may be another's.
     """
 
     def __init__(
-        self, queues: Queues, hold: int = HOLD, clock: Callable[[], float] = time.monotonic
+        self, queues: Queues, hold: int = HOLD, clock: Callable[[], float] = awake
     ) -> None:
         self._queues = queues
         self._hold = hold
         self._clock = clock
         self._lock = threading.Lock()
+        self._changing = threading.Lock()
         self._held: dict[str, tuple[str, float]] = {}  # receipt and deadline by message id
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_renewing, name="holds", daemon=True)
@@ -61,20 +67,22 @@ class Holds:
 
     def safe(self, ids: Sequence[str], seconds: float) -> set[str]:
         """Which of them are ours for so long, renewed first where need be."""
-        self._renew([one for one in ids if self._left(one) < seconds])
+        self._change([one for one in ids if self._left(one) < seconds], self._hold)
         return {one for one in ids if self._left(one) >= seconds}
 
     def renew(self) -> None:
         """Renew what is below half of its time."""
         with self._lock:
             ids = list(self._held)
-        self._renew([one for one in ids if self._left(one) < self._hold / 2])
+        self._change([one for one in ids if self._left(one) < self._hold / 2], self._hold)
 
-    def delete(self, ids: Iterable[str]) -> dict[str, str]:
+    def delete(self, chosen: Iterable[str]) -> dict[str, str]:
         """Delete them, several times if need be; why not, for those that are still there."""
-        left = dict.fromkeys(ids, "")
+        left = dict.fromkeys(chosen, "")
         for pause in _DELETE_PAUSES:
-            for batch in _in_tens(list(left)):
+            ids = list(left)
+            for start in range(0, len(ids), BATCH):
+                batch = ids[start : start + BATCH]
                 with self._lock:
                     receipts = [self._held[one][0] for one in batch]
                 entries: Any = [
@@ -99,7 +107,7 @@ class Holds:
         """Make them, or all, visible again; says so on stderr where that fails."""
         with self._lock:
             chosen = list(self._held if ids is None else ids)
-        missed = self._change([one for one in chosen if self._left(one) > 0], 0)
+        missed = self._change(chosen, 0)
         self._forget(chosen)
         if missed:
             print(
@@ -126,40 +134,52 @@ class Holds:
         while not self._ended.wait(min(_TICK, self._hold / 8)):
             self.renew()
 
-    def _renew(self, ids: list[str]) -> None:
-        self._change([one for one in ids if self._left(one) > 0], self._hold)
-
     def _left(self, one: str) -> float:
         with self._lock:
             return self._held.get(one, ("", 0.0))[1] - self._clock()
 
     def _change(self, ids: list[str], seconds: int) -> int:
-        """Hide them for so long from now; returns how many times that was refused."""
+        """Hide what is still ours for so long from now; returns for how many that failed."""
         missed = 0
-        for batch in _in_tens(ids):
-            began = self._clock()
-            with self._lock:
-                held = [(one, self._held[one][0]) for one in batch if one in self._held]
-            entries: Any = [
-                {"Id": str(at), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
-                for at, (_, receipt) in enumerate(held)
-            ]
-            try:
-                answer = self._queues.again.change_message_visibility_batch(
-                    QueueUrl=self._queues.dlq, Entries=entries
-                )
-            except (ClientError, BotoCoreError, OSError):
-                missed += len(held)  # their deadlines stand, and the next tick tries again
-                continue
-            failed = failures(answer)
-            missed += len(failed)
-            with self._lock:
-                for at, (one, receipt) in enumerate(held):
-                    # Deleted, or received again, in the meantime: then it is not this hold's.
-                    if self._held.get(one, ("",))[0] == receipt:
-                        until = began + seconds if at not in failed else float("-inf")
-                        self._held[one] = (receipt, until)
+        for start in range(0, len(ids), BATCH):
+            if seconds and self._ended.is_set():
+                break
+            # One at a time: a renewal may not come after the message was given back.
+            with self._changing:
+                failed = self._change_batch(ids[start : start + BATCH], seconds)
+            if failed is None:
+                # Their deadlines stand, and the next tick tries again. Without a network each
+                # further call would take its whole time.
+                return missed + len(ids) - start
+            missed += failed
         return missed
+
+    def _change_batch(self, ids: list[str], seconds: int) -> int | None:
+        """How many failed; None: SQS was not reached."""
+        began = self._clock()
+        with self._lock:
+            ours = [(one, *self._held[one]) for one in ids if one in self._held]
+        held = [(one, receipt) for one, receipt, until in ours if until > began]
+        if not held:
+            return 0
+        entries: Any = [
+            {"Id": str(at), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
+            for at, (_, receipt) in enumerate(held)
+        ]
+        try:
+            answer = self._queues.again.change_message_visibility_batch(
+                QueueUrl=self._queues.dlq, Entries=entries
+            )
+        except (ClientError, BotoCoreError, OSError):
+            return None
+        failed = failures(answer)
+        with self._lock:
+            for at, (one, receipt) in enumerate(held):
+                # Deleted, or received again, in the meantime: then it is not this hold's.
+                if self._held.get(one, ("",))[0] == receipt:
+                    until = began + seconds if at not in failed else float("-inf")
+                    self._held[one] = (receipt, until)
+        return len(failed)
 
     def _forget(self, ids: list[str], left: dict[str, str] | None = None) -> None:
         with self._lock:
@@ -167,7 +187,3 @@ class Holds:
                 self._held.pop(one, None)
                 if left is not None:
                     left.pop(one, None)
-
-
-def _in_tens(items: list[str]) -> list[list[str]]:
-    return [items[start : start + BATCH] for start in range(0, len(items), BATCH)]

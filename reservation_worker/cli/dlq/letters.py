@@ -22,6 +22,9 @@ INVALID = "invalid"
 
 OURS = "dlq_"
 
+_FAR = 2.0**33
+"""The year 2242: an attribute may say anything, and not every number is a date."""
+
 
 @dataclass(frozen=True)
 class Letter:
@@ -69,9 +72,10 @@ class Letter:
         """When it was dead-lettered, in Unix seconds; by SQS's own redrive: when it was sent."""
         try:
             stamp = datetime.fromisoformat(self.text("dlq_time") or "")
-            return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp()
-        except (ValueError, OverflowError):
+        except ValueError:
             return self.sent_at
+        seconds = (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp()
+        return seconds if 0 <= seconds < _FAR else self.sent_at
 
     @cached_property
     def event(self) -> Event | Ignored | InvalidEvent:

@@ -15,7 +15,7 @@ from rich.text import Text
 from reservation_worker.cli import terminal
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.letters import Letter
-from reservation_worker.cli.dlq.text import age, plural, short
+from reservation_worker.cli.dlq.text import plural, short
 
 _SAMPLES = 2
 _AGES = {"under 1 h": 3_600.0, "1 h to 1 d": 86_400.0, "1 d to 7 d": 604_800.0}
@@ -96,7 +96,7 @@ def _table(found: list[Group]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("count", "copies"):
         table.add_column(name, justify="right")
-    for name in ("reason", "type", "age", "oldest"):
+    for name in ("reason", "type", "age"):
         table.add_column(name)
     for group in found:
         copies = group.count - len(group.sources)
@@ -106,7 +106,6 @@ def _table(found: list[Group]) -> Table:
             group.reason,
             group.type,
             group.age,
-            age(group.oldest),
         )
     return table
 

@@ -78,6 +78,8 @@ class Mover:
                 )
                 break
             watch(report.moved)
+            if report.error:
+                break
         return report
 
     def _move(self, batch: list[list[Letter]], report: Report) -> None:
@@ -95,6 +97,9 @@ class Mover:
         failed = self._holds.delete(ids) if ids else {}
         report.undeleted |= failed
         report.copies += len(ids) - len(sent) - len(failed)
+        if ids and len(failed) == len(ids):
+            # No right to delete, or no network: each further batch would be in both queues.
+            report.error = "nothing could be deleted from the DLQ, so no more was sent"
 
     def _send(self, ready: list[tuple[Letter, list[Letter]]], report: Report) -> list[list[Letter]]:
         """The units whose first letter was sent."""

@@ -36,6 +36,8 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
             left |= failed
             deleted += len(batch) - len(failed)
             bar.update(task, completed=deleted)
+            if len(failed) == len(batch):
+                break  # no right to delete, or no network
     head = "interrupted: " if desk.interrupt.came else ""
     console.print(f"{head}{deleted} of {plural(len(ids), 'message')} deleted")
     if left:

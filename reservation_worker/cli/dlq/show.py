@@ -3,6 +3,7 @@
 import argparse
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -70,10 +71,17 @@ def lines(letter: Letter, copies: list[Letter], state: State | None) -> list[str
 def body_text(body: str) -> str:
     """JSON indented, anything else as it is; only line breaks of ours act."""
     try:
-        text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+        value = json.loads(body, object_pairs_hook=_without_twins)
+        text = json.dumps(value, indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         text = body
     return visible(text, keep="\n")
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key that is there twice would be shown once")
+    return dict(pairs)
 
 
 def _print_body(console: Console, letter: Letter) -> None:

@@ -28,11 +28,3 @@ def cell(text: str) -> str:
 def plural(count: int, noun: str) -> str:
     """ "1 message", "2 messages"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def age(seconds: float) -> str:
-    """Seconds in the largest unit that fits, such as 3 d."""
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"
