@@ -96,7 +96,7 @@ class Holds:
                     left |= dict.fromkeys(batch, str(error))
                     continue
                 failed = failures(answer)
-                left |= {batch[at]: why for at, why in failed.items()}
+                left |= {batch[at]: failure.why for at, failure in failed.items()}
                 self._forget([one for at, one in enumerate(batch) if at not in failed], left)
             if not left:
                 break

@@ -45,7 +45,9 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
                 problems.append(f"{error}; {lines} may have been sent or not")
                 break
             sent += [number for at, (number, _) in enumerate(batch) if at not in failed]
-            problems += [f"line {batch[at][0]} was refused: {why}" for at, why in failed.items()]
+            problems += [
+                f"line {batch[at][0]} was refused: {one.why}" for at, one in failed.items()
+            ]
             bar.update(task, completed=len(sent))
     text = f"{len(sent)} of {plural(len(found), 'message')} sent to {shown}"
     if len(sent) < len(found):

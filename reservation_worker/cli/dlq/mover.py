@@ -112,11 +112,13 @@ class Mover:
                 [message(one.body, one.producers, one.trace_header) for one, _ in ready],
             )
             sent += [unit for at, (_, unit) in enumerate(ready) if at not in failed]
-            ready = [ready[at] for at in failed]
-            if pause is None:
-                report.left |= {
-                    one.id: why for (one, _), why in zip(ready, failed.values(), strict=True)
-                }
-            elif ready:
+            again = []
+            for at, failure in failed.items():
+                if failure.passing and pause is not None:
+                    again.append(ready[at])
+                else:
+                    report.left[ready[at][0].id] = failure.why
+            ready = again
+            if ready and pause is not None:
                 self._pause(pause)
         return sent

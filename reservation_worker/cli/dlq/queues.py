@@ -24,6 +24,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Why SQS refused an entry of a batch; `passing`: another try may help."""
+
+    why: str
+    passing: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Queues:
     """`once` is for receives and sends: when their answer is lost, what they did is not known."""
 
@@ -32,8 +40,8 @@ class Queues:
     source: str
     dlq: str
 
-    def send(self, url: str, messages: Sequence[Mapping[str, Any]]) -> dict[int, str]:
-        """Send a batch; why each of those failed that did, by position. Raises OperationError."""
+    def send(self, url: str, messages: Sequence[Mapping[str, Any]]) -> dict[int, Failure]:
+        """Send a batch; the failures by position. Raises OperationError."""
         entries: Any = [{"Id": str(at), **message} for at, message in enumerate(messages)]
         with operator_aws.asking(f"send to {url}"):
             answer = self.once.send_message_batch(QueueUrl=url, Entries=entries)
@@ -81,10 +89,13 @@ def _dlq_of(client: "SQSClient", source: str) -> str:
         return client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
 
 
-def failures(answer: Any) -> dict[int, str]:
+def failures(answer: Any) -> dict[int, Failure]:
     """What a batch's answer says of the entries that failed, by position."""
     return {
-        int(one["Id"]): f"{one.get('Code', 'failed')} {one.get('Message', '')}".strip()
+        int(one["Id"]): Failure(
+            f"{one.get('Code', 'failed')} {one.get('Message', '')}".strip(),
+            not one.get("SenderFault"),
+        )
         for one in answer.get("Failed", [])
     }
 

@@ -19,29 +19,33 @@ from reservation_worker.errors import OperationError
 
 def run(args: argparse.Namespace, desk: Desk) -> int:
     """Print it; its copies by their ids. Raises OperationError if it is not there."""
-    found = [one for one in desk.letters() if args.id in (one.id, one.source_id)]
-    if not found:
+    letter = None
+    ids: dict[tuple[str, bytes], list[str]] = {}
+    for one in desk.letters():
+        ids.setdefault(one.origin, []).append(one.id)
+        if one.id == args.id or (letter is None and one.source_id == args.id):
+            letter = one
+    if letter is None:
         lacks = f" (the view is partial: {'; '.join(desk.partial)})" if desk.partial else ""
         raise OperationError(f"there is no message {args.id} in {desk.dlq}{lacks}")
-    letter = next((one for one in found if one.id == args.id), found[0])
     state = None
     if letter.reservation_id is not None:
         settings = args.settings
         states = ask(settings.reservation_api_base, settings.call_timeout, [letter.reservation_id])
         state = states[letter.reservation_id]
     console = terminal.stdout()
-    for text in lines(letter, found, state):
+    for text in lines(letter, ids[letter.origin], state):
         console.print(Text(text), soft_wrap=True)
     _print_body(console, letter)
     return 0
 
 
-def lines(letter: Letter, copies: list[Letter], state: State | None) -> list[str]:
-    """Everything but the body, a line each."""
+def lines(letter: Letter, ids: list[str], state: State | None) -> list[str]:
+    """Everything but the body, a line each; `ids` are those of it and its copies."""
     rows = {
         "message id": letter.id,
         "source id": letter.source_id,
-        "copies": ", ".join(one.id for one in copies if one is not letter) or "none",
+        "copies": ", ".join(one for one in ids if one != letter.id) or "none",
         "sent": _time(letter.sent_at),
         "received": f"{letter.receive_count} times",
         "reason": letter.reason,
