@@ -6,6 +6,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -442,7 +443,9 @@ def test_a_hold_is_renewed_before_half_of_its_time_is_left_and_before_a_move(
 
 def test_messages_stay_hidden_for_as_long_as_somebody_looks(bench: Bench) -> None:
     bench.fill(12)
-    with Holds(bench.queues(), hold=2) as holds:
+    holds = Holds(bench.queues(), hold=2)
+    holds.start()
+    with closing(holds):
         while holds.receive(0):
             pass
         # The receive is the wait: longer than a hold that nobody renews.
@@ -465,11 +468,10 @@ def proxy(system: World) -> Iterator[Callable[..., SqsProxyProcess]]:
 
 
 def move_all(bench: Bench, queues: Queues) -> Any:
-    with Holds(queues) as holds:
-        letters = []
-        while raws := holds.receive(0):
-            letters += [Letter.of(raw) for raw in raws]
-        return Mover(queues, holds, go_on).move(by_origin(letters))
+    holds, letters = holding(queues)
+    report = Mover(queues, holds, go_on).move(by_origin(letters))
+    holds.release()
+    return report
 
 
 def test_a_delete_that_fails_now_and_then_is_tried_again(

@@ -4,7 +4,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Any, Self
 
 from botocore.exceptions import ClientError
@@ -28,37 +27,30 @@ _MORE = 100
 """SQS's depth is an estimate: so many above it, or a tenth, are read, too."""
 
 
-class Desk:
+class Desk(ExitStack):
     """A DLQ while somebody works on it; ctrl-C and SIGTERM end what is under way, then the verb.
 
     On leaving, whatever is still there is visible again. `dlq` and `source` are the URLs to show.
     """
 
     def __init__(self, queues: Queues) -> None:
+        super().__init__()
         self.queues = queues
         self.dlq, self.source = hide_userinfo(queues.dlq), hide_userinfo(queues.source)
         self.holds = Holds(queues)
         self.partial: list[str] = []
         self.interrupt: Interrupt
-        self._exit = ExitStack()
 
     def __enter__(self) -> Self:
-        self.interrupt = self._exit.enter_context(interrupt_noted())
+        self.interrupt = self.enter_context(interrupt_noted())
         for number in _SIGNALS:
             # Under nohup a hang-up is no wish to stop.
             if (before := signal.getsignal(number)) != signal.SIG_IGN:
-                self._exit.callback(signal.signal, number, before)
+                self.callback(signal.signal, number, before)
                 signal.signal(number, self.interrupt.note)
-        self._exit.enter_context(self.holds)
+        self.callback(self.holds.close)
+        self.holds.start()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._exit.__exit__(kind, error, trace)
 
     def check(self) -> None:
         """Raises KeyboardInterrupt after ctrl-C."""

@@ -4,8 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -116,16 +115,12 @@ class Holds:
                 file=sys.stderr,
             )
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """From now on renew by itself what is held."""
         self._thread.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Renew no more, and make everything visible again."""
         self._ended.set()
         self._thread.join()
         self.release()
