@@ -17,9 +17,10 @@ from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.holds import Holds
 from reservation_worker.cli.dlq.letters import Letter, by_origin
 from reservation_worker.cli.dlq.mover import SAFE, Mover
-from reservation_worker.cli.dlq.queues import Queues, connect
+from reservation_worker.cli.dlq.queues import Failure, Queues, connect
 from reservation_worker.cli.main import main
 from reservation_worker.config import Settings
+from reservation_worker.errors import OperationError
 from reservation_worker.simulator.process_sqs import CREDENTIALS, REGION
 from reservation_worker.simulator.process_sqs_proxy import SqsProxyProcess
 from reservation_worker.simulator.reservations import Record
@@ -506,6 +507,43 @@ def test_a_send_without_an_answer_is_not_tried_again_and_deletes_nothing(
     assert (report.moved, "may be in the queue, too" in report.error) == (0, True)
     # Carried out once: botocore did not try again by itself.
     assert (bench.counts(), bench.counts(bench.queue)) == ((25, 0), (10, 0))
+
+
+def test_a_send_that_is_refused_before_a_retry_leaves_no_doubt(
+    bench: Bench, proxy: Callable[..., SqsProxyProcess]
+) -> None:
+    bench.fill(3)
+    denied = {"rate": 1, "actions": ["SendMessageBatch"]}
+    bench.monkeypatch.setenv("AWS_ENDPOINT_URL", proxy(expired_credentials=denied).url)
+    code, out, err = bench.run("redrive", "--yes")
+    assert code == 1
+    assert "0 of 3 messages moved" in out
+    assert "ExpiredToken" in err
+    assert "may be in the queue" not in err
+    assert (bench.counts(), bench.counts(bench.queue)) == ((3, 0), (0, 0))
+
+
+def test_what_was_sent_before_the_queue_went_away_is_deleted(bench: Bench) -> None:
+    bench.fill(3)
+    queues = bench.queues()
+    holds, letters = holding(queues)
+    answers: Iterator[dict[int, Failure] | OperationError] = iter(
+        [{1: Failure("InternalError", passing=True)}, OperationError("gone")]
+    )
+
+    class Flaky(Queues):
+        def send(self, url: str, messages: Any) -> dict[int, Failure]:
+            answer = next(answers)
+            if isinstance(answer, OperationError):
+                raise answer
+            super().send(url, [one for at, one in enumerate(messages) if at not in answer])
+            return answer
+
+    flaky = Flaky(queues.again, queues.once, queues.source, queues.dlq)
+    report = Mover(flaky, holds, go_on).move(by_origin(letters))
+    holds.release()
+    assert (report.moved, "1 message of the DLQ may be" in (report.error or "")) == (2, True)
+    assert (bench.counts(), bench.counts(bench.queue)) == ((1, 0), (2, 0))
 
 
 def test_a_message_that_the_queue_refuses_stays_and_is_named(bench: Bench) -> None:

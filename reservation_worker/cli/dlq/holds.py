@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker.cli import operator_aws
 from reservation_worker.cli.dlq.queues import BATCH, Queues, failures
+from reservation_worker.cli.dlq.text import plural
 
 HOLD = 300
 """How long a message stays hidden if this process dies, in seconds."""
@@ -110,8 +111,8 @@ class Holds:
         self._forget(chosen)
         if missed:
             print(
-                f"{missed} messages could not be made visible again: they come back by themselves"
-                f" within {self._hold} s",
+                f"{plural(missed, 'message')} could not be made visible again; that comes by"
+                f" itself within {self._hold} s",
                 file=sys.stderr,
             )
 

@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from reservation_worker.cli import operator_aws
 from reservation_worker.cli.dlq.holds import Holds
 from reservation_worker.cli.dlq.letters import Letter
 from reservation_worker.cli.dlq.queues import BATCH, Queues, batches, message, size
+from reservation_worker.cli.dlq.text import plural
 from reservation_worker.errors import OperationError
 
 SAFE = 60.0
@@ -69,14 +71,7 @@ class Mover:
             if self._pause(max(0.0, ahead)):
                 break
             started += len(batch)
-            try:
-                self._move(batch, report)
-            except OperationError as error:
-                report.error = (
-                    f"{error}; the {len(batch)} messages of that batch are in the DLQ, and may be"
-                    " in the queue, too: the worker settles both as one"
-                )
-                break
+            self._move(batch, report)
             watch(report.moved)
             if report.error:
                 break
@@ -107,10 +102,17 @@ class Mover:
         for pause in (*_SEND_PAUSES, None):
             if not ready:
                 break
-            failed = self._queues.send(
-                self._queues.source,
-                [message(one.body, one.producers, one.trace_header) for one, _ in ready],
-            )
+            entries = [message(one.body, one.producers, one.trace_header) for one, _ in ready]
+            try:
+                failed = self._queues.send(self._queues.source, entries)
+            except OperationError as error:
+                report.error = f"{error}; so no more was sent"
+                if not operator_aws.refused(error):
+                    report.error += (
+                        f"; {plural(len(ready), 'message')} of the DLQ may be in the queue, too:"
+                        " the worker settles both as one"
+                    )
+                break
             sent += [unit for at, (_, unit) in enumerate(ready) if at not in failed]
             again = []
             for at, failure in failed.items():

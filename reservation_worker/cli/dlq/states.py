@@ -36,8 +36,8 @@ def ask(
     failures: list[str] = []
 
     def get(one: str) -> State:
-        if len(failures) >= _PATIENCE:
-            return State(None, failures[0])
+        if len(last := list(failures)) >= _PATIENCE:
+            return State(None, last[0])
         try:
             found = State(client.get(one, call))
         except TransientError as error:
