@@ -285,7 +285,7 @@ def test_redrive_keeps_the_producers_attributes_and_drops_ours_and_the_copies(
         bench.send(event(), TRACE, colour="red", raw=b"\x00\xff", **ours)
     code, out, _ = bench.run("redrive", "--yes")
     assert code == 0
-    assert "1 of 1 message moved, 2 copies dropped" in out
+    assert "1 of 1 message moved, copies dropped: 2" in out
     (moved,) = bench.take(bench.queue)
     assert moved["Body"] == event()
     values = moved["MessageAttributes"]

@@ -17,7 +17,10 @@ _PACKAGE = "reservation_worker.cli.dlq"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which queues, and a verb of its own for each thing to do."""
     parser.add_argument(
-        "--dlq-url", type=checked(queue_url), metavar="URL", help="default: SQS_DLQ_URL"
+        "--dlq-url",
+        type=checked(queue_url),
+        metavar="URL",
+        help="default: SQS_DLQ_URL, or as the queue's redrive policy says",
     )
     parser.add_argument(
         "--queue-url", type=checked(queue_url), metavar="URL", help="default: SQS_QUEUE_URL"

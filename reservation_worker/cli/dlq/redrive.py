@@ -109,7 +109,7 @@ def _show(console: Console, plan: Plan) -> None:
         table.add_row(str(count), told.fate, Text(told.text), by)
     console.print(table)
     if plan.copies:
-        console.print(f"besides them {plan.copies} copies: dropped once the first is moved")
+        console.print(f"copies that are dropped once the first is moved: {plan.copies}")
     if plan.left_out:
         console.print(
             f"{plural(len(plan.left_out), 'message')} left out: inventory-svc guards a release by"
@@ -128,7 +128,7 @@ def _show(console: Console, plan: Plan) -> None:
 def _verdict(console: Console, report: Report, total: int, interrupted: bool) -> int:
     """Say how it went, and the exit code."""
     head = "interrupted: " if interrupted else ""
-    copies = f", {report.copies} copies dropped" if report.copies else ""
+    copies = f", copies dropped: {report.copies}" if report.copies else ""
     console.print(f"{head}{report.moved} of {plural(total, 'message')} moved{copies}")
     problems = [f"{one}: not moved: {why}" for one, why in report.left.items()]
     problems += [
