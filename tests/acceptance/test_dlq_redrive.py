@@ -10,7 +10,8 @@ from reservation_worker.simulator.child import Child
 from reservation_worker.simulator.process_sqs import CREDENTIALS, REGION
 from tests.world import World, until
 
-MESSAGES = 500
+FEW = 200
+MANY = 500
 
 
 def redrive(world: World, *options: str) -> Child:
@@ -26,8 +27,8 @@ def redrive(world: World, *options: str) -> Child:
     )
 
 
-def fill(world: World) -> list[str]:
-    """Dead letters of our own; their bodies."""
+def fill(world: World, count: int) -> list[str]:
+    """So many dead letters of our own; their bodies."""
     bodies = [
         json.dumps(
             {
@@ -35,9 +36,9 @@ def fill(world: World) -> list[str]:
                 "detail": {"reservation_id": rid, "event_id": "show", "seat_ids": [f"S-{rid}"]},
             }
         )
-        for rid in world.seed(MESSAGES)
+        for rid in world.seed(count)
     ]
-    for start in range(0, MESSAGES, 10):
+    for start in range(0, count, 10):
         entries: Any = [
             {
                 "Id": str(number),
@@ -71,7 +72,7 @@ def take(world: World) -> list[Any]:
 
 
 def test_a_redrive_interrupted_twice_moves_every_message_exactly_once_in_the_end(world: World):
-    bodies = fill(world)
+    bodies = fill(world, MANY)
     moved = 0
     for signals in ([signal.SIGINT], [signal.SIGINT, signal.SIGINT, signal.SIGTERM]):
         with redrive(world, "--yes", "--rate", "100") as process:
@@ -83,8 +84,8 @@ def test_a_redrive_interrupted_twice_moves_every_message_exactly_once_in_the_end
             assert "interrupted: " in process.stdout.read_text()
         moved = world.counts()[0]
         # What it did not move is visible at once, and nothing is in both queues or in neither.
-        assert world.counts(world.dlq_url) == (MESSAGES - moved, 0)
-        assert before + 50 <= moved < MESSAGES
+        assert world.counts(world.dlq_url) == (MANY - moved, 0)
+        assert before + 50 <= moved < MANY
 
     with redrive(world, "--yes") as process:
         assert process.wait(60) == 0, process.tail()
@@ -95,29 +96,29 @@ def test_a_redrive_interrupted_twice_moves_every_message_exactly_once_in_the_end
 
 
 def test_ctrl_c_at_the_question_moves_nothing_and_hides_nothing(world: World):
-    fill(world)
+    fill(world, FEW)
     with redrive(world) as process:
         process.until(lambda: "[y/N]" in process.stderr.read_text(), 60, "asked")
-        assert world.counts(world.dlq_url) == (0, MESSAGES)
+        assert world.counts(world.dlq_url) == (0, FEW)
         process.signal(signal.SIGINT)
         assert process.wait(30) == 130
         assert "Traceback" not in process.stderr.read_text()
-    assert world.counts(world.dlq_url) == (MESSAGES, 0)
+    assert world.counts(world.dlq_url) == (FEW, 0)
     assert world.counts() == (0, 0)
 
 
 def test_ctrl_c_while_it_reads_hides_nothing(world: World):
-    fill(world)
+    fill(world, FEW)
     with redrive(world, "--yes") as process:
         process.until(lambda: world.counts(world.dlq_url)[1] >= 10, 60, "began to read")
         process.signal(signal.SIGINT)
         assert process.wait(30) == 130
     moved = world.counts()[0]
-    assert world.counts(world.dlq_url) == (MESSAGES - moved, 0)
+    assert world.counts(world.dlq_url) == (FEW - moved, 0)
 
 
 def test_killed_between_send_and_delete_the_worker_settles_each_once(world: World):
-    bodies = fill(world)
+    bodies = fill(world, FEW)
     with redrive(world, "--yes") as process:
         process.until(lambda: world.counts()[0] >= 50, 60, "moved some")
         process.kill()
@@ -127,4 +128,4 @@ def test_killed_between_send_and_delete_the_worker_settles_each_once(world: Worl
     world.run_worker()
     until(world.empty, 60, "what was moved, some of it twice, is settled")
     assert set(world.released().values()) == {1}
-    assert len(world.released()) + sum(world.counts(world.dlq_url)) >= MESSAGES
+    assert len(world.released()) + sum(world.counts(world.dlq_url)) >= FEW

@@ -1,5 +1,6 @@
 """The DLQ and its source queue, and two clients: one tries again by itself, one does not."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -76,8 +77,6 @@ def connect(settings: "Settings") -> Queues:
 
 
 def _dlq_of(client: "SQSClient", source: str) -> str:
-    import json  # noqa: PLC0415
-
     with operator_aws.asking(f"read the attributes of {source}"):
         answer = client.get_queue_attributes(QueueUrl=source, AttributeNames=["RedrivePolicy"])
     policy = json.loads(answer.get("Attributes", {}).get("RedrivePolicy") or "{}")

@@ -11,7 +11,7 @@ from rich.text import Text
 from reservation_worker.cli import terminal
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.forecast import forecast
-from reservation_worker.cli.dlq.letters import Letter, value_of
+from reservation_worker.cli.dlq.letters import Letter
 from reservation_worker.cli.dlq.states import State, ask
 from reservation_worker.cli.dlq.text import visible
 from reservation_worker.errors import OperationError
@@ -65,10 +65,9 @@ def lines(letter: Letter, ids: list[str], state: State | None) -> list[str]:
         shown.append(f"{'trace':<12} {visible(letter.trace_header)}")
     shown.append("attributes")
     for name, value in sorted(letter.attributes.items()):
-        parts = value_of(value)
-        text = parts.get("StringValue")
-        data = f"{parts.get('BinaryValue', b'').hex()} (hex)" if text is None else visible(text)
-        shown.append(f"  {visible(name)} ({visible(parts.get('DataType', ''))})  {data}")
+        text = value.get("StringValue")
+        data = f"{value.get('BinaryValue', b'').hex()} (hex)" if text is None else visible(text)
+        shown.append(f"  {visible(name)} ({visible(value.get('DataType', ''))})  {data}")
     return shown
 
 

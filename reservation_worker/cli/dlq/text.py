@@ -1,6 +1,6 @@
 """Text of messages for a person's terminal and spreadsheet: nothing in it may act."""
 
-# A spreadsheet takes a cell that begins so for a formula; the second row is full-width.
+# A spreadsheet takes a cell that begins so for a formula; the last four are full-width.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
 
 
