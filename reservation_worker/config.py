@@ -196,7 +196,7 @@ class Settings:
         return cls(**parsed, sources=tuple((n, origin.get(n, "environment")) for n in given))
 
     def source_of(self, name: str) -> str:
-        """Where variable `name` was set: secret, environment, .env.local, .env, else default."""
+        """Where `name` was set: option, secret, environment, .env.local, .env, else default."""
         return dict(self.sources).get(name, "default")
 
     def redacted(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dotenv.parser import parse_stream
@@ -39,10 +40,13 @@ ADVICE = {
 
 
 def load_settings(
-    environ: MutableMapping[str, str] = os.environ, directory: Path = Path(".")
+    environ: MutableMapping[str, str] = os.environ,
+    directory: Path = Path("."),
+    given: Mapping[str, str] = MappingProxyType({}),
 ) -> Settings:
     """The settings in force for `environ` and the .env files of `directory`.
 
+    `given` is what a verb's options say, by variable name: it wins over everything.
     Puts AWS_* and OTEL_* of the files into `environ` for the SDKs, and takes empty ones out.
     Raises ConfigurationError with every problem at once.
     """
@@ -51,6 +55,9 @@ def load_settings(
     _share_with_sdks(values, sources, environ, problems)
     # What this machine is called is never a file's to say.
     values["HOSTNAME"] = environ.get("HOSTNAME", "").strip() or socket.gethostname()
+    options = dict.fromkeys(given, "option")
+    values |= given
+    sources |= options
 
     # A wrong USE_SECRET_MANAGER is not in `parsed`: then the secret may be wanted.
     parsed, wrong = inspect(values, sources)
@@ -63,8 +70,8 @@ def load_settings(
             _, wrong = inspect(rest, sources)
             others = [text for name, text in wrong.items() if name not in SECRET_KEYS.values()]
             raise ConfigurationError([*problems, *error.problems, *others]) from None
-        values.update(secret)
-        sources.update(dict.fromkeys(secret, "secret"))
+        values.update(secret | dict(given))
+        sources.update(dict.fromkeys(secret, "secret") | options)
     if problems:
         _, wrong = inspect(values, sources)
         raise ConfigurationError([*problems, *wrong.values()])

@@ -37,6 +37,14 @@ def session(region: str) -> "Session":
         return aws.session(region, config)
 
 
+def refused(error: OperationError) -> bool:
+    """Whether AWS answered with a no, so that nothing was done; else that is not known."""
+    cause = error.__cause__
+    if not isinstance(cause, ClientError):
+        return isinstance(cause, NoCredentialsError)
+    return cause.response["ResponseMetadata"]["HTTPStatusCode"] < 500
+
+
 @contextmanager
 def asking(what: str) -> Iterator[None]:
     """Turns boto3's errors into an OperationError; `what` finishes "could not ..."."""

@@ -203,6 +203,17 @@ def test_the_secret_wins_over_everything(aws: Path, monkeypatch: pytest.MonkeyPa
     assert "OTEL_EXPORTER_OTLP_ENDPOINT" not in os.environ
 
 
+def test_an_option_wins_over_the_secret_too(aws: Path) -> None:
+    store({"sqs_queue_url": QUEUE})
+    made = load_settings(os.environ, aws, {"SQS_QUEUE_URL": f"{QUEUE}-2"})
+    assert (made.sqs_queue_url, made.source_of("SQS_QUEUE_URL")) == (f"{QUEUE}-2", "option")
+
+
+def test_a_wrong_option_is_told_as_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="SQS_QUEUE_URL is 'x' in the option"):
+        load_settings({"SQS_QUEUE_URL": QUEUE}, tmp_path, {"SQS_QUEUE_URL": "x"})
+
+
 def test_the_secret_is_found_by_the_files_of_the_directory(
     aws: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,15 +106,9 @@ def run(args: argparse.Namespace) -> int:
 
 def settings_for(url: str | None) -> "Settings":
     """The settings in force, with `url` in place of SQS_QUEUE_URL wherever that was set."""
-    from dataclasses import replace  # noqa: PLC0415
-
     from reservation_worker.sources import load_settings  # noqa: PLC0415
 
-    if url is None:
-        return load_settings()
-    # In the process's own environment, for what the .env files set for boto3 must get there.
-    os.environ["SQS_QUEUE_URL"] = url
-    return replace(load_settings(), sqs_queue_url=url)
+    return load_settings(given={"SQS_QUEUE_URL": url} if url else {})
 
 
 def as_line(summary: "Summary") -> str:

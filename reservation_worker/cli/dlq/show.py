@@ -1,0 +1,107 @@
+"""`dlq show ID`: all of one message, and its reservation's state now."""
+
+import argparse
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from reservation_worker.cli import terminal
+from reservation_worker.cli.dlq.desk import Desk
+from reservation_worker.cli.dlq.forecast import forecast
+from reservation_worker.cli.dlq.letters import Letter
+from reservation_worker.cli.dlq.states import State, ask
+from reservation_worker.cli.dlq.text import visible
+from reservation_worker.errors import OperationError
+
+
+def run(args: argparse.Namespace, desk: Desk) -> int:
+    """Print it; its copies by their ids. Raises OperationError if it is not there."""
+    letter = None
+    ids: dict[tuple[str, bytes], list[str]] = {}
+    for one in desk.letters():
+        ids.setdefault(one.origin, []).append(one.id)
+        if one.id == args.id or (letter is None and one.source_id == args.id):
+            letter = one
+    if letter is None:
+        lacks = f" (the view is partial: {'; '.join(desk.partial)})" if desk.partial else ""
+        raise OperationError(f"there is no message {args.id} in {desk.dlq}{lacks}")
+    state = None
+    if letter.reservation_id is not None:
+        settings = args.settings
+        states = ask(settings.reservation_api_base, settings.call_timeout, [letter.reservation_id])
+        state = states[letter.reservation_id]
+    console = terminal.stdout()
+    for text in lines(letter, ids[letter.origin], state):
+        console.print(Text(text), soft_wrap=True)
+    _print_body(console, letter)
+    return 0
+
+
+def lines(letter: Letter, ids: list[str], state: State | None) -> list[str]:
+    """Everything but the body, a line each; `ids` are those of it and its copies."""
+    rows = {
+        "message id": letter.id,
+        "source id": letter.source_id,
+        "copies": ", ".join(one for one in ids if one != letter.id) or "none",
+        "sent": _time(letter.sent_at),
+        "received": f"{letter.receive_count} times",
+        "reason": letter.reason,
+        "error": letter.text("dlq_error") or "-",
+        "type": letter.type,
+        "reservation": letter.reservation_id or "-",
+        "now": _now(state),
+    }
+    if isinstance(letter.event, Exception):
+        rows["invalid"] = str(letter.event)
+    told = forecast(letter.event, state)
+    rows["if redriven"] = f"{told.fate}: {told.text}"
+    if told.quantity_release:
+        rows["if redriven"] += " (by quantity: left out unless --include-quantity-releases)"
+    shown = [f"{name:<12} {visible(value)}" for name, value in rows.items()]
+    if letter.trace_header:
+        shown.append(f"{'trace':<12} {visible(letter.trace_header)}")
+    shown.append("attributes")
+    for name, value in sorted(letter.attributes.items()):
+        text = value.get("StringValue")
+        data = f"{value.get('BinaryValue', b'').hex()} (hex)" if text is None else visible(text)
+        shown.append(f"  {visible(name)} ({visible(value.get('DataType', ''))})  {data}")
+    return shown
+
+
+def body_text(body: str) -> str:
+    """JSON indented, anything else as it is; only line breaks of ours act."""
+    try:
+        value = json.loads(body, object_pairs_hook=_without_twins)
+        text = json.dumps(value, indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        text = body
+    return visible(text, keep="\n")
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key that is there twice would be shown once")
+    return dict(pairs)
+
+
+def _print_body(console: Console, letter: Letter) -> None:
+    console.print("body")
+    console.print(Text(body_text(letter.body)), soft_wrap=True)
+
+
+def _now(state: State | None) -> str:
+    if state is None:
+        return "-"
+    if state.error is not None:
+        return f"not known: {state.error}; check RESERVATION_API_BASE"
+    if state.reservation is None:
+        return "reservation-api does not know it"
+    paid = state.reservation.payment_intent_id
+    return f"{state.reservation.status or 'no state'}{f', paid by {paid}' if paid else ''}"
+
+
+def _time(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

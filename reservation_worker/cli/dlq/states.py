@@ -1,0 +1,60 @@
+"""What reservation-api says of many reservations now: a few at once, each asked once."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+
+from reservation_worker.clients.ports import CallContext, Reservation
+from reservation_worker.clients.reservation import ReservationClient
+from reservation_worker.errors import TransientError
+
+_PARALLEL = 8
+_LONGEST = 5.0
+"""Of one call, in seconds: a person waits."""
+_PATIENCE = 10
+"""After so many failures without an answer between them the rest is not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A reservation now (None: reservation-api does not know it), or why that is not known."""
+
+    reservation: Reservation | None
+    error: str | None = None
+
+
+def ask(
+    base: str,
+    timeout: float,
+    ids: Iterable[str],
+    check: Callable[[], None] = lambda: None,
+    watch: Callable[[], None] = lambda: None,
+) -> dict[str, State]:
+    """The states by id. `check` may raise to end it, `watch` is called for each answer."""
+    client = ReservationClient(base, _PARALLEL)
+    call = CallContext(min(timeout, _LONGEST))
+    failures: list[str] = []
+
+    def get(one: str) -> State:
+        if len(last := list(failures)) >= _PATIENCE:
+            return State(None, last[0])
+        try:
+            found = State(client.get(one, call))
+        except TransientError as error:
+            failures.append(str(error))
+            return State(None, str(error))
+        failures.clear()
+        return found
+
+    pool = ThreadPoolExecutor(_PARALLEL, "ask")
+    try:
+        asked = {pool.submit(get, one): one for one in dict.fromkeys(ids)}
+        states = {}
+        for future in as_completed(asked):
+            check()
+            states[asked[future]] = future.result()
+            watch()
+        return states
+    finally:
+        pool.shutdown(cancel_futures=True)
+        client.close()
