@@ -67,9 +67,7 @@ def load_settings(
     return Settings.from_mapping(found.values, found.sources)
 
 
-def survey(
-    environ: MutableMapping[str, str] = os.environ, directory: Path = Path(".")
-) -> Survey:
+def survey(environ: MutableMapping[str, str] = os.environ, directory: Path = Path(".")) -> Survey:
     """As load_settings, but what is right can be used although something else is wrong."""
     problems: list[str] = []
     values, sources = gather(environ, directory, problems)

@@ -20,7 +20,8 @@ from moto.server import ThreadedMotoServer
 
 from reservation_worker.errors import SqsError
 from reservation_worker.pipeline import sqs
-from reservation_worker.pipeline.sqs import Depths, Message, QueueFacts, SqsQueue
+from reservation_worker.pipeline.sqs import Depths, Message, SqsQueue
+from reservation_worker.queue_facts import QueueFacts
 from reservation_worker.simulator.processes import SqsProcess
 from tests.fake_queue import PATIENCE, DeadLetter, FakeQueue
 
