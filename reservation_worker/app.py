@@ -29,7 +29,8 @@ from reservation_worker.pipeline.notifier import FLUSH, Notifier, SnsTopic
 from reservation_worker.pipeline.poller import Poller
 from reservation_worker.pipeline.processor import DEADLINE_CALLS, Handlers, Processor
 from reservation_worker.pipeline.settler import Settler
-from reservation_worker.pipeline.sqs import Queue, QueueFacts, SqsQueue
+from reservation_worker.pipeline.sqs import Queue, SqsQueue
+from reservation_worker.queue_facts import QueueFacts
 from reservation_worker.resilience.backoff import tries
 from reservation_worker.resilience.breaker import Breaker, State
 from reservation_worker.servers.health import HealthServer, make_app

@@ -9,13 +9,14 @@ import json
 import os
 import socket
 from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from dotenv.parser import parse_stream
 
-from reservation_worker.config import Settings, inspect
+from reservation_worker.config import VARIABLES, Settings, inspect
 from reservation_worker.errors import ConfigurationError
 from reservation_worker.redaction import hide_userinfo
 
@@ -39,6 +40,20 @@ ADVICE = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is set and what is wrong with it.
+
+    `known` has by field of Settings what is right; what an unread secret would have set is not in
+    it.
+    """
+
+    values: Mapping[str, str]
+    sources: Mapping[str, str]
+    known: Mapping[str, Any]
+    problems: list[str]
+
+
 def load_settings(
     environ: MutableMapping[str, str] = os.environ,
     directory: Path = Path("."),
@@ -50,6 +65,18 @@ def load_settings(
     Puts AWS_* and OTEL_* of the files into `environ` for the SDKs, and takes empty ones out.
     Raises ConfigurationError with every problem at once.
     """
+    found = survey(environ, directory, given)
+    if found.problems:
+        raise ConfigurationError(found.problems)
+    return Settings.from_mapping(found.values, found.sources)
+
+
+def survey(
+    environ: MutableMapping[str, str] = os.environ,
+    directory: Path = Path("."),
+    given: Mapping[str, str] = MappingProxyType({}),
+) -> Survey:
+    """As load_settings, but what is right can be used although something else is wrong."""
     problems: list[str] = []
     values, sources = gather(environ, directory, problems)
     _share_with_sdks(values, sources, environ, problems)
@@ -61,21 +88,23 @@ def load_settings(
 
     # A wrong USE_SECRET_MANAGER is not in `parsed`: then the secret may be wanted.
     parsed, wrong = inspect(values, sources)
+    unread: set[str] = set()
     if parsed.get("use_secret_manager", True):
         try:
             secret = _read_secret(parsed, wrong, bool(problems))
         except ConfigurationError as error:
             # What the secret would have set cannot be judged without it; the rest can.
-            rest = {n: text for n, text in values.items() if n not in SECRET_KEYS.values()}
-            _, wrong = inspect(rest, sources)
-            others = [text for name, text in wrong.items() if name not in SECRET_KEYS.values()]
-            raise ConfigurationError([*problems, *error.problems, *others]) from None
-        values.update(secret | dict(given))
-        sources.update(dict.fromkeys(secret, "secret") | options)
-    if problems:
-        _, wrong = inspect(values, sources)
-        raise ConfigurationError([*problems, *wrong.values()])
-    return Settings.from_mapping(values, sources)
+            problems += error.problems
+            unread.update(SECRET_KEYS.values())
+            values = {name: text for name, text in values.items() if name not in unread}
+        else:
+            values.update(secret | dict(given))
+            sources.update(dict.fromkeys(secret, "secret") | options)
+        parsed, wrong = inspect(values, sources)
+    problems += [text for name, text in wrong.items() if name not in unread]
+    hidden = {variable.field for variable in VARIABLES if variable.name in unread}
+    known = {name: value for name, value in parsed.items() if name not in hidden}
+    return Survey(values, sources, known, problems)
 
 
 def gather(

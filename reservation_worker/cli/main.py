@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from reservation_worker import __version__
-from reservation_worker.cli import burst, config, demo, dlq, health, publish, run
+from reservation_worker.cli import burst, config, demo, dlq, doctor, health, publish, run
 from reservation_worker.errors import ConfigurationError, OperationError
 from reservation_worker.redaction import Redactor
 
@@ -38,7 +38,7 @@ class Verb(Protocol):
     def run(self, args: argparse.Namespace) -> int: ...
 
 
-VERBS: tuple[Verb, ...] = (run, health, publish, burst, dlq, demo, config)
+VERBS: tuple[Verb, ...] = (run, health, doctor, publish, burst, dlq, demo, config)
 DEFAULT: Verb = run
 
 

@@ -1,6 +1,5 @@
 """The queue as the worker sees it: what SQS hands out and takes back, without its wire details."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -10,14 +9,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker import aws
 from reservation_worker.errors import SqsError
+from reservation_worker.queue_facts import QueueFacts, dead_letter_arn
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.literals import QueueAttributeNameType
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
-DEFAULT_VISIBILITY = 30
-"""The visibility timeout to count on where the queue's own can't be read, in seconds."""
 
 READ_MARGIN = 5.0
 """How many seconds longer than its wait a receive may take before it counts as hanging."""
@@ -58,15 +56,6 @@ class Failure:
     def gone(self) -> bool:
         """The receipt handle is of no use any more."""
         return self.code in GONE
-
-
-@dataclass(frozen=True, slots=True)
-class QueueFacts:
-    """The attributes of the queue that the worker works by; seconds where it is a time."""
-
-    visibility: int = DEFAULT_VISIBILITY
-    max_receive_count: int | None = None
-    retention: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +134,8 @@ class SqsQueue:
             lambda: self._control.get_queue_attributes(QueueUrl=self._url, AttributeNames=["All"])
         )
         attributes = answer.get("Attributes", {})
-        policy = json.loads(attributes.get("RedrivePolicy") or "{}")
-        count = policy.get("maxReceiveCount")
-        retention = attributes.get("MessageRetentionPeriod")
-        self._dlq_arn = policy.get("deadLetterTargetArn")
-        return QueueFacts(
-            visibility=int(attributes.get("VisibilityTimeout") or DEFAULT_VISIBILITY),
-            max_receive_count=int(count) if count is not None else None,
-            retention=int(retention) if retention else None,
-        )
+        self._dlq_arn = dead_letter_arn(attributes)
+        return QueueFacts.read(attributes)
 
     def find_dlq(self) -> str:
         """The DLQ's URL: the one given, else by the RedrivePolicy. Raises SqsError if none."""

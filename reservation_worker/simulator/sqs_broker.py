@@ -14,6 +14,10 @@ from reservation_worker.simulator.sqs_deliveries import Deliveries, Delivery, Us
 from reservation_worker.simulator.sqs_faults import DELETE, RECEIVE, VISIBILITY, FaultPlan
 
 _SENDER_CODE, _SERVER_CODE = "InvalidParameterValue", "InternalError"
+_DENIALS = (
+    ("expired_credentials", "ExpiredToken", "the security token in the request is expired"),
+    ("access_denied", "AccessDenied", "no identity-based policy allows the action"),
+)
 
 
 class CutError(Exception):
@@ -84,8 +88,9 @@ class Broker:
             if plan.coin("throttled"):
                 return _error(400, "ThrottlingException", "Rate exceeded")
             return _error(400, "RequestThrottled", "the request was throttled")
-        if plan.hit("expired_credentials", action):
-            return _error(403, "ExpiredToken", "the security token in the request is expired")
+        for fault, code, message in _DENIALS:
+            if plan.hit(fault, action):
+                return _error(403, code, message)
         return None
 
     def _receive(self, worker: str, body: Mapping[str, Any], ask: Ask) -> Answer:

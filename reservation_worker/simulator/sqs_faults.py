@@ -23,6 +23,7 @@ FAULTS: Mapping[str, tuple[str, ...]] = {
     "error_500": _EVERY,
     "throttled": _EVERY,
     "expired_credentials": _EVERY,
+    "access_denied": _EVERY,  # a policy's fault, not a passing one
     # The whole request, after SQS has done it.
     "reset_after": _EVERY,
     # A receive.

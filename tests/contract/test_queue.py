@@ -21,7 +21,8 @@ from moto.server import ThreadedMotoServer
 
 from reservation_worker.errors import SqsError
 from reservation_worker.pipeline import sqs
-from reservation_worker.pipeline.sqs import Depths, Message, QueueFacts, SqsQueue
+from reservation_worker.pipeline.sqs import Depths, Message, SqsQueue
+from reservation_worker.queue_facts import QueueFacts
 from reservation_worker.simulator.process_sqs import EXTERNAL_SQS, SqsProcess
 from tests.fake_queue import PATIENCE, DeadLetter, FakeQueue
 

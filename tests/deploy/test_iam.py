@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from reservation_worker.pipeline.sqs import SqsQueue
-from reservation_worker.simulator.process_sqs import REGION
+from reservation_worker.simulator.emulator import REGION
 from reservation_worker.simulator.scenario import Message
 from tests.deploy.cloud import ACCOUNT, BUS, Cloud, document, granted, token
 

@@ -70,7 +70,7 @@ _RARE = 0.04
 _DUPLICATES = {"duplicate_delivery": 0.1}
 ALL_SQS: dict[str, object] = {
     **dict.fromkeys(
-        [name for name in FAULTS if name not in ("hang", "slow_poll")],
+        [name for name in FAULTS if name not in ("hang", "slow_poll", "access_denied")],
         _RARE,
     ),
     "hang": {"rate": 0.01, "seconds": 6},

@@ -177,6 +177,7 @@ def test_a_ghost_receive_hides_its_message_and_is_recorded_as_never_sent(setup: 
         ("error_500", {"InternalFailure", "ServiceUnavailable"}),
         ("throttled", {"ThrottlingException", "RequestThrottled"}),
         ("expired_credentials", {"ExpiredToken"}),
+        ("access_denied", {"AccessDenied"}),
     ],
 )
 def test_refusals_have_their_real_codes(setup: Setup, fault: str, codes: set[str]):

@@ -24,7 +24,7 @@ from reservation_worker.pipeline.gate import Gate
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.memory import SettledMemory
 from reservation_worker.pipeline.poller import Poller
-from reservation_worker.pipeline.sqs import QueueFacts
+from reservation_worker.queue_facts import QueueFacts
 from reservation_worker.servers.health import HealthServer
 from tests.fake_queue import PATIENCE, FakeQueue, event_body, eventually, new_metrics, sample
 

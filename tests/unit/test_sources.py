@@ -15,7 +15,7 @@ from moto.server import ThreadedMotoServer
 from reservation_worker import sources
 from reservation_worker.config import Settings
 from reservation_worker.errors import ConfigurationError
-from reservation_worker.sources import load_settings
+from reservation_worker.sources import load_settings, survey
 
 QUEUE = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/reservation-events"
 NAME = "traffictacos/reservation-worker"
@@ -399,3 +399,19 @@ def test_the_secret_is_left_alone_unless_asked_for(
     monkeypatch.setenv("SQS_QUEUE_URL", QUEUE)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     assert load(aws).source_of("SQS_QUEUE_URL") == "environment"
+
+
+def test_what_is_right_can_be_had_although_something_else_is_wrong(tmp_path: Path) -> None:
+    environ = {"SQS_QUEUE_URL": QUEUE, "MAX_RETRIES": "x", "CALL_TIMEOUT": "3"}
+    found = survey(environ, tmp_path)
+    assert [problem.split()[0] for problem in found.problems] == ["MAX_RETRIES"]
+    assert "max_retries" not in found.known
+    assert (found.known["sqs_queue_url"], found.known["call_timeout"]) == (QUEUE, 3.0)
+
+
+def test_what_an_unread_secret_would_have_set_is_not_known(tmp_path: Path) -> None:
+    environ = {"SQS_QUEUE_URL": QUEUE, "USE_SECRET_MANAGER": "maybe", "CALL_TIMEOUT": "3"}
+    found = survey(environ, tmp_path)
+    assert found.known["call_timeout"] == 3.0
+    hidden = {"sqs_queue_url", "inventory_grpc_addr", "reservation_api_base", "otel_endpoint"}
+    assert not hidden & found.known.keys()

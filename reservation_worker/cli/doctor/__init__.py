@@ -1,0 +1,40 @@
+"""The verb `doctor`: why it does not work, and what to do about it. It touches no message."""
+
+import argparse
+import logging
+import os
+from pathlib import Path
+
+NAME = "doctor"
+HELP = "Check configuration, AWS, neighbours and this machine, and say what to do."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Manifests to compare with, and how to show what was found."""
+    parser.add_argument(
+        "--manifest",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="YAML with a ScaledObject or Deployment to compare with; may be repeated",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check and show: 0, or 1 if something is wrong. Takes less than a minute in any case."""
+    # Before grpc is imported: its core writes to stderr past any logger.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # What the libraries log of a failure is in the table, in words for people.
+    logging.getLogger().addHandler(logging.NullHandler())
+    from reservation_worker.cli.doctor.examine import examine  # noqa: PLC0415
+    from reservation_worker.cli.doctor.show import as_json, show  # noqa: PLC0415
+    from reservation_worker.cli.doctor.verdict import Verdict  # noqa: PLC0415
+
+    rows = examine(args.manifest)
+    if args.json:
+        print(as_json(rows))
+    else:
+        show(rows)
+    return int(any(row.verdict is Verdict.WRONG for row in rows))

@@ -1,0 +1,69 @@
+"""AWS for checks: one short try a call, and what a failure means."""
+
+import re
+from typing import TYPE_CHECKING
+
+from botocore.config import Config
+from botocore.exceptions import ClientError, NoCredentialsError
+
+from reservation_worker import aws
+from reservation_worker.cli.doctor.verdict import Row, wrong
+from reservation_worker.cli.operator_aws import ADVICE
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+
+_DENIED = {"AccessDenied", "AccessDeniedException"}
+_HOST = re.compile(r"https?://(?:[^/]*@)?(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.amazonaws\.com")
+_WHERE = (
+    "check AWS_PROFILE, the role's policy, SQS_QUEUE_URL, and in the cluster the IRSA annotation"
+)
+
+
+def session(region: str) -> "Session":
+    """A session whose calls end within seconds. Raises ConfigurationError."""
+    config = Config(
+        connect_timeout=2,
+        read_timeout=4,
+        retries={"total_max_attempts": 1},
+        # Some probes are meant to be wrong.
+        parameter_validation=False,
+    )
+    with aws.explained():
+        return aws.session(region, config)
+
+
+def code_of(error: ClientError) -> str:
+    """AWS's code of the error."""
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    return code.removeprefix("AWS.SimpleQueueService.")
+
+
+def denied(error: ClientError) -> bool:
+    """Whether AWS knows us and says no."""
+    return code_of(error) in _DENIED
+
+
+def failure(check: str, error: Exception, action: str = "") -> Row:
+    """The row of a call that failed; `action` is what IAM has to allow for it."""
+    if isinstance(error, NoCredentialsError):
+        return wrong(check, "there are no AWS credentials", "set AWS_PROFILE, or give a role")
+    if not isinstance(error, ClientError):
+        advice = "check the network, the region, AWS_ENDPOINT_URL and the VPC endpoint"
+        return wrong(check, f"no answer: {error}", advice)
+    code = code_of(error)
+    detail = f"{code}: {error.response.get('Error', {}).get('Message', '')}"
+    if denied(error):
+        return wrong(check, detail, f"allow {action}; {_WHERE}" if action else _WHERE)
+    return wrong(check, detail, ADVICE.get(code, "look the code up in AWS's documentation"))
+
+
+def region_of(queue_url: str) -> str | None:
+    """The region that a queue's URL of AWS names."""
+    match = _HOST.match(queue_url.lower())
+    return (match[1] or match[2]) if match else None
+
+
+def name_of(queue_url: str) -> str:
+    """The queue's name."""
+    return queue_url.rstrip("/").rpartition("/")[2]

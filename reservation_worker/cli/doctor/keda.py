@@ -1,0 +1,93 @@
+"""A ScaledObject against the worker: KEDA scales only by the queue that it looks at."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from reservation_worker import parsers
+from reservation_worker.cli.doctor import aws_calls
+from reservation_worker.cli.doctor.objects import at, items, mapping, name_of
+from reservation_worker.cli.doctor.verdict import Known, Row, good, odd, unknown, wrong
+
+TRIGGER = "aws-sqs-queue"
+_AUTHENTICATION = "use a TriggerAuthentication with podIdentity: provider: aws"
+_FEWEST, _MOST = 0, 100  # KEDA's own defaults
+
+
+def judge(scaled: Mapping[str, Any], environ: Mapping[str, str], known: Known) -> Iterator[Row]:
+    """The rows of one ScaledObject; `environ` is its Deployment's as far as it is known."""
+    name = f"KEDA {name_of(scaled)}"
+    yield from _counts(name, scaled)
+    found = [one for one in items(at(scaled, "spec", "triggers")) if one.get("type") == TRIGGER]
+    if not found:
+        yield wrong(name, f"it has no {TRIGGER} trigger", "add one with our queue and region")
+    for trigger in found:
+        metadata = mapping(trigger.get("metadata"))
+        yield _queue(name, metadata, environ, known)
+        yield _region(name, metadata, known)
+        yield from _rest(name, trigger, metadata)
+
+
+def same_queue(one: str, other: str) -> bool:
+    """Whether two URLs (or a URL and a queue's name) mean the same queue."""
+    urls = [parsers.split_url(text) for text in (one, other)]
+    if urls[0] and urls[1]:
+        return parsers.place(urls[0]) == parsers.place(urls[1])
+    return aws_calls.name_of(one) == aws_calls.name_of(other)
+
+
+def _queue(name: str, metadata: Mapping[str, Any], environ: Mapping[str, str], known: Known) -> Row:
+    ours = known["sqs_queue_url"]
+    url, variable = str(metadata.get("queueURL") or ""), metadata.get("queueURLFromEnv")
+    if not url and variable:
+        url = environ.get(str(variable), "")
+        if not url:
+            detail = f"its queue comes from {variable}, which is not in the files"
+            return unknown(name, detail, "give the Deployment and its ConfigMap, too")
+    if not url:
+        return wrong(name, "it names no queue", f"set queueURL to {ours}")
+    if any(sign in url for sign in ("${", "$(", "{{")):
+        return unknown(name, f"its queueURL is a template: {url}", "give it as it is applied")
+    if same_queue(url, ours):
+        return good(name, f"looks at our queue, {aws_calls.name_of(ours)}")
+    detail = f"it does not look at our queue, so it does not scale: queueURL is {url}"
+    return wrong(name, f"{detail}, SQS_QUEUE_URL is {ours}", "let both name the same queue")
+
+
+def _region(name: str, metadata: Mapping[str, Any], known: Known) -> Row:
+    region, ours = metadata.get("awsRegion"), known["sqs_region"]
+    if region == ours:
+        return good(name, f"awsRegion is ours, {ours}")
+    detail = f"awsRegion is {region}, the worker's queue is in {ours}: it does not scale"
+    return wrong(name, detail, f"set awsRegion to {ours}, or correct SQS_REGION")
+
+
+def _counts(name: str, scaled: Mapping[str, Any]) -> Iterator[Row]:
+    annotations = mapping(at(scaled, "metadata", "annotations"))
+    paused = annotations.get("autoscaling.keda.sh/paused")
+    # With the number of pods to stay at it is paused, whatever the other says.
+    if "autoscaling.keda.sh/paused-replicas" in annotations or str(paused).lower() == "true":
+        yield wrong(name, "it is paused by an annotation", "remove autoscaling.keda.sh/paused*")
+    fewest = at(scaled, "spec", "minReplicaCount")
+    most = at(scaled, "spec", "maxReplicaCount")
+    fewest, most = _FEWEST if fewest is None else fewest, _MOST if most is None else most
+    if type(fewest) is not int or type(most) is not int or most < 1 or fewest < 0:
+        detail = f"minReplicaCount {fewest} and maxReplicaCount {most} are no numbers of pods"
+        yield wrong(name, detail, "correct them")
+    elif fewest > most:
+        detail = f"minReplicaCount {fewest} is above maxReplicaCount {most}"
+        yield wrong(name, f"{detail}: KEDA refuses it", "correct the one that is wrong")
+    elif fewest == most:
+        yield odd(name, f"between {fewest} and {most} pods it never scales", "raise the most")
+
+
+def _rest(name: str, trigger: Mapping[str, Any], metadata: Mapping[str, Any]) -> Iterator[Row]:
+    if "identityOwner" in metadata:
+        yield odd(name, "the trigger's identityOwner is deprecated", _AUTHENTICATION)
+    elif not at(trigger, "authenticationRef", "name"):
+        yield odd(name, "the trigger has no authenticationRef", _AUTHENTICATION)
+    length = str(metadata.get("queueLength", 5))
+    if not length.isascii() or not length.isdigit() or int(length) < 1:
+        yield wrong(name, f"queueLength is {length}", "set it to the messages one pod is to take")
+    if str(metadata.get("scaleOnInFlight", "true")).lower() == "false":
+        detail = "scaleOnInFlight is false: pods are taken away while they work"
+        yield odd(name, detail, "leave it out")

@@ -1,0 +1,118 @@
+"""This machine: are its ports free, is there enough memory for the threads?"""
+
+import errno
+import json
+import socket
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, odd, unknown, wrong
+from reservation_worker.clients.http import HttpTransport
+from reservation_worker.errors import NeighbourDown
+
+MIB = 1024 * 1024
+BASE_MIB, THREAD_MIB = 85, 0.5
+"""What a busy worker needs: measured 76 MB with 5 threads, 83 with 100, 98 with 300, and margin."""
+
+_UNLIMITED = 2**60  # v1 has no word for it, only a number that no machine has
+ROOT = Path("/")
+
+
+def port(prefix: str, known: Known) -> list[Row]:
+    """Whether the port named PREFIX_PORT can be listened on."""
+    name, field = f"{prefix}_PORT", prefix.lower()
+    host, number = known[f"{field}_host"], known[f"{field}_port"]
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, number), family=family).close()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            advice = f"correct {prefix}_HOST or {name}"
+            return [wrong(name, f"{host} and {number} can't be listened on: {error}", advice)]
+        if _worker_runs(known):
+            advice = "nothing, unless a second worker is to run here: give it another port"
+            return [odd(name, f"{number} is in use, a worker runs here already", advice)]
+        advice = f"end who has it (ss -ltnp 'sport = :{number}'), or change {name}"
+        return [wrong(name, f"{number} is in use by another process", advice)]
+    return [good(name, f"{number} on {host} is free" if number else f"any free port on {host}")]
+
+
+def _worker_runs(known: Known) -> bool:
+    """Whether a worker's /health is there, red or green."""
+    host: str = known.get("server_host", "")
+    number: int = known.get("server_port", 0)
+    if not host or not number:
+        return False
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- only asked, never bound
+    place = f"[{host}]" if ":" in host else host
+    http = HttpTransport(f"http://{place}:{number}", 1)
+    try:
+        body = json.loads(http.request("GET", "/health", 1.0, {}).body)
+        return isinstance(body, dict) and "poller" in body.get("checks", ())
+    except (NeighbourDown, ValueError, RecursionError, TypeError):
+        return False
+    finally:
+        http.close()
+
+
+def memory(known: Known) -> list[Row]:
+    """The tightest limit of our control groups against what the threads need."""
+    limits = list(_limits(ROOT))
+    if not limits:
+        detail = "no limit can be read: no control group of memory here"
+        return [unknown("memory", detail, "compare the limit with WORKER_CONCURRENCY by hand")]
+    limit = min(limits)
+    if limit >= _UNLIMITED:
+        return [good("memory", "no limit")]
+    return [judge_memory("memory", limit, known["worker_concurrency"])]
+
+
+def judge_memory(name: str, limit: int, threads: int) -> Row:
+    """A limit in bytes against a number of threads."""
+    needed = BASE_MIB + THREAD_MIB * threads
+    said = (
+        f"the limit is {limit / MIB:.0f} MiB; {threads} threads need about {needed:.0f}"
+        f" ({BASE_MIB} + {THREAD_MIB:g} each)"
+    )
+    advice = (
+        f"raise the limit to {2 * needed:.0f} MiB or more, or lower WORKER_CONCURRENCY;"
+        " set MALLOC_ARENA_MAX=2"
+    )
+    if limit < needed * MIB:
+        return wrong(name, f"{said}: it will be OOMKilled", advice)
+    if limit < 2 * needed * MIB:
+        return odd(name, f"{said}: large messages may get it OOMKilled", advice)
+    return good(name, said)
+
+
+def _limits(root: Path) -> Iterator[int]:
+    """Every limit on the way from our control group to the top, of v1 and v2, in bytes."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        v1 = root / "sys/fs/cgroup/memory"
+        top, file = (v1, "memory.limit_in_bytes") if controllers else (v1.parent, "memory.max")
+        own = top / path.strip("/")
+        # In a container the path may be the host's: then its top is our group.
+        for group in (own, *own.parents):
+            try:
+                text = (group / file).read_text().strip()
+            except OSError:
+                text = ""
+            if text:
+                yield _UNLIMITED if text == "max" else int(text)
+            if group == top:
+                break
+
+
+PORTS = tuple(
+    Check(f"{prefix}_PORT", (f"{field}_host", f"{field}_port"), partial(port, prefix))
+    for prefix, field in (("SERVER", "server"), ("GRPC_DEBUG", "grpc_debug"))
+)
+MEMORY = Check("memory", ("worker_concurrency",), memory)

@@ -1,0 +1,133 @@
+"""Are both neighbours there, and are they who we take them for?"""
+
+import json
+import time
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from reservation_worker.cli.doctor.network import Unreachable, reach, split
+from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, odd, wrong
+from reservation_worker.clients.http import Answer, HttpTransport
+from reservation_worker.clients.inventory import CHANNEL_OPTIONS
+from reservation_worker.clients.reservation import judge
+from reservation_worker.clients.verdict import Verdict
+from reservation_worker.errors import NeighbourDown
+
+CALL_LIMIT = 5.0
+"""How long a call may take, in seconds, where CALL_TIMEOUT is not shorter."""
+
+GRPC, REST = "inventory-svc", "reservation-api"
+NOBODY = "doctor-probe"
+"""A reservation that can't exist: ids are made by reservation-api, and none is made like this."""
+
+_Code = grpc.StatusCode
+
+
+def inventory(known: Known) -> list[Row]:
+    """DNS, TCP, and a health check by gRPC's own protocol, which a server need not have."""
+    address, timeout = known["inventory_grpc_addr"], _timeout(known)
+    tls = known["inventory_grpc_tls"]
+    try:
+        place = reach(*split(address))
+    except Unreachable as error:
+        return [wrong(GRPC, f"failed to connect to {address}: {error}", error.advice)]
+    channel = (
+        grpc.secure_channel(address, grpc.ssl_channel_credentials(), CHANNEL_OPTIONS)
+        if tls
+        else grpc.insecure_channel(address, CHANNEL_OPTIONS)
+    )
+    began = time.monotonic()
+    with channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout)
+        except grpc.RpcError as error:
+            return [_refused(error, address, timeout)]
+    took = f"{(time.monotonic() - began) * 1000:.0f} ms"
+    if answer.status == health_pb2.HealthCheckResponse.SERVING:
+        return [good(GRPC, f"{address} ({place}) is SERVING, asked in {took}")]
+    name = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+    return [wrong(GRPC, f"{address} ({place}) says {name}", "look at its own log and health")]
+
+
+def _refused(error: grpc.RpcError, address: str, timeout: float) -> Row:
+    code, words = error.code(), (error.details() or "")[:200]
+    if code in (_Code.UNIMPLEMENTED, _Code.NOT_FOUND):
+        return good(GRPC, f"{address} speaks gRPC (it has no health service)")
+    said = f"{address} says {code.name}: {words}"
+    if code is _Code.DEADLINE_EXCEEDED:
+        return wrong(
+            GRPC,
+            f"context deadline exceeded: {address} takes TCP connections, but no gRPC came back"
+            f" in {timeout:g} s",
+            "does something else listen there, does it want TLS (INVENTORY_GRPC_TLS), is it stuck?",
+        )
+    if code is _Code.UNAVAILABLE:
+        return wrong(
+            GRPC,
+            said,
+            "does it speak gRPC, and TLS as INVENTORY_GRPC_TLS says? Is its port the gRPC one?",
+        )
+    if code in (_Code.UNAUTHENTICATED, _Code.PERMISSION_DENIED):
+        return wrong(GRPC, said, "a gateway or mesh wants credentials: let the worker through")
+    return odd(GRPC, said, "it answers by gRPC, but not as it should: look at its log")
+
+
+def reservation_api(known: Known) -> list[Row]:
+    """DNS, TCP, and a GET of a reservation that can't exist (contract, section 2)."""
+    base, timeout = known["reservation_api_base"], _timeout(known)
+    try:
+        reach(*split(base, 443 if base.lower().startswith("https:") else 80))
+    except Unreachable as error:
+        return [wrong(REST, f"failed to connect to {base}: {error}", error.advice)]
+    http = HttpTransport(base, 1)
+    try:
+        answer = http.request("GET", f"/internal/reservations/{NOBODY}", timeout, {})
+    except NeighbourDown as error:
+        advice = "it takes connections, but does not answer: is it stuck, is it HTTP, is it TLS?"
+        return [wrong(REST, f"{base}: {error}", advice)]
+    finally:
+        http.close()
+    return [_judged(base, answer)]
+
+
+def _judged(base: str, answer: Answer) -> Row:
+    try:
+        body = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        body = None
+    error = body.get("error") if isinstance(body, dict) else None
+    code = error.get("code") if isinstance(error, dict) else None
+    verdict = judge(answer.status, code if isinstance(code, str) else None)
+    is_api = isinstance(body, dict)
+    if is_api and (
+        verdict is Verdict.DONE or (answer.status, code) == (404, "RESERVATION_NOT_FOUND")
+    ):
+        return good(REST, f"{base} answers {answer.status} {code or ''}".rstrip())
+    shown = json.dumps(code or answer.body[:80].decode("utf-8", "replace"))
+    said = f"{base} answers {answer.status} {shown} to a GET of {NOBODY}"
+    if answer.status == 404 and is_api:
+        return odd(
+            REST,
+            f"{said}: no RESERVATION_NOT_FOUND",
+            "is it reservation-api, and is its path right? A PATCH that is answered so counts as"
+            " an outage",
+        )
+    if verdict in (Verdict.DOWN, Verdict.DONE):
+        return wrong(
+            REST,
+            said,
+            "a misrouted or misconfigured deploy: check RESERVATION_API_BASE, the gateway before"
+            " it and what that lets through",
+        )
+    return odd(REST, said, "ask again; if it stays so, look at its log")
+
+
+def _timeout(known: Known) -> float:
+    given: float = known.get("call_timeout", CALL_LIMIT)
+    return min(CALL_LIMIT, given)
+
+
+INVENTORY = Check(GRPC, ("inventory_grpc_addr", "inventory_grpc_tls"), inventory)
+RESERVATION_API = Check(REST, ("reservation_api_base",), reservation_api)

@@ -1,0 +1,89 @@
+"""May we? By calls that SQS refuses for another reason once it has allowed them.
+
+Nobody's messages are touched: a receive of eleven, receipts that were made up, and a send of what
+no queue takes, wrong in every way, for emulators check one thing or the other.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from reservation_worker.cli.doctor import aws_calls
+from reservation_worker.cli.doctor.verdict import Row, good, odd, unknown
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+RECEIPT = "reservation-worker-doctor"
+# What SQS says to a caller who may, but asks for what can't be done.
+REFUSALS = {
+    "InvalidParameterValue",
+    "InvalidAttributeValue",
+    "InvalidMessageContents",
+    "ReadCountOutOfRange",
+    "ReceiptHandleIsInvalid",
+    "MessageNotInflight",
+}
+# A control character, eleven attributes (ten are allowed) of no type that there is, and more than
+# the longest delay.
+UNSENDABLE: Any = {
+    "MessageBody": f"{RECEIPT}\x0b",
+    "MessageAttributes": {f"n{n}": {"DataType": "None", "StringValue": "x"} for n in range(11)},
+    "DelaySeconds": 901,
+}
+
+
+def probe(client: "SQSClient", url: str, dlq_url: str | None) -> list[Row]:
+    """A row for each action that the worker needs (contract, section 5)."""
+    rows = [
+        _may(
+            "sqs:ReceiveMessage",
+            url,
+            # Should they be handed out all the same, everybody sees them at once.
+            lambda: client.receive_message(
+                QueueUrl=url, MaxNumberOfMessages=11, WaitTimeSeconds=0, VisibilityTimeout=0
+            ),
+        ),
+        _may(
+            "sqs:DeleteMessage",
+            url,
+            lambda: client.delete_message(QueueUrl=url, ReceiptHandle=RECEIPT),
+        ),
+        _may(
+            "sqs:ChangeMessageVisibility",
+            url,
+            lambda: client.change_message_visibility(
+                QueueUrl=url, ReceiptHandle=RECEIPT, VisibilityTimeout=0
+            ),
+        ),
+    ]
+    if dlq_url is None:
+        advice = "see to the dead-letter queue first"
+        return [*rows, unknown("sqs:SendMessage", "not probed: the DLQ is not known", advice)]
+    send = _may(
+        "sqs:SendMessage",
+        dlq_url,
+        lambda: client.send_message(QueueUrl=dlq_url, **UNSENDABLE),
+    )
+    return [*rows, send]
+
+
+def _may(action: str, url: str, call: Callable[[], Any]) -> Row:
+    name = aws_calls.name_of(url)
+    try:
+        answer = call()
+    except ClientError as error:
+        code = aws_calls.code_of(error)
+        if code in REFUSALS:
+            return good(action, f"allowed on {name}")
+        if aws_calls.denied(error):
+            return aws_calls.failure(action, error, f"{action} on {name}")
+        return unknown(action, f"{name} answers {code}, which proves nothing", "see the rows above")
+    except (BotoCoreError, OSError, ValueError) as error:
+        return unknown(action, f"no answer of {name}: {error}", "ask again")
+    if "MessageId" in answer:
+        detail = f"{name} took what SQS would refuse: a message {RECEIPT!r} is in it now"
+        return odd(action, detail, f"delete {answer['MessageId']}; this is no SQS of AWS's")
+    detail = f"{name} did what SQS would refuse, which proves nothing"
+    return unknown(action, detail, "an emulator: ask again where it is to run")

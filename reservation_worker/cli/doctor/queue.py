@@ -1,0 +1,130 @@
+"""The queue and its dead-letter queue: there, fitting, and ours to work on."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from reservation_worker.cli.doctor import aws_calls, permissions
+from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, odd, unknown, wrong
+from reservation_worker.errors import ConfigurationError
+from reservation_worker.queue_facts import DAY, HOPELESS, QueueFacts, dead_letter_arn, misfits
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+NAME, DLQ = "queue", "dead-letter queue"
+ERRORS = (ClientError, BotoCoreError, OSError, ValueError)
+Attributes = Mapping[Any, str]
+
+
+def queue(known: Known) -> list[Row]:
+    """The queue's rows, then the DLQ's, then a row for each permission."""
+    url, region = known["sqs_queue_url"], known["sqs_region"]
+    rows: list[Row] = []
+    if (there := aws_calls.region_of(url)) and there != region:
+        detail = f"SQS_QUEUE_URL is in {there}, but SQS_REGION (or AWS_REGION) is {region}"
+        rows.append(wrong(NAME, detail, "correct the one that is wrong"))
+    attributes: Attributes | None = None
+    try:
+        client = aws_calls.session(region).client("sqs")
+        attributes = _attributes(client, url)
+        rows += judge(known, attributes)
+    except ConfigurationError as error:
+        return [*rows, wrong(NAME, str(error), "correct them, then ask again")]
+    except ClientError as error:
+        rows.append(aws_calls.failure(NAME, error, "sqs:GetQueueAttributes on the queue"))
+        if not aws_calls.denied(error):
+            return rows
+    except ERRORS as error:
+        return [*rows, aws_calls.failure(NAME, error)]
+    dlq_url, found = dead_letters(known, attributes, client)
+    return [*rows, *found, *permissions.probe(client, url, dlq_url)]
+
+
+def judge(known: Known, attributes: Attributes) -> list[Row]:
+    """What the attributes say; the wanted ones are the worker's own (contract, section 5)."""
+    name = aws_calls.name_of(known["sqs_queue_url"])
+    waiting = attributes.get("ApproximateNumberOfMessages", "?")
+    rows = [good(NAME, f"{name} is there, {waiting} messages wait")]
+    if {"call_timeout", "max_retries"} <= known.keys():
+        facts = QueueFacts.read(attributes)
+        advice = "change the attribute where the queue is declared"
+        for sentence in misfits(facts, known["call_timeout"], known["max_retries"]):
+            judged = wrong if sentence == HOPELESS else odd
+            rows.append(judged(NAME, sentence, advice))
+    if attributes.get("FifoQueue") == "true" or name.endswith(".fifo"):
+        detail = "it is a FIFO queue: its dead letters need a group that the worker does not send"
+        rows.append(wrong(NAME, detail, "use a standard queue"))
+    return [*rows, *encryption(attributes)]
+
+
+def encryption(attributes: Attributes) -> list[Row]:
+    """EventBridge may not use AWS's own key for SQS; any other must admit it."""
+    key = attributes.get("KmsMasterKeyId", "")
+    if key.endswith("alias/aws/sqs"):
+        return [
+            wrong(
+                NAME,
+                "it is encrypted by alias/aws/sqs: EventBridge can't send to it",
+                "use SSE-SQS, or a key of yours that admits events.amazonaws.com",
+            )
+        ]
+    if key:
+        detail = f"it is encrypted by {key}: who may use the key can't be seen from here"
+        advice = "admit events.amazonaws.com and, for kms:Decrypt and kms:GenerateDataKey, our role"
+        return [unknown(NAME, detail, advice)]
+    return []
+
+
+def dead_letters(
+    known: Known, attributes: Attributes | None, client: "SQSClient"
+) -> tuple[str | None, list[Row]]:
+    """The DLQ's URL, found as the worker finds it, and its rows."""
+    arn = dead_letter_arn(attributes or {})
+    url = known.get("sqs_dlq_url")
+    if url is None and attributes is None:
+        advice = "set SQS_DLQ_URL, or allow sqs:GetQueueAttributes on the queue"
+        return None, [unknown(DLQ, "the queue's redrive policy can't be read", advice)]
+    if url is None and arn is None:
+        detail = "there is none: what fails for good comes back every 15 minutes"
+        return None, [wrong(DLQ, detail, "give the queue a RedrivePolicy, or set SQS_DLQ_URL")]
+    rows: list[Row] = []
+    try:
+        if url is None:
+            account, name = str(arn).split(":")[-2:]
+            answer = client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
+            url = answer["QueueUrl"]
+        elif arn and arn.rpartition(":")[2] != aws_calls.name_of(url):
+            detail = f"SQS itself moves to another one: {arn}"
+            rows.append(odd(DLQ, detail, "let SQS_DLQ_URL and the RedrivePolicy name the same"))
+        rows += _retention(aws_calls.name_of(url), _attributes(client, url), attributes or {})
+    except ERRORS as error:
+        if url is None:
+            row = aws_calls.failure(DLQ, error, "sqs:GetQueueUrl on the DLQ, or set SQS_DLQ_URL")
+        elif isinstance(error, ClientError) and aws_calls.denied(error):
+            advice = "nothing; sqs:GetQueueAttributes on the DLQ would let doctor look"
+            row = unknown(DLQ, "its attributes may not be read", advice)
+        else:
+            row = aws_calls.failure(DLQ, error)
+        rows.append(row)
+    return url, rows
+
+
+def _retention(name: str, dead: Attributes, attributes: Attributes) -> list[Row]:
+    rows = [good(DLQ, f"{name}, {dead.get('ApproximateNumberOfMessages', '?')} messages in it")]
+    ours, theirs = QueueFacts.read(attributes).retention, QueueFacts.read(dead).retention
+    if ours and theirs and theirs <= ours:
+        detail = (
+            f"it keeps messages {theirs / DAY:g} days, the queue {ours / DAY:g}: what SQS moves"
+            " there keeps its age, and may be gone before anybody looks"
+        )
+        rows.append(odd(DLQ, detail, "give it the longest MessageRetentionPeriod, 14 days"))
+    return rows
+
+
+def _attributes(client: "SQSClient", url: str) -> Attributes:
+    return client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+
+
+CHECK = Check(NAME, ("sqs_queue_url", "sqs_region"), queue)

@@ -1,0 +1,47 @@
+"""How the findings look: a table for people, JSON for scripts."""
+
+import json
+from collections import Counter
+from dataclasses import asdict
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from reservation_worker.cli import terminal
+from reservation_worker.cli.doctor.verdict import Row, Verdict
+
+_STYLES = {
+    Verdict.GOOD: "green",
+    Verdict.ODD: "yellow",
+    Verdict.WRONG: "bold red",
+    Verdict.UNKNOWN: "cyan",
+}
+
+
+def show(rows: list[Row], console: Console | None = None) -> None:
+    """Print the table, and under it how many of each verdict there are."""
+    console = console or terminal.stdout()
+    marks = dict(zip(Verdict, (*terminal.marks(console), "?"), strict=True))
+    arrow = "→" if console.encoding.startswith("utf") else "->"
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("")
+    table.add_column("check", no_wrap=True)
+    table.add_column("what was found, and what to do")
+    for row in rows:
+        mark = Text(marks[row.verdict], _STYLES[row.verdict])
+        text = Text(row.detail)
+        if row.advice:
+            text.append(f"\n{arrow} {row.advice}", "bold")
+        table.add_row(mark, row.check, text)
+    console.print(table)
+    counts = Counter(row.verdict for row in rows)
+    console.print(Text(", ".join(f"{counts[v]} {marks[v]} {v}" for v in Verdict)))
+
+
+def as_json(rows: list[Row]) -> str:
+    """One object: whether nothing is wrong, and the rows."""
+    fine = not any(row.verdict is Verdict.WRONG for row in rows)
+    shown = {"ok": fine, "checks": [asdict(row) for row in rows]}
+    return json.dumps(shown, indent=2)

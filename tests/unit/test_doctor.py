@@ -1,0 +1,453 @@
+"""Doctor's judgements, and that one check never takes another with it."""
+
+import json
+import threading
+from collections.abc import Iterator
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from reservation_worker.cli.doctor import aws_calls, collector, machine, manifests, queue
+from reservation_worker.cli.doctor import examine as examination
+from reservation_worker.cli.doctor.network import split
+from reservation_worker.cli.doctor.show import as_json, show
+from reservation_worker.cli.doctor.verdict import Check, Row, Verdict, good, odd, unknown, wrong
+from reservation_worker.sources import Survey
+
+URL = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/reservation-events"
+KNOWN: dict[str, Any] = {
+    "sqs_queue_url": URL,
+    "sqs_region": "ap-northeast-2",
+    "sqs_dlq_url": None,
+    "call_timeout": 10.0,
+    "max_retries": 5,
+    "worker_concurrency": 20,
+}
+FITTING = {
+    "VisibilityTimeout": "60",
+    "MessageRetentionPeriod": "345600",
+    "RedrivePolicy": json.dumps(
+        {"deadLetterTargetArn": "arn:aws:sqs:x:1:reservation-events-dlq", "maxReceiveCount": 30}
+    ),
+}
+
+
+def verdicts(rows: list[Row]) -> list[Verdict]:
+    return [row.verdict for row in rows]
+
+
+# Asking.
+
+
+@pytest.fixture
+def stuck() -> Iterator[Check]:
+    release = threading.Event()
+
+    def wait(known: object) -> list[Row]:
+        release.wait(30)
+        return []
+
+    yield Check("stuck", (), wait)
+    release.set()
+
+
+def examined(monkeypatch: pytest.MonkeyPatch, *checks: Check, limit: float = 30) -> list[Row]:
+    monkeypatch.setattr(examination, "CHECKS", checks)
+    survey = Survey({}, {}, KNOWN, [])
+    monkeypatch.setattr("reservation_worker.sources.survey", lambda: survey)
+    return examination.examine([], limit)
+
+
+def test_rows_keep_the_order_of_the_checks_whoever_ends_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    second_ended = threading.Event()
+
+    def first(known: object) -> list[Row]:
+        assert second_ended.wait(10)
+        return [good("first", "")]
+
+    def second(known: object) -> list[Row]:
+        second_ended.set()
+        return [good("second", "")]
+
+    rows = examined(monkeypatch, Check("first", (), first), Check("second", (), second))
+    assert [row.check for row in rows] == ["configuration", "first", "second"]
+
+
+def test_a_check_that_never_ends_is_unknown_and_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch, stuck: Check
+) -> None:
+    other = Check("other", (), lambda known: [good("other", "fine")])
+    _, late, fine = examined(monkeypatch, stuck, other, limit=0.3)
+    assert (late.check, late.verdict) == ("stuck", Verdict.UNKNOWN)
+    assert "no answer within 0.3 s" in late.detail
+    assert fine == good("other", "fine")
+
+
+def test_a_check_that_fails_itself_is_unknown_and_takes_nobody_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken = Check("broken", (), lambda known: [Row(**known["nothing"])])
+    other = Check("other", (), lambda known: [good("other", "fine")])
+    _, failed, fine = examined(monkeypatch, broken, other)
+    assert (failed.check, failed.verdict) == ("broken", Verdict.UNKNOWN)
+    assert "KeyError" in failed.detail
+    assert fine == good("other", "fine")
+
+
+def test_a_check_is_not_made_without_the_settings_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, row = examined(monkeypatch, Check("cpu", ("log_level",), lambda known: [good("cpu", "")]))
+    assert row == unknown("cpu", "not checked", "correct the configuration first: LOG_LEVEL")
+
+
+def test_secrets_and_control_characters_are_taken_out_of_every_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2hunter2")
+    said = "hunter2hunter2 at http://me:pw@host/\x1b[2J\n"
+    row = examined(monkeypatch, Check("x", (), lambda known: [wrong("x", said, said)]))[1]
+    assert row.detail == row.advice == "*** at http://***@host/\N{REPLACEMENT CHARACTER}[2J"
+
+
+# Showing.
+
+
+def shown(encoding: str) -> str:
+    out = TextIOWrapper(BytesIO(), encoding)
+    rows = [
+        good("a", "fine"),
+        odd("b", "[red]so", "look"),
+        wrong("c", "bad", "mend"),
+        unknown("d", "?", "ask"),
+    ]
+    show(rows, Console(file=out, width=80))
+    out.seek(0)
+    return out.read()
+
+
+def test_the_table_has_a_mark_for_each_verdict_and_what_to_do() -> None:
+    text = shown("utf-8")
+    for row in ("✓   a", "!   b", "✗   c", "?   d", "→ look", "→ mend", "→ ask", "[red]so"):
+        assert row in text
+    assert "1 ✓ good, 1 ! odd, 1 ✗ wrong, 1 ? unknown" in text
+
+
+def test_the_table_is_in_words_where_the_terminal_has_no_such_characters() -> None:
+    text = shown("ascii")
+    assert text.isascii()
+    assert "WRONG" in text
+    assert "-> mend" in text
+
+
+@pytest.mark.parametrize(
+    ("rows", "ok"),
+    [
+        ([good("a", ""), odd("b", "", ""), unknown("c", "", "")], True),
+        ([wrong("a", "", "")], False),
+    ],
+)
+def test_json_says_whether_anything_is_wrong(rows: list[Row], ok: bool) -> None:
+    assert json.loads(as_json(rows))["ok"] is ok
+
+
+# The queue.
+
+
+def test_a_queue_as_we_ship_it_is_good() -> None:
+    assert verdicts(queue.judge(KNOWN, FITTING)) == [Verdict.GOOD]
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "words"),
+    [
+        ({"VisibilityTimeout": "30"}, Verdict.ODD, "VisibilityTimeout is 30 s"),
+        ({"VisibilityTimeout": "0"}, Verdict.WRONG, "every message is lost"),
+        ({"FifoQueue": "true"}, Verdict.WRONG, "FIFO"),
+        ({"KmsMasterKeyId": "alias/aws/sqs"}, Verdict.WRONG, "EventBridge can't send"),
+        ({"KmsMasterKeyId": "arn:aws:kms:x:1:alias/aws/sqs"}, Verdict.WRONG, "EventBridge can't"),
+        ({"KmsMasterKeyId": "alias/ours"}, Verdict.UNKNOWN, "who may use the key"),
+    ],
+)
+def test_what_does_not_fit_the_worker_is_told_with_what_to_do(
+    changes: dict[str, str], verdict: Verdict, words: str
+) -> None:
+    there, row = queue.judge(KNOWN, FITTING | changes)
+    assert (there.verdict, row.verdict) == (Verdict.GOOD, verdict)
+    assert words in row.detail
+    assert row.advice
+
+
+class Sqs:
+    """As far as it is asked for the dead-letter queue."""
+
+    def __init__(self, retention: int = 14) -> None:
+        self.attributes = {"MessageRetentionPeriod": str(retention * 86_400)}
+
+    def get_queue_url(self, **asked: str) -> dict[str, str]:
+        return {"QueueUrl": f"https://q/{asked['QueueOwnerAWSAccountId']}/{asked['QueueName']}"}
+
+    def get_queue_attributes(self, **asked: Any) -> dict[str, Any]:
+        return {"Attributes": self.attributes}
+
+
+def dead_letters(
+    attributes: dict[str, str] | None, sqs: Sqs, **known: str
+) -> tuple[str | None, list[Row]]:
+    return queue.dead_letters(KNOWN | known, attributes, sqs)  # type: ignore[arg-type]
+
+
+def test_the_dead_letter_queue_is_found_by_the_redrive_policy() -> None:
+    url, rows = dead_letters(FITTING, Sqs())
+    assert url == "https://q/1/reservation-events-dlq"
+    assert verdicts(rows) == [Verdict.GOOD]
+
+
+def test_a_missing_dead_letter_queue_is_wrong() -> None:
+    url, [row] = dead_letters({}, Sqs())
+    assert (url, row.verdict) == (None, Verdict.WRONG)
+
+
+@pytest.mark.parametrize("days", [1, 4])
+def test_a_dead_letter_queue_that_does_not_keep_longer_is_odd(days: int) -> None:
+    _, (_, row) = dead_letters(FITTING, Sqs(days))
+    assert row.verdict is Verdict.ODD
+    assert f"keeps messages {days} days, the queue 4" in row.detail
+
+
+def test_two_dead_letter_queues_are_odd() -> None:
+    _, (row, _) = dead_letters(FITTING, Sqs(), sqs_dlq_url="https://q/1/another")
+    assert row.verdict is Verdict.ODD
+    assert "reservation-events-dlq" in row.detail
+
+
+@pytest.mark.parametrize(
+    ("url", "region"),
+    [
+        (URL, "ap-northeast-2"),
+        ("https://EU-west-1.queue.amazonaws.com/1/q", "eu-west-1"),
+        ("https://me@sqs.us-east-1.amazonaws.com/1/q", "us-east-1"),
+        ("https://sqs.cn-north-1.amazonaws.com.cn/1/q", "cn-north-1"),
+        ("http://localhost:4566/1/q", None),
+    ],
+)
+def test_a_queue_url_tells_its_region(url: str, region: str | None) -> None:
+    assert aws_calls.region_of(url) == region
+
+
+# Traces, addresses and memory.
+
+
+@pytest.mark.parametrize(
+    "switched",
+    [
+        {"OTEL_SDK_DISABLED": "true"},
+        {"OTEL_TRACES_SAMPLER": "parentbased_always_off"},
+        {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.0"},
+    ],
+)
+def test_traces_that_are_switched_off_are_told(switched: dict[str, str]) -> None:
+    [row] = collector.switched_off(switched)
+    assert row.verdict is Verdict.ODD
+    assert next(iter(switched)) in row.detail
+
+
+def test_traces_as_they_are_sampled_by_default_are_not_spoken_of() -> None:
+    assert collector.switched_off({"OTEL_TRACES_SAMPLER": "parentbased_always_on"}) == []
+    part = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"}
+    assert collector.switched_off(part) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "parts"),
+    [
+        ("inventory-svc:8021", ("inventory-svc", 8021)),
+        ("[::1]:8021", ("::1", 8021)),
+        ("http://host:8010/path", ("host", 8010)),
+        ("https://host/path", ("host", 443)),
+        ("http://[::1]", ("::1", 443)),
+    ],
+)
+def test_an_address_is_split_as_it_is_dialled(address: str, parts: tuple[str, int]) -> None:
+    assert split(address) == parts
+
+
+def test_the_tightest_limit_of_nested_groups_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/kubepods/pod/box\n")
+    for group, limit in {"kubepods": "max", "kubepods/pod": str(64 * machine.MIB)}.items():
+        directory = tmp_path / "sys/fs/cgroup" / group
+        directory.mkdir(parents=True)
+        (directory / "memory.max").write_text(f"{limit}\n")
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    [row] = machine.memory(KNOWN)
+    assert row.verdict is Verdict.WRONG
+    assert "64 MiB" in row.detail
+
+
+def test_no_limit_is_good_and_one_that_cannot_be_read_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    assert verdicts(machine.memory(KNOWN)) == [Verdict.UNKNOWN]
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/\n")
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    (tmp_path / "sys/fs/cgroup/memory.max").write_text("max\n")
+    assert verdicts(machine.memory(KNOWN)) == [Verdict.GOOD]
+
+
+# Manifests.
+
+SCALED: dict[str, Any] = {
+    "kind": "ScaledObject",
+    "metadata": {"name": "worker"},
+    "spec": {
+        "scaleTargetRef": {"name": "worker"},
+        "triggers": [
+            {
+                "type": "aws-sqs-queue",
+                "authenticationRef": {"name": "aws"},
+                "metadata": {"queueURL": URL, "awsRegion": "ap-northeast-2"},
+            }
+        ],
+    },
+}
+
+
+def changed(spec: dict[str, Any] | None = None, **metadata: str | None) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(json.dumps(SCALED))
+    made["spec"] |= spec or {}
+    given = made["spec"]["triggers"][0]["metadata"] | metadata if made["spec"]["triggers"] else {}
+    if given:
+        made["spec"]["triggers"][0]["metadata"] = {k: v for k, v in given.items() if v is not None}
+    return made
+
+
+def deployment(limit: str = "512Mi", **container: Any) -> dict[str, Any]:
+    box = {"name": "worker", "resources": {"limits": {"memory": limit}}} | container
+    template = {"spec": {"containers": [box]}}
+    return {"kind": "Deployment", "metadata": {"name": "worker"}, "spec": {"template": template}}
+
+
+def compared(directory: Path, *documents: Any) -> list[Row]:
+    """JSON is YAML."""
+    file = directory / "manifests.yaml"
+    file.write_text("\n---\n".join(json.dumps(one) for one in documents))
+    return manifests.compare([file], KNOWN)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [SCALED, {"kind": "List", "items": [SCALED]}, {"kind": "ScaledObjectList", "items": [SCALED]}],
+)
+def test_a_scaled_object_that_fits_is_good_alone_or_in_a_list(
+    tmp_path: Path, document: dict[str, Any]
+) -> None:
+    assert verdicts(compared(tmp_path, document)) == [Verdict.GOOD] * 2
+
+
+@pytest.mark.parametrize(
+    ("document", "verdict", "words"),
+    [
+        (changed(queueURL=URL + "-dlq"), Verdict.WRONG, f"queueURL is {URL}-dlq"),
+        (changed(queueURL=URL.replace("1234", "9999")), Verdict.WRONG, "does not scale"),
+        (changed(queueURL=None), Verdict.WRONG, "names no queue"),
+        (changed(queueURL="${QUEUE_URL}"), Verdict.UNKNOWN, "template"),
+        (changed(queueURL=None, queueURLFromEnv="QUEUE"), Verdict.UNKNOWN, "comes from QUEUE"),
+        (changed(awsRegion=None), Verdict.WRONG, "awsRegion is None"),
+        (changed(identityOwner="operator"), Verdict.ODD, "identityOwner is deprecated"),
+        (changed(queueLength="0"), Verdict.WRONG, "queueLength is 0"),
+        (changed(scaleOnInFlight="false"), Verdict.ODD, "scaleOnInFlight"),
+        (changed({"triggers": []}), Verdict.WRONG, "no aws-sqs-queue trigger"),
+        (changed({"minReplicaCount": 5, "maxReplicaCount": 2}), Verdict.WRONG, "above"),
+        (changed({"minReplicaCount": 2, "maxReplicaCount": 2}), Verdict.ODD, "never scales"),
+        (changed({"maxReplicaCount": 0}), Verdict.WRONG, "no numbers of pods"),
+        (
+            SCALED | {"metadata": {"annotations": {"autoscaling.keda.sh/paused": "true"}}},
+            Verdict.WRONG,
+            "paused",
+        ),
+    ],
+)
+def test_what_keeps_keda_from_scaling_is_told(
+    tmp_path: Path, document: dict[str, Any], verdict: Verdict, words: str
+) -> None:
+    [row] = [row for row in compared(tmp_path, document) if row.verdict is not Verdict.GOOD]
+    assert row.verdict is verdict
+    assert words in row.detail
+    assert row.advice
+
+
+def test_a_queue_by_its_name_or_from_the_deployments_environment_is_compared(
+    tmp_path: Path,
+) -> None:
+    assert (
+        verdicts(compared(tmp_path, changed(queueURL="reservation-events"))) == [Verdict.GOOD] * 2
+    )
+    scaled = changed(queueURL=None, queueURLFromEnv="SQS_QUEUE_URL")
+    box = deployment(envFrom=[{"configMapRef": {"name": "env"}}])
+    config = {"kind": "ConfigMap", "metadata": {"name": "env"}, "data": {"SQS_QUEUE_URL": URL}}
+    assert set(verdicts(compared(tmp_path, scaled, box, config))) == {Verdict.GOOD}
+    side = {"name": "side", "resources": {"limits": {"memory": "16Mi"}}}
+    box["spec"]["template"]["spec"]["containers"].append(side)
+    config["data"] = {"SQS_QUEUE_URL": URL + "-old"}
+    bad = [row for row in compared(tmp_path, scaled, box, config) if row.verdict is Verdict.WRONG]
+    assert [row.check for row in bad] == ["KEDA worker", "Deployment worker"]
+
+
+def test_a_deployments_memory_limit_is_held_against_its_own_concurrency(tmp_path: Path) -> None:
+    reference = {"configMapKeyRef": {"name": "env", "key": "threads"}}
+    box = deployment(
+        "256Mi",
+        env=[
+            {"name": "SQS_QUEUE_URL", "value": URL},
+            {"name": "WORKER_CONCURRENCY", "valueFrom": reference},
+        ],
+    )
+    config = {"kind": "ConfigMap", "metadata": {"name": "env"}, "data": {"threads": "500"}}
+    _, row = compared(tmp_path, box, config)
+    assert row.verdict is Verdict.WRONG
+    assert "256 MiB; 500 threads" in row.detail
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("kind: {", "is no YAML"), ("", "no ScaledObject"), ("- 1\n- kind: List", "no ScaledObject")],
+)
+def test_a_file_with_nothing_to_compare_is_told(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(text)
+    assert words in " ".join(row.detail for row in manifests.compare([file], KNOWN))
+
+
+def test_a_file_that_is_not_there_does_not_hide_the_others(tmp_path: Path) -> None:
+    there = tmp_path / "there.json"
+    there.write_text(json.dumps(SCALED))
+    rows = manifests.compare([tmp_path / "missing.yaml", there], KNOWN)
+    assert verdicts(rows) == [Verdict.WRONG, Verdict.GOOD, Verdict.GOOD]
+    assert "missing.yaml can't be read: No such file" in rows[0].detail
+
+
+@pytest.mark.parametrize("wild", [None, 7, [], "x", {"a": 1}])
+def test_a_manifest_of_any_shape_breaks_nothing(tmp_path: Path, wild: Any) -> None:
+    spec = {"triggers": [{"type": "aws-sqs-queue", "metadata": wild}], "scaleTargetRef": wild}
+    scaled = {"kind": "ScaledObject", "metadata": wild, "spec": spec}
+    box = deployment(env=[{"name": "A", "valueFrom": {"configMapKeyRef": wild}}], envFrom=wild)
+    config = {"kind": "ConfigMap", "metadata": wild, "data": wild}
+    assert compared(tmp_path, scaled, box, config, wild, {"kind": wild})
+    assert compared(tmp_path, {"kind": "ScaledObject", "metadata": {"annotations": wild}})
+
+
+def test_without_a_yaml_parser_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "yaml", None)
+    [row] = compared(tmp_path, SCALED)
+    assert row.verdict is Verdict.UNKNOWN
+    assert "pip install pyyaml" in row.advice
