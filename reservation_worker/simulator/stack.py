@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from reservation_worker.simulator.processes import NeighboursProcess, SqsProcess, WorkerProcess
-from reservation_worker.simulator.reconcile import DeadLetter
-from reservation_worker.simulator.scenario import Message
+from reservation_worker.simulator.reconcile import DeadLetter, Report, reconcile
+from reservation_worker.simulator.scenario import Message, Scenario
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef as Entry
@@ -111,6 +111,10 @@ class Stack:
                     texts.get("dlq_source_message_id", ""),
                     texts.get("dlq_error", ""),
                 )
+
+    def reconcile(self, story: Scenario) -> Report:
+        """The checker's verdict on a scenario that was published here."""
+        return reconcile(story, self.neighbours.ledger(), self.dead_letters(), self.depth())
 
 
 def _batches(messages: Iterable[Message]) -> Iterator[list["Entry"]]:
