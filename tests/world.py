@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 from reservation_worker.simulator.child import poll_until
 from reservation_worker.simulator.process_worker import WorkerProcess
-from reservation_worker.simulator.reconcile import Report, reconcile
 from reservation_worker.simulator.reservations import Record
-from reservation_worker.simulator.scenario import Message, Scenario
+from reservation_worker.simulator.scenario import Message
 from reservation_worker.simulator.stack import Stack
 
 
@@ -73,10 +72,6 @@ class World(Stack):
     def calls(self) -> int:
         """How many calls both neighbours have received."""
         return sum(int(one["calls"]) for one in self.neighbours.health().values())
-
-    def reconcile(self, story: Scenario) -> Report:
-        """The checker's verdict on a scenario that was published here."""
-        return reconcile(story, self.neighbours.ledger(), self.dead_letters(), self.depth())
 
 
 def until(check: Callable[[], bool], timeout: float, what: str) -> None:

@@ -160,6 +160,14 @@ class Child:
                 parts.append(f"--- {path}\n{text}")
         return "\n".join(parts) or "(it wrote nothing)"
 
+    def status(self, field: str) -> int:
+        """A number of the kernel's account of it, memory in KiB. Raises ChildError: it is gone."""
+        try:
+            lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+            return int(next(line for line in lines if line.startswith(f"{field}:")).split()[1])
+        except (OSError, StopIteration):
+            raise self.error(f"is gone, and its {field} with it") from None
+
     def error(self, what: str) -> ChildError:
         """An error of this child, with the end of its output."""
         return ChildError(f"{self.name} {what}\n{self.tail()}")

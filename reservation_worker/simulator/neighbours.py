@@ -4,12 +4,6 @@ It ends on SIGTERM, or when the pipe that is its stdin closes: it does not outli
 """
 
 import argparse
-import json
-import os
-import signal
-import stat
-import sys
-import threading
 from collections.abc import Sequence
 
 from reservation_worker.simulator.control import Control
@@ -17,14 +11,13 @@ from reservation_worker.simulator.http_server import HOST, HttpServer
 from reservation_worker.simulator.inventory import InventoryServer
 from reservation_worker.simulator.ledger import Ledger
 from reservation_worker.simulator.reservation_api import ReservationApi
+from reservation_worker.simulator.serve import serve_until, stop_on_signals
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to stop."""
     args = _parser().parse_args(argv)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     ledger = Ledger()
     inventory = InventoryServer(ledger.seats, args.inventory_port, args.host)
     reservation = ReservationApi(ledger.reservations, args.reservation_port, args.host)
@@ -36,23 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         for service in (inventory, reservation, control):
             service.start()
         ports = {"inventory": inventory.port, "reservation": reservation.port}
-        ready = {"ready": True, **ports, "control": control.port}
-        sys.stdout.write(json.dumps(ready) + "\n")
-        sys.stdout.flush()
-        if stat.S_ISFIFO(os.fstat(0).st_mode):
-            threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
-        stop.wait()
+        serve_until(stop, **ports, control=control.port)
     finally:
         for service in (control, reservation, inventory):
             service.stop()
     return 0
-
-
-def _watch_parent(stop: threading.Event) -> None:
-    # Not sys.stdin: a thread inside its lock would trip up the interpreter's end.
-    while os.read(0, 1024):
-        pass
-    stop.set()
 
 
 def _parser() -> argparse.ArgumentParser:

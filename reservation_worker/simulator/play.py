@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from reservation_worker.simulator.child import ChildError
-from reservation_worker.simulator.reconcile import Report, reconcile
+from reservation_worker.simulator.reconcile import Report
 from reservation_worker.simulator.scenario import Scenario, build
 from reservation_worker.simulator.scrape import Metrics
 from reservation_worker.simulator.stack import Stack
@@ -138,18 +138,12 @@ class Play:
     def result(self) -> Result:
         """Take stock."""
         self._say("reconciling")
-        report = reconcile(
-            self.scenario,
-            self.stack.neighbours.ledger(),
-            self.stack.dead_letters(),
-            self.stack.depth(),
-        )
         return Result(
             len(self.scenario.messages),
             self._seconds,
             self._best_second,
             self._metrics,
-            report,
+            self.stack.reconcile(self.scenario),
             self._exit_code,
         )
 

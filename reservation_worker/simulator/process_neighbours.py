@@ -1,17 +1,14 @@
 """Both neighbours in one child process, and their control app as methods."""
 
-import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reservation_worker.simulator.child import Child
-from reservation_worker.simulator.loopback import Loopback
+from reservation_worker.simulator.process_server import ServerProcess
 from reservation_worker.simulator.reservations import Record
 
 
-class NeighboursProcess(Child):
+class NeighboursProcess(ServerProcess):
     """Start it, seed it, switch its faults, read its truth. Methods raise ChildError."""
 
     name = "neighbours"
@@ -20,25 +17,22 @@ class NeighboursProcess(Child):
         self, latency_ms: float = 0, jitter_ms: float = 0, directory: Path | None = None
     ) -> None:
         options = [f"--latency-ms={latency_ms}", f"--jitter-ms={jitter_ms}"]
-        module = "reservation_worker.simulator.neighbours"
-        super().__init__([sys.executable, "-m", module, *options], directory=directory)
-        self._http = Loopback()
-        self._ports: dict[str, int] = {}
+        super().__init__("reservation_worker.simulator.neighbours", options, directory)
 
     @property
     def inventory_address(self) -> str:
         """For INVENTORY_GRPC_ADDR."""
-        return f"127.0.0.1:{self._ports['inventory']}"
+        return f"127.0.0.1:{self._ready['inventory']}"
 
     @property
     def reservation_base(self) -> str:
         """For RESERVATION_API_BASE."""
-        return f"http://127.0.0.1:{self._ports['reservation']}"
+        return f"http://127.0.0.1:{self._ready['reservation']}"
 
     @property
     def control_base(self) -> str:
         """The control app's URL."""
-        return f"http://127.0.0.1:{self._ports['control']}"
+        return f"http://127.0.0.1:{self._ready['control']}"
 
     def seed(self, records: Iterable[Record], pools: Mapping[str, int] | None = None) -> None:
         """Make the world before the first event."""
@@ -101,17 +95,3 @@ class NeighboursProcess(Child):
     def health(self) -> dict[str, dict[str, Any]]:
         """For each neighbour: running, calls (how many), hanging, injected, what is switched on."""
         return self._call("GET", "/healthz")
-
-    def _up(self) -> None:
-        self.until(lambda: b"\n" in self.stdout.read_bytes(), 30, "said it was ready")
-        ready = json.loads(self.stdout.read_text().splitlines()[-1])
-        self._ports = {key: ready[key] for key in ("inventory", "reservation", "control")}
-
-    def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        answer = self._http.answer(method, self.control_base + path, body)
-        if answer is None:
-            raise self.error(f"does not answer {path}")
-        if answer.status_code != 200:
-            raise self.error(f"answered {answer.status_code} to {path}: {answer.text[:500]}")
-        result: dict[str, Any] = answer.json()
-        return result

@@ -1,17 +1,15 @@
 """The fault-injecting SQS proxy as a child process, and its control endpoint as methods."""
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reservation_worker.simulator.child import Child
-from reservation_worker.simulator.loopback import Loopback
+from reservation_worker.simulator.process_server import ServerProcess
 from reservation_worker.simulator.sqs_deliveries import Use
 
 
-class SqsProxyProcess(Child):
+class SqsProxyProcess(ServerProcess):
     """Between a worker and the SQS at `upstream`. Methods raise ChildError."""
 
     name = "sqs-proxy"
@@ -28,15 +26,17 @@ class SqsProxyProcess(Child):
             f"--seed={seed}",
             f"--faults={json.dumps(faults or {})}",
         ]
-        module = "reservation_worker.simulator.sqs_proxy"
-        super().__init__([sys.executable, "-m", module, *options], directory=directory)
-        self._http = Loopback()
-        self._port = 0
+        super().__init__("reservation_worker.simulator.sqs_proxy", options, directory)
 
     @property
     def url(self) -> str:
         """The endpoint, for AWS_ENDPOINT_URL."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self._ready['port']}"
+
+    @property
+    def control_base(self) -> str:
+        """The URL of its control endpoint."""
+        return f"{self.url}/_proxy"
 
     def url_for(self, worker: str) -> str:
         """The endpoint for a worker whose deliveries are to be recorded under its name."""
@@ -49,16 +49,16 @@ class SqsProxyProcess(Child):
         asked: dict[str, Any] = {"faults": dict(faults or {})}
         if max_visibility is not None:
             asked["max_visibility"] = max_visibility
-        self._call("POST", "faults", asked)
+        self._call("POST", "/faults", asked)
 
     def counts(self) -> dict[str, int]:
         """How often each fault was injected so far."""
-        counts: dict[str, int] = self._call("GET", "counts")["counts"]
+        counts: dict[str, int] = self._call("GET", "/counts")["counts"]
         return counts
 
     def deliveries(self) -> list[dict[str, Any]]:
         """Every delivery so far, as sqs_deliveries.Delivery's fields."""
-        rows: list[dict[str, Any]] = self._call("GET", "deliveries")["deliveries"]
+        rows: list[dict[str, Any]] = self._call("GET", "/deliveries")["deliveries"]
         for row in rows:
             row["uses"] = [Use(*use) for use in row["uses"]]
         return rows
@@ -67,16 +67,3 @@ class SqsProxyProcess(Child):
         """Every config and every injected fault, oldest first."""
         lines = self.stderr.read_text(errors="replace").splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
-
-    def _up(self) -> None:
-        self.until(lambda: b"\n" in self.stdout.read_bytes(), 30, "said it was ready")
-        self._port = json.loads(self.stdout.read_text().splitlines()[-1])["port"]
-
-    def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        answer = self._http.answer(method, f"{self.url}/_proxy/{path}", body)
-        if answer is None:
-            raise self.error(f"does not answer {path}")
-        if answer.status_code != 200:
-            raise self.error(f"answered {answer.status_code} to {path}: {answer.text[:500]}")
-        result: dict[str, Any] = answer.json()
-        return result

@@ -13,10 +13,7 @@ It ends on SIGTERM, or when the pipe that is its stdin closes: it does not outli
 import argparse
 import http.client
 import json
-import os
-import signal
 import socket
-import stat
 import struct
 import sys
 import threading
@@ -26,6 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from reservation_worker.simulator.ports import candidates
+from reservation_worker.simulator.serve import serve_until, stop_on_signals
 from reservation_worker.simulator.sqs_broker import Answer, Broker, CutError
 from reservation_worker.simulator.sqs_faults import FaultPlan
 
@@ -154,17 +152,11 @@ class _Handler(BaseHTTPRequestHandler):
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to stop."""
     args = _parser().parse_args(argv)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     broker = Broker(FaultPlan(args.seed, args.faults, _log), stop)
     server = _listen(args.port, broker, args.upstream)
     threading.Thread(target=server.serve_forever, name="proxy", daemon=True).start()
-    sys.stdout.write(json.dumps({"ready": True, "port": server.server_address[1]}) + "\n")
-    sys.stdout.flush()
-    if stat.S_ISFIFO(os.fstat(0).st_mode):
-        threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
-    stop.wait()
+    serve_until(stop, port=server.server_address[1])
     server.shutdown()
     server.server_close()
     return 0
@@ -183,13 +175,6 @@ def _listen(port: int, broker: Broker, upstream: str) -> Server:
 def _log(line: str) -> None:
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
-
-
-def _watch_parent(stop: threading.Event) -> None:
-    # Not sys.stdin: a thread inside its lock would trip up the interpreter's end.
-    while os.read(0, 1024):
-        pass
-    stop.set()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Self
 from reservation_worker.simulator.process_sqs import EXTERNAL_SQS, ExternalSqs, SqsProcess
 from reservation_worker.simulator.processes import NeighboursProcess, WorkerProcess
 from reservation_worker.simulator.provision import create_queues
-from reservation_worker.simulator.reconcile import DeadLetter
-from reservation_worker.simulator.scenario import Message
+from reservation_worker.simulator.reconcile import DeadLetter, Report, reconcile
+from reservation_worker.simulator.scenario import Message, Scenario
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef as Entry
@@ -120,6 +120,10 @@ class Stack:
                     texts.get("dlq_source_message_id", ""),
                     texts.get("dlq_error", ""),
                 )
+
+    def reconcile(self, story: Scenario) -> Report:
+        """The checker's verdict on a scenario that was published here."""
+        return reconcile(story, self.neighbours.ledger(), self.dead_letters(), self.depth())
 
 
 def _batches(messages: Iterable[Message]) -> Iterator[list["Entry"]]:

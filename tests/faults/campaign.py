@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.case import Outcome
-from tests.faults.long_runs import LongRun, drain, outage, soak
+from tests.faults.long_runs import drain, outage, soak
+from tests.faults.long_verdicts import LongRun
 from tests.faults.matrix import CASES, run
 from tests.faults.neighbour_cases import IN, RS
 from tests.faults.sabotages import SABOTAGES, caught, run_sabotaged

@@ -1,7 +1,6 @@
 """What can be wrong with the machine that a worker runs on; never with the machine of the tests."""
 
 import os
-import re
 import resource
 import socket
 from contextlib import ExitStack
@@ -82,8 +81,7 @@ class Machine:
             # Descriptors are numbered; the highest one in use counts.
             has = max(int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()) + 1
         else:
-            status = Path(f"/proc/{pid}/status").read_text()
-            has = 1024 * int(re.findall(r"VmData:\s+(\d+)", status)[0])
+            has = 1024 * self._worker.status("VmData")
         resource.prlimit(pid, number, (has + more, before[1]))
 
     def unlimit(self) -> None:

@@ -1,6 +1,5 @@
-"""Runs one fault scenario on a whole system of processes, and decides the invariants by itself."""
+"""Runs one fault scenario on a whole system of processes; judge.py decides what came of it."""
 
-import re
 import signal
 import socket
 import threading
@@ -8,19 +7,17 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import fields
-from pathlib import Path
+from select import select
 
 from reservation_worker.simulator.child import ChildError, poll_until
 from reservation_worker.simulator.process_sqs_proxy import SqsProxyProcess
 from reservation_worker.simulator.process_worker import WorkerProcess
-from reservation_worker.simulator.reconcile import reconcile
 from reservation_worker.simulator.scenario import build
 from reservation_worker.simulator.stack import Stack
-from tests.faults.case import Case, Mark, Outcome, Sample, Step, Stop
+from tests.faults.case import Case, Outcome, Step
 from tests.faults.fence import Frozen
+from tests.faults.judge import Accounts, Judge
 from tests.faults.machine import Machine
-from tests.faults.verdict import bounds, decide
 
 ENV = {
     "CALL_TIMEOUT": "1",
@@ -34,8 +31,6 @@ CALLS_AN_EVENT = 1.8
 STEP_PATIENCE = 15.0
 # As the kubelet does: so many bad answers of /health in a row.
 BAD_HEALTH = 3
-# All other faults of SQS may leave a message that is neither deleted nor given back: exit code 1.
-_HARMLESS = {"reorder", "slow_poll", "ghost_receive"}
 
 
 class Run:
@@ -55,21 +50,12 @@ class Run:
         self.machines: list[Machine] = []
         self.names: list[str] = []
         self.starts = 0
-        self.done: Counter[str] = Counter()
-        self.frozen: list[Frozen] = []
         self.frozen_at: dict[int, float] = {}
         self.todo: list[Step] = list(case.steps)
         self.last_step = 0.0
-        self.most: Counter[str] = Counter()
         self.bad_health: Counter[int] = Counter()
-        self.samples: list[Sample] = []
-        self.stops: list[Stop] = []
-        self.marks: list[Mark] = []
-        self.broken: dict[int, list[str]] = {number: [] for number in range(8)}
         self.env = ENV | dict(case.env)
-        self.wait = int(self.env["SQS_WAIT_TIME"])
-        self.stop = int(self.env["SHUTDOWN_TIMEOUT"])
-        self.slots = int(self.env.get("WORKER_CONCURRENCY", "20")) + 10
+        self.judge = Judge(case, self.env)
 
     def go(self, limit: float) -> Outcome:
         """Run it; what is not settled after `limit` seconds counts as lost."""
@@ -104,7 +90,8 @@ class Run:
                 stack.publish(self.story.phase(1))
                 self._settle(max(20.0, limit - settled_in))
             seconds = time.monotonic() - began
-            return self._judge(seconds)
+            told = self._take_stock(seconds)
+        return self.judge.outcome(self.name, self.events, self.seed, told)
 
     def _start(self, number: int) -> None:
         worker = self.workers[number]
@@ -163,9 +150,8 @@ class Run:
                 return
             self.todo.pop(0)
             self._do(step)
-            self.done[step.action] += 1
             self.last_step = time.monotonic()
-            self.marks.append(Mark(step, round(self.last_step - self.began, 2)))
+            self.judge.stepped(step, self.last_step - self.began)
 
     def _progress(self) -> float:
         calls = sum(int(one["calls"]) for one in self.stack.neighbours.health().values())
@@ -195,7 +181,7 @@ class Run:
             case "thaw":
                 worker.resume()
                 since = self.frozen_at.pop(number)
-                self.frozen.append(Frozen(self.names[number], since, time.time()))
+                self.judge.frozen.append(Frozen(self.names[number], since, time.time()))
             case "clock":
                 self.machines[number].set_clock(step.value)
             case "fds" | "memory":
@@ -213,20 +199,10 @@ class Run:
         in_flight = int(worker.metrics().value("worker_in_flight"))
         began = time.monotonic()
         worker.signal(signal.SIGTERM)
-        try:
-            code = worker.wait(self.stop + 5)
-        except ChildError:
-            self.broken[5].append(f"the stop of {worker.name} took more than {self.stop + 5} s")
-            return
-        seconds = time.monotonic() - began
-        self.stops.append(Stop(worker.name, seconds, code, in_flight))
-        self.most["stop_ms"] = max(self.most["stop_ms"], round(1000 * seconds))
-        self.done[f"exit {code}"] += 1
-        hindered = self.case.may_die or self.case.sqs.keys() - _HARMLESS
-        if code not in ((0, 1) if hindered else (0,)):
-            self.broken[5].append(
-                f"{worker.name} stopped with exit code {code}: {worker.tail()[-900:]}"
-            )
+        code = None
+        with suppress(ChildError):
+            code = worker.wait(self.judge.longest_stop)
+        self.judge.stopped(worker, time.monotonic() - began, code, in_flight)
 
     def _sample(self) -> None:
         total: Counter[str] = Counter()
@@ -235,16 +211,12 @@ class Run:
                 continue
             if not worker.alive:
                 self._died(number, f"{worker.name} ended by itself: {worker.tail()[-500:]}")
-            with suppress(ChildError, OSError, IndexError):  # it has just died: next time, then
-                total += self._look(number)
-        self.samples.append(
-            Sample(
-                round(time.monotonic() - self.began, 2),
-                *(total[field.name] for field in fields(Sample)[1:]),
-            )
-        )
+            with suppress(ChildError, OSError):  # it has just died: next time, then
+                self._probe(number)
+                total += self.judge.look(worker)
+        self.judge.sample(total, time.monotonic() - self.began)
 
-    def _look(self, number: int) -> Counter[str]:
+    def _probe(self, number: int) -> None:
         worker = self.workers[number]
         status, said = worker.health()
         # 0: it has no descriptor to answer with, or has not started yet.
@@ -252,79 +224,25 @@ class Run:
         if self.bad_health[number] == BAD_HEALTH:
             worker.kill()
             self._died(number, f"/health of {worker.name} was {status}: {said}")
-        metrics = worker.metrics()
-        proc = Path(f"/proc/{worker.pid}")
-        text = (proc / "status").read_text()
-        seen = Counter(
-            threads=int(re.findall(r"Threads:\s+(\d+)", text)[0]),
-            rss_kb=int(re.findall(r"VmRSS:\s+(\d+)", text)[0]),
-            fds=len(list((proc / "fd").iterdir())),
-            in_flight=int(metrics.value("worker_in_flight")),
-        )
-        self.most |= seen
-        retried = metrics.value("worker_events_total", outcome="retried")
-        seen["settled"] = int(metrics.value("worker_events_total") - retried)
-        seen["receives"] = int(metrics.value("sqs_receives_total"))
-        return seen
 
     def _died(self, number: int, why: str) -> None:
-        self.done["died and was started again"] += 1
-        if not self.case.may_die:
-            self.broken[7].append(why)
+        self.judge.died(why)
         self.bad_health[number] = 0
         self._start(number)
 
-    def _judge(self, seconds: float) -> Outcome:
-        stack = self.stack
-        neighbours = stack.neighbours.health()
-        leases_lost = self._metric("worker_leases_lost_total")
-        copies = self._metric("worker_copies_deleted_total")
-        self.proxy.set_faults({})
+    def _take_stock(self, seconds: float) -> Accounts:
+        """No more faults, all workers are stopped, and everybody is asked."""
+        stack, proxy = self.stack, self.proxy
+        self.judge.last_look(self.workers, stack.neighbours.health())
+        proxy.set_faults({})
         stack.neighbours.clear()
         for number in range(len(self.workers)):
             self._end(number)
-        report = reconcile(
-            self.story, stack.neighbours.ledger(), stack.dead_letters(), stack.depth()
+        return Accounts(
+            seconds,
+            stack.reconcile(self.story),
+            [call for rows in stack.neighbours.calls().values() for call in rows],
+            proxy.deliveries(),
+            proxy.counts(),
+            redirected=bool(select([self.decoy], [], [], 0)[0]),
         )
-        calls = [call for rows in stack.neighbours.calls().values() for call in rows]
-        deliveries = [row for row in self.proxy.deliveries() if row["sent_at"]]
-        decide(self.broken, report, calls, deliveries, self.case.visibility, self.wait, self.frozen)
-        bounds(self.broken, self.most, self.slots)
-        self.decoy.setblocking(False)
-        with suppress(BlockingIOError):
-            self.decoy.accept()[0].close()
-            self.broken[0].append("a redirect to another host was followed")
-        injected = Counter(self.proxy.counts()) + self.done
-        for name, one in neighbours.items():
-            injected.update({f"{name}: {what}": n for what, n in one["injected"].items()})
-        figures = {
-            "seconds": round(seconds, 1),
-            "calls": len(calls),
-            "deliveries": len(deliveries),
-            "most_receives_of_a_message": max((d["receive_count"] for d in deliveries), default=0),
-            "leases_lost": leases_lost,
-            "copies_only_deleted": copies,
-            "dead_letters": dict(report.dead_letters_by_reason),
-            **{f"most_{name}": value for name, value in self.most.items()},
-        }
-        broken = {number: tuple(lines) for number, lines in self.broken.items()}
-        return Outcome(
-            self.name,
-            self.case,
-            self.events,
-            self.seed,
-            report,
-            injected,
-            figures,
-            broken,
-            self.samples,
-            self.stops,
-            self.marks,
-        )
-
-    def _metric(self, name: str) -> int:
-        found = 0.0
-        for worker in self.workers:
-            with suppress(ChildError):
-                found += worker.metrics().value(name)
-        return int(found)

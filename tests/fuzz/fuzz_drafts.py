@@ -3,7 +3,7 @@
 import copy
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -100,6 +100,21 @@ class Draft:
             self.truth.seat_ids if seats is None else seats,
             self.facts["qty"] or self.truth.quantity,
         )
+
+
+Harm = Callable[[Draft], object]
+Table = list[tuple[str, Harm, Sequence[str]]]
+"""Name, harm, and the variants that it is for (none: all)."""
+
+
+def done(table: Table, *variants: str) -> Callable[[Harm], Harm]:
+    """Puts a harm into its table, under its own name with spaces."""
+
+    def add(harm: Harm) -> Harm:
+        table.append((harm.__name__.replace("_", " "), harm, variants))
+        return harm
+
+    return add
 
 
 def draft(dice: Random, number: int, only: Sequence[str] = ()) -> Draft:

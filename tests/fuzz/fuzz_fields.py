@@ -1,11 +1,6 @@
-"""What is done to a sound body's fields, in tables by what must come of it.
+"""What is done to a sound body's fields, in tables by what must come of it."""
 
-A harm is a function that changes a Draft; its name is its own with spaces.
-"""
-
-from collections.abc import Callable, Sequence
-
-from tests.fuzz.fuzz_drafts import VARIANTS, Draft, absent
+from tests.fuzz.fuzz_drafts import VARIANTS, Draft, Table, absent, done
 from tests.fuzz.fuzz_words import (
     BROKEN,
     DATES,
@@ -31,10 +26,6 @@ from tests.fuzz.fuzz_words import (
     nest,
 )
 
-Harm = Callable[[Draft], object]
-Table = list[tuple[str, Harm, Sequence[str]]]
-"""Name, harm, and the variants that it is for (none: all)."""
-
 NEUTRAL: Table = []
 """The event means the same."""
 CHANGING: Table = []
@@ -47,16 +38,6 @@ INVALID: Table = []
 _TYPED = tuple(name for name in VARIANTS if name != "payment_status")
 _WITH_DETAIL = tuple(name for name in VARIANTS if name != "flat")
 _NESTABLE = tuple(name for name in VARIANTS if name not in ("sns", "flat"))
-
-
-def done(table: Table, *variants: str) -> Callable[[Harm], Harm]:
-    """Puts a harm into its table."""
-
-    def add(harm: Harm) -> Harm:
-        table.append((harm.__name__.replace("_", " "), harm, variants))
-        return harm
-
-    return add
 
 
 @done(NEUTRAL)

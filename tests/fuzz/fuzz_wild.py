@@ -5,8 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tests.fuzz.fuzz_drafts import Draft, draft
-from tests.fuzz.fuzz_fields import Table, done
+from tests.fuzz.fuzz_drafts import Draft, Table, done, draft
 from tests.fuzz.fuzz_words import NAMES, STRINGS, TRACE, WORDS, anything, nest
 
 LARGE_UNUSED: Table = []

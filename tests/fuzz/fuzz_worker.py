@@ -1,13 +1,11 @@
 """Mutated bodies among sound events through a whole worker: real queue, neighbours and process."""
 
-import re
 import statistics
 import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 
 from reservation_worker.simulator.child import ChildError, poll_until
@@ -218,5 +216,4 @@ def _quantile(values: Sequence[float], percent: int) -> float:
 
 
 def _rss_mb(worker: WorkerProcess) -> int:
-    status = Path(f"/proc/{worker.pid}/status").read_text() if worker.alive else "VmRSS: 0"
-    return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) // 1024
+    return worker.status("VmRSS") // 1024 if worker.alive else 0

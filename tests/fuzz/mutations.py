@@ -13,8 +13,7 @@ from typing import Any
 
 from reservation_worker.simulator.reservations import Record
 from tests.fuzz import fuzz_fields, fuzz_texts, fuzz_wild
-from tests.fuzz.fuzz_drafts import draft
-from tests.fuzz.fuzz_fields import Table
+from tests.fuzz.fuzz_drafts import Table, draft
 
 EVENT, IGNORED, INVALID, ANY = "event", "ignored", "invalid", "any"
 """The verdicts; ANY: nothing is known but what the parser promises for every input."""

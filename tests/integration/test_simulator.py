@@ -1,6 +1,7 @@
 """The pretend world over real sockets: gRPC, HTTP, SQS, their faults and their processes."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -497,6 +498,19 @@ def test_a_child_is_ended_with_its_block_whatever_state_it_is_in() -> None:
         child.stop(timeout=0.1)
         assert child.wait(WAIT) == -signal.SIGKILL
     child.stop()
+
+
+def test_the_kernels_account_of_a_child_ends_with_the_child() -> None:
+    with Child([sys.executable, "-c", "input()"]) as child:
+        assert child.status("Threads") == 1
+        assert child.status("VmRSS") > 0
+        child.signal(signal.SIGKILL)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(ChildError, match="gone"):  # nobody has asked for its exit code yet
+            child.status("VmRSS")
+        child.wait(WAIT)
+        with pytest.raises(ChildError, match="gone"):
+            child.status("VmRSS")
 
 
 # the figures
