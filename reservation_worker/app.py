@@ -15,11 +15,13 @@ from reservation_worker.clients.ports import Inventory, ReservationApi
 from reservation_worker.clients.reservation import ReservationClient
 from reservation_worker.config import Settings
 from reservation_worker.handlers.settlement import HANDLERS
+from reservation_worker.observability.history import History
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.observability.recent import Recent
 from reservation_worker.observability.tracing import Tracing, exporter
 from reservation_worker.pipeline.calls import INVENTORY, RESERVATION_API, Caller
 from reservation_worker.pipeline.deleter import Deleter
+from reservation_worker.pipeline.depth import DepthReader
 from reservation_worker.pipeline.dispatcher import Dispatcher
 from reservation_worker.pipeline.fitness import describe
 from reservation_worker.pipeline.gate import Gate, Guarded
@@ -32,7 +34,9 @@ from reservation_worker.pipeline.sqs import Queue, QueueFacts, SqsQueue
 from reservation_worker.resilience.backoff import tries
 from reservation_worker.resilience.breaker import Breaker, State
 from reservation_worker.servers.health import HealthServer, make_app
+from reservation_worker.servers.page import make_pages
 from reservation_worker.servers.probes import Probes
+from reservation_worker.servers.status import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class App:
     poller: Poller
     health: HealthServer
     recent: Recent
+    history: History
     draining: threading.Event
     _stop_lock: threading.Lock = field(default_factory=threading.Lock)
     # Empty until the stop has come to its end.
@@ -64,6 +69,7 @@ class App:
         if self.draining.is_set():
             return
         self.health.start()
+        self.history.start()
         self.dispatcher.start()
         self.leases.start()
         self.deleter.start()
@@ -107,6 +113,7 @@ class App:
         self.deleter.stop(left(28 / 30))
         self.leases.stop()
         self.metrics.drain_seconds.set(time.monotonic() - began)
+        self.history.stop()
         # 5. Telemetry, so that the last spans are exported; then clients; health last.
         self.dispatcher.shutdown()
         self.tracing.shutdown(left(29 / 30))
@@ -239,8 +246,26 @@ def build(
         wall_clock,
     )
     probes = Probes(poller, dispatcher, gate, deadline, draining.is_set)
+    history = History(
+        metrics, lambda: dispatcher.in_flight, lambda: dispatcher.busy, clock, wall_clock
+    )
+    status = Status(
+        settings,
+        metrics,
+        probes,
+        dispatcher,
+        gate,
+        leases,
+        poller,
+        recent,
+        history,
+        DepthReader(queue.depths, clock),
+        draining.is_set,
+    )
     health = HealthServer(
-        make_app(probes, metrics.registry), settings.server_host, settings.server_port
+        make_app(probes, metrics.registry, make_pages(status.document, settings.explained())),
+        settings.server_host,
+        settings.server_port,
     )
     return App(
         settings=settings,
@@ -255,5 +280,6 @@ def build(
         poller=poller,
         health=health,
         recent=recent,
+        history=history,
         draining=draining,
     )
