@@ -15,11 +15,13 @@ from reservation_worker.clients.ports import Inventory, ReservationApi
 from reservation_worker.clients.reservation import ReservationClient
 from reservation_worker.config import Settings
 from reservation_worker.handlers.settlement import HANDLERS
+from reservation_worker.observability.history import History
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.observability.recent import Recent
 from reservation_worker.observability.tracing import Tracing, exporter
 from reservation_worker.pipeline.calls import INVENTORY, RESERVATION_API, Caller
 from reservation_worker.pipeline.deleter import Deleter
+from reservation_worker.pipeline.depth import DepthReader
 from reservation_worker.pipeline.dispatcher import Dispatcher
 from reservation_worker.pipeline.fitness import describe
 from reservation_worker.pipeline.gate import Gate, Guarded
@@ -34,7 +36,9 @@ from reservation_worker.queue_facts import QueueFacts
 from reservation_worker.resilience.backoff import tries
 from reservation_worker.resilience.breaker import Breaker, State
 from reservation_worker.servers.health import HealthServer, make_app
+from reservation_worker.servers.page import make_pages
 from reservation_worker.servers.probes import Probes
+from reservation_worker.servers.status import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class App:
     health: HealthServer
     recent: Recent
     notifier: Notifier | None
+    history: History
     draining: threading.Event
     _stop_lock: threading.Lock = field(default_factory=threading.Lock)
     # Empty until the stop has come to its end.
@@ -67,6 +72,7 @@ class App:
         if self.draining.is_set():
             return
         self.health.start()
+        self.history.start()
         self.dispatcher.start()
         self.leases.start()
         self.deleter.start()
@@ -112,6 +118,7 @@ class App:
         # 4. The acks are flushed, and the leases of nobody need renewing any more.
         self.deleter.stop(left(28 / 30))
         self.leases.stop()
+        self.history.stop()
         # 5. Notifications and telemetry, so that the last ones get out; then clients; health last.
         self.dispatcher.shutdown()
         if self.notifier:
@@ -252,8 +259,26 @@ def build(
     )
     metrics.poller_silent.set_function(poller.silent)
     probes = Probes(poller, dispatcher, gate, deadline, draining.is_set)
+    history = History(
+        metrics, lambda: dispatcher.in_flight, lambda: dispatcher.busy, clock, wall_clock
+    )
+    status = Status(
+        settings,
+        metrics,
+        probes,
+        dispatcher,
+        gate,
+        leases,
+        poller,
+        recent,
+        history,
+        DepthReader(queue.depths, clock),
+        draining.is_set,
+    )
     health = HealthServer(
-        make_app(probes, metrics.registry), settings.server_host, settings.server_port
+        make_app(probes, metrics.registry, make_pages(status.document, settings.explained())),
+        settings.server_host,
+        settings.server_port,
     )
     return App(
         settings=settings,
@@ -269,5 +294,6 @@ def build(
         health=health,
         recent=recent,
         notifier=notifier,
+        history=history,
         draining=draining,
     )

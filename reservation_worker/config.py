@@ -206,6 +206,13 @@ class Settings:
             for v in VARIABLES
         }
 
+    def explained(self) -> dict[str, dict[str, str | None]]:
+        """Each variable's redacted value, None where unset, and its source."""
+        return {
+            name: {"value": value or None, "source": self.source_of(name)}
+            for name, value in self.redacted().items()
+        }
+
     def __repr__(self) -> str:
         shown = self.redacted()
         return f"Settings({', '.join(f'{v.field}={shown[v.name]!r}' for v in VARIABLES)})"

@@ -22,7 +22,7 @@ from reservation_worker.observability.metrics import Metrics
 from reservation_worker.pipeline.batching import BATCH
 from reservation_worker.pipeline.delivery import Delivery, open_delivery
 from reservation_worker.pipeline.leases import Lease
-from reservation_worker.pipeline.sqs import Failure, Message
+from reservation_worker.pipeline.sqs import Depths, Failure, Message
 from reservation_worker.queue_facts import QueueFacts
 
 PATIENCE = 30.0
@@ -297,6 +297,12 @@ class FakeQueue:
             raise SqsError("InvalidParameterValue", "SQS would refuse this message")
         with self._changed:
             self.dlq.append(DeadLetter(body, dict(attributes), trace))
+
+    def depths(self) -> Depths:
+        self._begin("depths", ())
+        with self._changed:
+            hidden = sum(one.visible_at > self._clock() for one in self._stored.values())
+            return Depths(len(self._stored) - hidden, hidden, 0, len(self.dlq))
 
     def _begin(self, method: str, receipts: Sequence[str], *args: Any) -> dict[int, Failure]:
         with self._changed:

@@ -57,11 +57,7 @@ def as_table(settings: "Settings") -> str:
 
 def as_json(settings: "Settings") -> str:
     """One object by variable name; a value is text, or null where unset."""
-    shown = {
-        name: {"value": value or None, "source": settings.source_of(name)}
-        for name, value in settings.redacted().items()
-    }
-    return json.dumps(shown, indent=2)
+    return json.dumps(settings.explained(), indent=2)
 
 
 def env_example(variables: "tuple[Variable, ...]") -> str:

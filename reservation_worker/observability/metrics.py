@@ -1,7 +1,8 @@
 """Every metric of the worker; names and labels are the contract's (section 6)."""
 
 import itertools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
@@ -19,6 +20,25 @@ BUCKETS = (
     1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 )  # fmt: skip
 AGE_BUCKETS = (0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 900, 3600, 14_400, 86_400)
+
+
+class Peak:
+    """The largest value since it was last taken: a histogram forgets it."""
+
+    def __init__(self) -> None:
+        self._value: float | None = None
+        self._lock = threading.Lock()
+
+    def note(self, value: float) -> None:
+        """One more."""
+        with self._lock:
+            self._value = value if self._value is None else max(self._value, value)
+
+    def take(self) -> float | None:
+        """The largest, which starts anew; None when there was none."""
+        with self._lock:
+            value, self._value = self._value, None
+            return value
 
 
 class Metrics:
@@ -55,6 +75,7 @@ class Metrics:
             registry=registry,
             buckets=AGE_BUCKETS,
         )
+        self.oldest_age = Peak()
         self.poll_errors = counter("sqs_poll_errors", "Receives that failed.")
         self.receives = counter("sqs_receives", "Receives that were answered.", "result")
         self.retries = counter("worker_retries", "Give-backs after a failure.", "reason")
@@ -110,3 +131,18 @@ class Metrics:
         self.busy.set_function(busy)
         self.in_flight.set_function(in_flight)
         self.free_slots.set_function(lambda: slots - in_flight())
+
+    def observe_age(self, seconds: float) -> None:
+        """An event was received that is so old."""
+        self.event_age.observe(seconds)
+        self.oldest_age.note(seconds)
+
+    @staticmethod
+    def values(
+        metric: Counter | Histogram, suffix: str = "_total"
+    ) -> Iterator[tuple[dict[str, str], float]]:
+        """The labels and values of one metric, read as a scrape does, without all the others."""
+        for family in metric.collect():
+            for sample in family.samples:
+                if sample.name.endswith(suffix):
+                    yield sample.labels, sample.value

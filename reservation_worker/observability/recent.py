@@ -13,12 +13,16 @@ _FAILURES = frozenset({"retried", "failed", "invalid_payload"})
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The newest first. `total` and `total_failures` count since the start, retries not at all."""
+    """The newest first. `total` and `total_failures` count since the start, retries not at all.
+
+    `last_dead_letter_at` is in Unix seconds, None before the first.
+    """
 
     settled: tuple[Settled, ...]
     failures: tuple[Settled, ...]
     total: int
     total_failures: int
+    last_dead_letter_at: float | None = None
 
 
 class Recent:
@@ -28,6 +32,7 @@ class Recent:
         self._settled: deque[Settled] = deque(maxlen=KEPT)
         self._failures: deque[Settled] = deque(maxlen=KEPT)
         self._total = self._total_failures = 0
+        self._last_dead_letter_at: float | None = None
         self._lock = threading.Lock()
 
     def add(self, settled: Settled) -> None:
@@ -38,7 +43,9 @@ class Recent:
                 self._total += 1
             if settled.counted in _FAILURES:
                 self._failures.append(settled)
-                self._total_failures += settled.counted != "retried"
+                if settled.counted != "retried":
+                    self._total_failures += 1
+                    self._last_dead_letter_at = settled.at
 
     def snapshot(self) -> Snapshot:
         """Everything as it stands now."""
@@ -48,4 +55,5 @@ class Recent:
                 tuple(reversed(self._failures)),
                 self._total,
                 self._total_failures,
+                self._last_dead_letter_at,
             )

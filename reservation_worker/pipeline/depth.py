@@ -10,6 +10,8 @@ from reservation_worker.pipeline.sqs import Depths
 
 FRESH = 15.0
 """How long an answer is good for, in seconds."""
+PATIENCE = 0.5
+"""How long a viewer waits for SQS, in seconds: a thread of the HTTP server is not held up."""
 
 
 class DepthReader:
@@ -21,20 +23,39 @@ class DepthReader:
         self._reading = threading.Lock()
         self._last: Depths | None = None
         self._asked_at = float("-inf")
+        self._answered_at: float | None = None
+        self.refused = False
 
     def depths(self) -> Depths | None:
         """The depths as last read; None before the first answer, and while SQS refuses.
 
-        Who comes while somebody else asks gets the last answer instead of waiting.
+        Who comes while SQS is asked gets the last answer instead of waiting; so does who asked,
+        if SQS is slow.
         """
         if self._clock() - self._asked_at < FRESH or not self._reading.acquire(blocking=False):
             return self._last
+        asking = threading.Thread(target=self._ask, name="depth", daemon=True)
+        try:
+            asking.start()
+        except RuntimeError:  # the system has no thread left
+            self._reading.release()
+            return self._last
+        asking.join(PATIENCE)
+        return self._last
+
+    @property
+    def age(self) -> float | None:
+        """How many seconds ago SQS gave the last answer; None before the first."""
+        return None if self._answered_at is None else self._clock() - self._answered_at
+
+    def _ask(self) -> None:
         try:
             self._last = self._read()
+            self._answered_at = self._clock()
+            self.refused = False
         except SqsError as error:
-            self._last = None
+            self._last, self.refused = None, True
             logger.warning("the queue's depth can't be read: {}", error)
         finally:
             self._asked_at = self._clock()
             self._reading.release()
-        return self._last

@@ -66,6 +66,11 @@ class Leases:
         """Stop renewing; safe before start and twice."""
         self._stop.set()
 
+    @property
+    def count(self) -> int:
+        """How many are open, the renewed ones and those that are let run out."""
+        return len(self._open)
+
     def open(self, receipt: str, received_at: float) -> Lease:
         """The lease of a message whose receive returned at `received_at`."""
         lease = Lease(receipt, received_at + self.visibility, received_at + self._patience)

@@ -126,7 +126,7 @@ class Poller:
         ]
         for message in messages:
             if message.sent_at is not None:
-                self._metrics.event_age.observe(max(0.0, self._wall_clock() - message.sent_at))
+                self._metrics.observe_age(max(0.0, self._wall_clock() - message.sent_at))
         self._give_back(self._dispatcher.accept(deliveries))
 
     def _pause(self, seconds: float) -> None:

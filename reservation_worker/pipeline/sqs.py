@@ -87,6 +87,10 @@ class Queue(Protocol):
         """Send a copy to the dead-letter queue; without one that is an SqsError too."""
         ...
 
+    def depths(self) -> Depths:
+        """How many messages are in the queue and in its dead-letter queue."""
+        ...
+
 
 class SqsQueue:
     """SQS by boto3: one client for receives, one for all else, both shared by all threads.
@@ -151,7 +155,7 @@ class SqsQueue:
         return self._dlq_url
 
     def depths(self) -> Depths:
-        """How many messages are in the queue and in its dead-letter queue. Raises SqsError."""
+        """See Queue."""
         visible, in_flight, delayed = self._counts(self._url)
         try:
             dead: int | None = sum(self._counts(self.find_dlq()))

@@ -1,4 +1,4 @@
-"""Thread: HTTP on SERVER_PORT for probes and Prometheus, by Flask on waitress."""
+"""Thread: HTTP on SERVER_PORT for probes, Prometheus and the pages, by Flask on waitress."""
 
 import json
 import logging
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, cast
 
-from flask import Flask, Response, jsonify
+from flask import Blueprint, Flask, Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from waitress import wasyncore
 from waitress.server import create_server
@@ -17,7 +17,7 @@ from reservation_worker.servers.connections import MOST, Connection, close_surpl
 from reservation_worker.servers.probes import Check, Probes
 
 
-def make_app(probes: Probes, registry: CollectorRegistry) -> Flask:
+def make_app(probes: Probes, registry: CollectorRegistry, *pages: Blueprint) -> Flask:
     """The routes, by GET and HEAD; everything else is refused in JSON."""
     app = Flask("reservation_worker", static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
@@ -45,6 +45,9 @@ def make_app(probes: Probes, registry: CollectorRegistry) -> Flask:
     @app.get("/metrics")
     def metrics() -> Response:
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+    for blueprint in pages:
+        app.register_blueprint(blueprint)
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Any:

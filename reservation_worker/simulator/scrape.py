@@ -1,9 +1,10 @@
 """What a worker's /metrics say, read as Prometheus would read them. Pure."""
 
-import math
 from collections.abc import Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from reservation_worker.observability.quantile import quantile
 
 Labels = tuple[tuple[str, str], ...]
 SETTLED = ("success", "dropped", "failed", "invalid_payload")
@@ -40,28 +41,12 @@ class Metrics:
         return {group: value for group, value in sums.items() if value}
 
     def quantile(self, q: float, name: str, **labels: str) -> float | None:
-        """histogram_quantile(): linear inside a bucket; None when nothing was observed.
-
-        Beyond the last finite bucket it answers that bucket's bound, as Prometheus does.
-        """
+        """histogram_quantile() of a histogram; None when nothing was observed."""
         buckets: dict[float, float] = {}
         for key, value in self._matching(f"{name}_bucket", labels).items():
             bound = float(dict(key)["le"])
             buckets[bound] = buckets.get(bound, 0.0) + value
-        total = buckets.get(math.inf, 0.0)
-        if not total:
-            return None
-        rank = q * total
-        lower, below = 0.0, 0.0
-        for bound in sorted(buckets):
-            count = buckets[bound]
-            if count >= rank:
-                if math.isinf(bound):
-                    return lower
-                inside = count - below
-                return lower + (bound - lower) * ((rank - below) / inside if inside else 1.0)
-            lower, below = bound, count
-        return lower
+        return quantile(q, buckets)
 
     def settled(self) -> int:
         """How many deliveries have come to their end."""

@@ -11,6 +11,7 @@ import requests
 
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.servers.health import HealthServer, make_app
+from reservation_worker.servers.page import make_pages
 from reservation_worker.servers.probes import Check, Probes
 from tests.fake_queue import PATIENCE, new_metrics
 
@@ -40,7 +41,8 @@ class Rig:
         self.port = self.server.port
 
     def new_server(self, port: int) -> HealthServer:
-        app = make_app(cast(Probes, self.verdicts), self.metrics.registry)
+        pages = make_pages(lambda: {"verdict": "ok"}, {})
+        app = make_app(cast(Probes, self.verdicts), self.metrics.registry, pages)
         return HealthServer(app, "127.0.0.1", port)
 
     def get(self, path: str, method: str = "GET") -> requests.Response:

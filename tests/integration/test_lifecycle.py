@@ -16,6 +16,7 @@ from reservation_worker.config import Settings
 from reservation_worker.errors import LeaseLost
 from reservation_worker.events import Event, Kind
 from reservation_worker.handlers.settlement import Neighbours
+from reservation_worker.observability.history import History
 from reservation_worker.outcome import Ack, Outcome, Retry
 from reservation_worker.pipeline.calls import INVENTORY
 from reservation_worker.pipeline.deleter import Deleter
@@ -183,11 +184,14 @@ class Service:
         if kind == "App":
             made = Worker()
             app = made.app
-            self.parts = [app.health, app.leases, app.deleter, app.poller]
+            self.parts = [app.health, app.history, app.leases, app.deleter, app.poller]
             self.start, self.stop = app.start, made.stop
             return
         if kind == "Leases":
             part: Any = leases
+            self.stop = part.stop
+        elif kind == "History":
+            part = History(metrics, lambda: 0, lambda: 0, queue._clock, queue._clock)
             self.stop = part.stop
         elif kind == "Deleter":
             part = Deleter(queue, SettledMemory(), metrics, lambda delivery: True)
@@ -224,7 +228,7 @@ class Service:
         return [part._thread.is_alive() for part in self.parts]
 
 
-@pytest.fixture(params=["Leases", "Deleter", "Poller", "HealthServer", "App"])
+@pytest.fixture(params=["Leases", "History", "Deleter", "Poller", "HealthServer", "App"])
 def service(request: pytest.FixtureRequest) -> Service:
     return Service(request.param)
 

@@ -98,7 +98,8 @@ class Output:
 
 PAGES = {
     ("GET", "/metrics"), ("GET", "/health"), ("GET", "/ready"), ("GET", "/nothing"),
-    ("POST", "/health"), ("TRACE", "/health"), ("GET", "/%ff"),
+    ("GET", "/"), ("GET", "/api/v1/status"), ("GET", "/api/v1/config"),
+    ("GET", "/api/v1/openapi.json"), ("POST", "/health"), ("TRACE", "/health"), ("GET", "/%ff"),
 }  # fmt: skip
 
 

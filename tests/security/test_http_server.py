@@ -36,7 +36,7 @@ def check_plain(answer: bytes, *secret: str) -> None:
 @pytest.mark.parametrize(
     "method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "X"]
 )
-@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/", "/api/v1/status"])
 def test_only_get_and_head_are_served(rig: Rig, method: str, path: str) -> None:
     answer = ask(rig, f"{method} {path} HTTP/1.1\r\n{HOST}X-Echo: canary\r\n\r\n")
     check_plain(answer, "canary")
@@ -54,6 +54,7 @@ NOT_SERVED = {
     "NUL": "GET /health%00 HTTP/1.1",
     "a line break": "GET /health%0d%0aX-Injected:%20passwd HTTP/1.1",
     "not UTF-8": "GET /%ff%fe HTTP/1.1",
+    "up from the page's own files": "GET /api/v1/../../../etc/passwd HTTP/1.1",
     "slashes": "GET /x//passwd HTTP/1.1",
     "profiler": "GET /debug/pprof/heap HTTP/1.1",
     "files": "GET /.env HTTP/1.1",
@@ -74,7 +75,9 @@ def test_every_other_target_is_a_404_that_repeats_nothing(rig: Rig, line: str) -
 
 
 @pytest.mark.parametrize("host", ["evil.example", "a b", '<x>"', "[", "evil.example:99999", ""])
-@pytest.mark.parametrize("path", ["/health", "//health", "/health//", "/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/health", "//health", "/health//", "/nothing", "/", "/api/v1/config"]
+)
 def test_no_host_header_is_believed_or_repeated(rig: Rig, host: str, path: str) -> None:
     answer = ask(
         rig, f"GET {path} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Host: evil.example\r\n\r\n"

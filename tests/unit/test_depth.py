@@ -2,10 +2,13 @@
 
 import threading
 
+import pytest
+
 from reservation_worker.errors import SqsError
+from reservation_worker.pipeline import depth
 from reservation_worker.pipeline.depth import FRESH, DepthReader
 from reservation_worker.pipeline.sqs import Depths
-from tests.fake_queue import PATIENCE, FakeClock
+from tests.fake_queue import PATIENCE, FakeClock, eventually
 
 SOME = Depths(visible=3, in_flight=2, delayed=1, dead=0)
 
@@ -20,21 +23,44 @@ def test_many_viewers_within_the_fresh_time_cost_one_call() -> None:
     assert len(calls) == 2
 
 
-def test_nobody_waits_for_the_call_of_another_viewer() -> None:
-    entered, leave = threading.Event(), threading.Event()
+def test_nobody_waits_for_an_sqs_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(depth, "PATIENCE", 0.01)
+    leave, calls = threading.Event(), []
 
     def slow() -> Depths:
-        entered.set()
+        calls.append(1)
         assert leave.wait(PATIENCE)
         return SOME
 
     reader = DepthReader(slow, FakeClock())
-    first = threading.Thread(target=reader.depths)
-    first.start()
-    assert entered.wait(PATIENCE)
-    assert reader.depths() is None
+    assert [reader.depths() for _ in range(3)] == [None] * 3
+    assert len(calls) == 1
+    assert not reader.refused
     leave.set()
-    first.join()
+    eventually(lambda: reader.depths() == SOME)
+    assert len(calls) == 1
+
+
+def test_the_last_answer_tells_its_age() -> None:
+    clock = FakeClock()
+    reader = DepthReader(lambda: SOME, clock)
+    assert reader.age is None
+    reader.depths()
+    clock.advance(FRESH - 1)
+    assert reader.age == FRESH - 1
+
+
+def test_without_a_thread_to_ask_with_the_next_viewer_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader = DepthReader(lambda: SOME, FakeClock())
+
+    def exhausted(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", exhausted)
+        assert reader.depths() is None
     assert reader.depths() == SOME
 
 
@@ -49,3 +75,4 @@ def test_a_refused_call_is_unknown_and_is_not_repeated_at_once() -> None:
     assert reader.depths() is None
     assert reader.depths() is None
     assert len(calls) == 1
+    assert reader.refused

@@ -1,5 +1,7 @@
 """What was settled lately: bounded, newest first, failures apart."""
 
+from dataclasses import replace
+
 from reservation_worker.observability.recent import KEPT, Recent
 from reservation_worker.outcome import Settled
 
@@ -47,3 +49,14 @@ def test_a_try_that_is_given_back_is_shown_and_is_no_settled_event_yet() -> None
     seen = recent.snapshot()
     assert [one.counted for one in seen.failures] == ["invalid_payload", "retried"]
     assert (seen.total, seen.total_failures) == (1, 1)
+
+
+def test_the_last_dead_letter_is_known_however_many_retries_follow() -> None:
+    recent = Recent()
+    assert recent.snapshot().last_dead_letter_at is None
+    recent.add(settled(0, "failed"))
+    for number in range(1, KEPT + 1):
+        recent.add(replace(settled(number, "retried"), at=1_800_000_000.0))
+    seen = recent.snapshot()
+    assert {one.counted for one in seen.failures} == {"retried"}
+    assert seen.last_dead_letter_at == settled(0).at

@@ -1,0 +1,26 @@
+"""Quantiles of a histogram, as Prometheus' histogram_quantile() takes them. Pure."""
+
+import math
+from collections.abc import Mapping
+
+
+def quantile(q: float, buckets: Mapping[float, float]) -> float | None:
+    """Linear inside a bucket; None when nothing was observed.
+
+    `buckets` says by upper bound how many are at or below it. Beyond the last finite bucket it
+    answers that bucket's bound.
+    """
+    total = buckets.get(math.inf, 0.0)
+    if not total:
+        return None
+    rank = q * total
+    lower, below = 0.0, 0.0
+    for bound in sorted(buckets):
+        count = buckets[bound]
+        if count >= rank:
+            if math.isinf(bound):
+                return lower
+            inside = count - below
+            return lower + (bound - lower) * ((rank - below) / inside if inside else 1.0)
+        lower, below = bound, count
+    return lower

@@ -1,0 +1,322 @@
+"""The status document over a real socket: live state, bounded texts, and the API it promises."""
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from typing import Any, cast
+
+import pytest
+import requests
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import validate
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+from reservation_worker import __version__
+from reservation_worker.config import VARIABLES
+from reservation_worker.errors import NeighbourDown, SqsError
+from reservation_worker.observability.history import KEPT
+from reservation_worker.outcome import Ack, DeadLetterReason, Reject
+from reservation_worker.pipeline.calls import INVENTORY
+from reservation_worker.servers.health import make_app
+from reservation_worker.servers.page import make_pages
+from reservation_worker.servers.probes import Probes
+from reservation_worker.servers.status import FAILURES, LONGEST
+from tests.fake_queue import PATIENCE, eventually, new_metrics
+from tests.integration.test_lifecycle import Worker
+
+API = json.loads(resources.files("reservation_worker.servers").joinpath("openapi.json").read_text())
+REGISTRY: Registry[Any] = Registry().with_resource("api:", DRAFT202012.create_resource(API))
+
+
+def fetch(worker: Worker, path: str, method: str = "GET") -> requests.Response:
+    with requests.Session() as session:
+        session.trust_env = False
+        url = f"http://127.0.0.1:{worker.port}{path}"
+        return session.request(method, url, timeout=PATIENCE)
+
+
+def status(worker: Worker) -> dict[str, Any]:
+    answer = fetch(worker, "/api/v1/status")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    check(found, "Status")
+    return found
+
+
+def check(document: Any, schema: str) -> None:
+    """Fails unless the document is what the API says."""
+    reference = {"$ref": f"api:#/components/schemas/{schema}"}
+    OAS31Validator(reference, registry=REGISTRY).validate(document)
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    made = Worker()
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def started(worker: Worker) -> Worker:
+    worker.app.start()
+    eventually(lambda: worker.probe("/ready")[0] == 200)
+    return worker
+
+
+def settle_all(worker: Worker, count: int) -> None:
+    for _ in range(count):
+        worker.queue.send()
+    eventually(lambda: not worker.queue.left())
+
+
+# The API.
+
+
+def test_the_api_is_valid_openapi() -> None:
+    validate(API)
+
+
+def test_the_api_documents_every_path_of_the_port_and_no_other() -> None:
+    app = make_app(cast(Probes, None), new_metrics().registry, make_pages(dict, {}))
+    assert set(API["paths"]) == {str(rule) for rule in app.url_map.iter_rules()}
+
+
+@pytest.mark.parametrize("path", API["paths"])
+def test_every_answer_is_as_documented(started: Worker, path: str) -> None:
+    answer = fetch(started, path)
+    documented = API["paths"][path]["get"]["responses"][str(answer.status_code)]["content"]
+    [(kind, content)] = documented.items()
+    assert answer.headers["Content-Type"].partition(";")[0] == kind
+    if name := content["schema"].get("$ref", "").rpartition("/")[2]:
+        check(answer.json(), name)
+    head = fetch(started, path, "HEAD")
+    assert (head.status_code, head.content) == (answer.status_code, b"")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/"), ("GET", "/api/v1/"), ("PUT", "/ready")]
+)
+def test_every_refusal_is_as_documented(started: Worker, method: str, path: str) -> None:
+    answer = fetch(started, path, method)
+    assert answer.status_code in (404, 405)
+    check(answer.json(), "Error")
+
+
+def test_the_api_serves_itself(started: Worker) -> None:
+    assert fetch(started, "/api/v1/openapi.json").json() == API
+
+
+def test_a_schema_notices_what_is_missing_or_too_much(started: Worker) -> None:
+    document = status(started)
+    for wrong in (document | {"more": 1}, document | {"verdict": "fine"}):
+        with pytest.raises(Exception, match=r"more|fine"):
+            check(wrong, "Status")
+
+
+# The document.
+
+
+def test_an_idle_worker_has_figures_for_all_and_no_findings(started: Worker) -> None:
+    found = status(started)
+    assert (found["verdict"], found["findings"], found["failures"]) == ("ok", [], [])
+    assert found["worker"]["version"] == __version__
+    assert found["outcomes"]["settled"] == 0
+    assert found["pool"] == {
+        "threads": 2, "threads_busy": 0, "slots": 12, "in_flight": 0, "waiting": 0,
+    }  # fmt: skip
+    assert {one["state"] for one in found["breakers"]} == {"closed"}
+    assert found["queue"]["visible"] == found["dead_letters"]["depth"] == 0
+    assert found["last_minute"]["latency_p95_ms"] is None
+
+
+def test_what_is_settled_is_counted_and_becomes_a_point(started: Worker) -> None:
+    settle_all(started, 5)
+    eventually(lambda: status(started)["outcomes"]["settled"] == 5)
+    started.app.history.tick()
+    found = status(started)
+    assert found["outcomes"]["by_type"]["expired"]["success"] == 5
+    assert found["last_minute"]["settled"] == sum(found["series"]["settled"]) == 5
+    assert found["last_minute"]["latency_p95_ms"] > 0
+    assert found["last_minute"]["oldest_age_seconds"] is not None
+
+
+def test_what_is_in_flight_shows_in_the_pool_and_the_leases(started: Worker) -> None:
+    names = [f"r{number}" for number in range(5)]
+    started.work.stand_still(*names)
+    started.send(*names)
+    eventually(lambda: started.app.dispatcher.in_flight == 5)
+    found = status(started)
+    assert found["pool"] | {"threads": 2, "slots": 12} == found["pool"]
+    assert (found["pool"]["threads_busy"], found["pool"]["waiting"]) == (2, 3)
+    assert found["leases"]["open"] == 5
+
+
+def test_a_failure_is_shown_with_its_ids_and_its_reason(started: Worker) -> None:
+    started.work.then = lambda event, neighbours: Reject(
+        DeadLetterReason.COMPENSATION_REQUIRED, "paid, no seat"
+    )
+    [message_id] = started.send("rsv_7")
+    eventually(lambda: not started.queue.left())
+    found = status(started)
+    [failure] = found["failures"]
+    assert failure["message_id"] == message_id
+    assert (failure["reservation_id"], failure["event_id"]) == ("rsv_7", "evt_1")
+    assert (failure["reason"], failure["error"]) == ("compensation_required", "paid, no seat")
+    assert found["dead_letters"]["by_reason"]["compensation_required"] == 1
+    assert found["dead_letters"]["depth"] in (None, 0, 1)  # asked for at most once in 15 s
+    assert found["dead_letters"]["last_seconds_ago"] < PATIENCE
+
+
+def test_long_texts_and_many_failures_are_cut(started: Worker) -> None:
+    started.work.then = lambda event, neighbours: Reject(
+        DeadLetterReason.PERMANENT_ERROR, "x" * 5_000
+    )
+    settle_all(started, FAILURES + 3)
+    failures = status(started)["failures"]
+    assert len(failures) == FAILURES
+    assert {len(failure["error"]) for failure in failures} == {LONGEST + 1}
+
+
+def test_no_password_of_a_url_in_an_error_is_shown(started: Worker) -> None:
+    started.work.then = lambda event, neighbours: Reject(
+        DeadLetterReason.PERMANENT_ERROR, "http://user:hunter22@api/ says no"
+    )
+    settle_all(started, 1)
+    assert status(started)["failures"][0]["error"] == "http://***@api/ says no"
+
+
+def test_an_open_breaker_is_the_first_thing_said(started: Worker) -> None:
+    def down(timeout: float) -> None:
+        raise NeighbourDown("still away")
+
+    started.neighbour.probe = down  # type: ignore[method-assign]
+    breaker = started.app.gate.breaker(INVENTORY)
+    for number in range(10):
+        breaker.record(breaker.admit(), f"m{number}", ok=False)
+    found = status(started)
+    assert found["verdict"] == "not_ready"
+    assert found["findings"][0]["title"] == "inventory is down or too slow"
+    [shown] = [one for one in found["breakers"] if one["neighbour"] == INVENTORY]
+    assert (shown["state"], shown["in_flight_limit"]) == ("open", 0)
+    assert shown["retry_in_seconds"] > 0
+
+
+def test_a_stop_is_shown_while_it_lasts(started: Worker) -> None:
+    started.work.stand_still("slow")
+    started.send("slow")
+    eventually(lambda: started.work.began == ["slow"])
+    stopping = started.stopping()
+    found = status(started)
+    assert found["worker"]["draining"]
+    assert found["verdict"] == "draining"
+    started.work.let_go()
+    assert stopping.code() == 0
+
+
+def test_before_its_first_receive_it_is_starting(worker: Worker) -> None:
+    worker.app.health.start()
+    assert status(worker)["verdict"] == "starting"
+
+
+def test_after_a_million_events_the_document_is_no_larger(started: Worker) -> None:
+    events, latency = started.app.metrics.events, started.app.metrics.latency
+    for number in range(KEPT + 5):
+        events.labels("approved", "success").inc(1_000_000)
+        latency.labels("approved").observe(0.05 + number / 100)
+        started.app.history.tick()
+    answer = fetch(started, "/api/v1/status")
+    assert answer.json()["outcomes"]["settled"] == (KEPT + 5) * 1_000_000
+    assert len(answer.json()["series"]["settled"]) == KEPT
+    assert len(answer.content) < 32_000
+
+
+# SQS is asked rarely, and holds nobody up.
+
+
+def test_any_number_of_viewers_costs_one_call(started: Worker) -> None:
+    for _ in range(20):
+        status(started)
+    assert len(started.queue.calls("depths")) == 1
+
+
+def test_without_a_viewer_sqs_is_not_asked(started: Worker) -> None:
+    started.app.history.tick()
+    assert fetch(started, "/metrics").ok
+    assert started.queue.calls("depths") == []
+
+
+def test_an_sqs_that_hangs_holds_up_neither_a_probe_nor_the_next_viewer(started: Worker) -> None:
+    hold = started.queue.hold("depths")
+    with ThreadPoolExecutor(12) as pool:
+        viewers = [pool.submit(status, started) for _ in range(12)]
+        hold.wait_entered()
+        assert started.probe("/health")[0] == 200
+        seen = [viewer.result(PATIENCE) for viewer in viewers]
+    assert not hold.released.is_set()
+    assert {one["queue"]["visible"] for one in seen} == {None}
+    assert len(started.queue.calls("depths")) == 1
+    hold.release()
+    eventually(lambda: status(started)["queue"]["visible"] == 0)
+
+
+def test_a_refused_depth_is_unknown_and_says_so(started: Worker) -> None:
+    def refuse(receipts: object) -> Any:
+        raise SqsError("AccessDenied", "no")
+
+    started.queue.script("depths", refuse)
+    status(started)
+    eventually(lambda: status(started)["queue"]["problem"] is not None)
+    found = status(started)
+    assert found["queue"]["visible"] is None
+    assert [finding["title"] for finding in found["findings"]] == [
+        "The queue's depth can't be read"
+    ]
+
+
+# The settings.
+
+
+def test_the_settings_are_shown_with_their_sources(started: Worker) -> None:
+    shown = fetch(started, "/api/v1/config").json()
+    assert set(shown) == {variable.name for variable in VARIABLES}
+    assert shown["SQS_WAIT_TIME"] == {"value": "1", "source": "environment"}
+    assert shown["MAX_RETRIES"] == {"value": "5", "source": "default"}
+    assert shown["SQS_DLQ_URL"] == {"value": None, "source": "default"}
+
+
+# The page itself; tests/browser has what it does.
+
+
+def test_the_page_allows_nothing_but_what_is_in_it(started: Worker) -> None:
+    answer = fetch(started, "/")
+    rules = dict(
+        rule.split(" ", 1) for rule in answer.headers["Content-Security-Policy"].split("; ")
+    )
+    assert rules["default-src"] == "'none'"
+    assert rules["connect-src"] == "'self'"
+    assert rules["script-src"].startswith("'sha256-")
+    assert rules["style-src"].startswith("'sha256-")
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_many_viewers_at_once_are_all_answered_while_events_are_settled(started: Worker) -> None:
+    stop = threading.Event()
+    started.work.then = lambda event, neighbours: Ack()
+
+    def look() -> int:
+        seen = 0
+        while not stop.is_set():
+            seen += fetch(started, "/api/v1/status").status_code == 200
+        return seen
+
+    with ThreadPoolExecutor(4) as pool:
+        viewers = [pool.submit(look) for _ in range(4)]
+        settle_all(started, 50)
+        stop.set()
+        assert all(viewer.result(PATIENCE) for viewer in viewers)
+    assert status(started)["outcomes"]["settled"] == 50
