@@ -20,6 +20,8 @@ from reservation_worker.observability.recent import Recent
 from reservation_worker.observability.tracing import Tracing, exporter
 from reservation_worker.pipeline.calls import INVENTORY, RESERVATION_API, Caller
 from reservation_worker.pipeline.deleter import Deleter
+from reservation_worker.pipeline.depth import DepthReader
+from reservation_worker.pipeline.direct import Direct
 from reservation_worker.pipeline.dispatcher import Dispatcher
 from reservation_worker.pipeline.fitness import describe
 from reservation_worker.pipeline.gate import Gate, Guarded
@@ -31,7 +33,10 @@ from reservation_worker.pipeline.settler import Settler
 from reservation_worker.pipeline.sqs import Queue, QueueFacts, SqsQueue
 from reservation_worker.resilience.backoff import tries
 from reservation_worker.resilience.breaker import Breaker, State
+from reservation_worker.servers.debug import DebugServer
 from reservation_worker.servers.health import HealthServer, make_app
+from reservation_worker.servers.listening import listening
+from reservation_worker.servers.live import Live
 from reservation_worker.servers.probes import Probes
 
 
@@ -47,9 +52,11 @@ class App:
     deleter: Deleter
     settler: Settler
     dispatcher: Dispatcher
+    direct: Direct
     gate: Gate
     poller: Poller
     health: HealthServer
+    debug: DebugServer
     recent: Recent
     draining: threading.Event
     _stop_lock: threading.Lock = field(default_factory=threading.Lock)
@@ -68,8 +75,13 @@ class App:
         self.leases.start()
         self.deleter.start()
         self.poller.start()
+        self.debug.start()
         logger.info(
-            "reservation-worker {} started, health on port {}", __version__, self.health.port
+            "reservation-worker {} started, health on port {}, debug server on {} port {}",
+            __version__,
+            self.health.port,
+            self.debug.host,
+            self.debug.port,
         )
 
     def stop(self) -> int:
@@ -101,6 +113,7 @@ class App:
         polled = self.poller.join(max(left(0.7), min(left(0.8), self.settings.sqs_wait_time + 0.5)))
         # 3. What still runs is fenced and comes back when its call in flight must be over.
         self.dispatcher.wait_idle(left(0.8))
+        self.direct.fence()
         running = self.dispatcher.running()
         _within(left(26 / 30), lambda: self.settler.give_back(running))
         # 4. The acks are flushed, and the leases of nobody need renewing any more.
@@ -110,6 +123,8 @@ class App:
         # 5. Telemetry, so that the last spans are exported; then clients; health last.
         self.dispatcher.shutdown()
         self.tracing.shutdown(left(29 / 30))
+        # Its settlements have been refused since the dispatcher was closed; it told till here.
+        self.debug.stop(min(1.0, left(29 / 30)))
         for close in self.closers:
             _within(left(29.5 / 30), close)
         self.health.stop(left(1))
@@ -152,7 +167,7 @@ def build(
 ) -> App:
     """Put the worker together; what is given takes the place of the real part.
 
-    Raises OSError when SERVER_PORT can't be had.
+    Raises OperationError when SERVER_PORT or GRPC_DEBUG_PORT can't be had.
     """
     metrics = Metrics(CollectorRegistry())
     queue_name = settings.sqs_queue_url.rsplit("/", 1)[-1]
@@ -165,6 +180,7 @@ def build(
     )
     draining = threading.Event()
     closers: list[Callable[[], None]] = []
+    depths: DepthReader | None = None
     if queue is None:
         queue = sqs = SqsQueue(
             settings.sqs_queue_url,
@@ -174,6 +190,7 @@ def build(
             dlq_url=settings.sqs_dlq_url,
         )
         facts = describe(sqs, settings.call_timeout, settings.max_retries)
+        depths = DepthReader(sqs.depths, clock)
         closers.append(sqs.close)
     facts = facts or QueueFacts()
     if reservation_api is None:
@@ -239,9 +256,16 @@ def build(
         wall_clock,
     )
     probes = Probes(poller, dispatcher, gate, deadline, draining.is_set)
-    health = HealthServer(
-        make_app(probes, metrics.registry), settings.server_host, settings.server_port
-    )
+    with listening("SERVER", settings.server_host, settings.server_port):
+        health = HealthServer(
+            make_app(probes, metrics.registry), settings.server_host, settings.server_port
+        )
+    direct = Direct(dispatcher, processor, leases, deadline, clock)
+    live = Live(settings.pod_name, probes, draining.is_set, recent, dispatcher, depths, clock)
+    debug_host, debug_port = settings.grpc_debug_host, settings.grpc_debug_port
+    handle = direct.handle if settings.grpc_debug_allow_write else None
+    with listening("GRPC_DEBUG", debug_host, debug_port):
+        debug = DebugServer(debug_host, debug_port, live, handle, deadline)
     return App(
         settings=settings,
         metrics=metrics,
@@ -251,9 +275,11 @@ def build(
         deleter=deleter,
         settler=settler,
         dispatcher=dispatcher,
+        direct=direct,
         gate=gate,
         poller=poller,
         health=health,
+        debug=debug,
         recent=recent,
         draining=draining,
     )

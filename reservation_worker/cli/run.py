@@ -54,16 +54,12 @@ def run(args: argparse.Namespace) -> int:
     # Before the libraries: some have their say while they are imported.
     configure(settings.log_level, settings.pod_name)
     from reservation_worker.app import build  # noqa: PLC0415
+    from reservation_worker.errors import OperationError  # noqa: PLC0415
 
     try:
         app = build(settings)
-    except OSError as error:
-        logger.error(
-            "SERVER_HOST {} and SERVER_PORT {} can't be listened on: {}",
-            settings.server_host,
-            settings.server_port,
-            error,
-        )
+    except OperationError as error:
+        logger.error("{}", error)
         return 1
     code = 0
     if not asked:
