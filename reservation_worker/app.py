@@ -38,6 +38,7 @@ from reservation_worker.servers.health import HealthServer, make_app
 from reservation_worker.servers.listening import listening
 from reservation_worker.servers.live import Live
 from reservation_worker.servers.probes import Probes
+from reservation_worker.servers.profiles import make_profiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +257,11 @@ def build(
         wall_clock,
     )
     probes = Probes(poller, dispatcher, gate, deadline, draining.is_set)
+    web = make_app(probes, metrics.registry)
+    if settings.debug_endpoints:
+        web.register_blueprint(make_profiles())
     with listening("SERVER", settings.server_host, settings.server_port):
-        health = HealthServer(
-            make_app(probes, metrics.registry), settings.server_host, settings.server_port
-        )
+        health = HealthServer(web, settings.server_host, settings.server_port)
     direct = Direct(dispatcher, processor, leases, deadline, clock)
     live = Live(settings.pod_name, probes, draining.is_set, recent, dispatcher, depths, clock)
     debug_host, debug_port = settings.grpc_debug_host, settings.grpc_debug_port

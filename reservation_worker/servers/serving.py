@@ -37,6 +37,12 @@ class Serving(health.HealthServicer):
         self.refresh()
         return super().Check(request, context)
 
+    def List(self, request: Any, context: Any) -> Any:
+        """The verdict of every service."""
+        self.refresh()
+        told = {name: _STATUS(status=self._told) for name in self._services}
+        return health_pb2.HealthListResponse(statuses=told)
+
     def Watch(
         self, request: Any, context: grpc.ServicerContext, send_response_callback: Any = None
     ) -> Any:
