@@ -3,7 +3,6 @@
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
 
@@ -29,11 +28,13 @@ class Stack:
         return [f"{one.filename}:{one.lineno} {one.name}" for one in walked]
 
 
-def stacks() -> Iterator[Stack]:
+def stacks() -> list[Stack]:
     """All threads of Python, the caller's too; what has no name is called by its number."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    for ident, frame in sys._current_frames().items():
-        yield Stack(names.get(ident, f"thread {ident}"), ident, frame)
+    return [
+        Stack(names.get(ident, f"thread {ident}"), ident, frame)
+        for ident, frame in sys._current_frames().items()
+    ]
 
 
 def log_stacks() -> None:
