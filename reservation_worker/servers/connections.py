@@ -36,8 +36,8 @@ class Connection(HTTPChannel):
         """Answer the first request as if it had said so itself: then close."""
         request: Any = self.requests[0]
         request.headers["CONNECTION"] = "close"
-        if request.path.startswith("/debug/pprof/") and is_local(self.addr[0]):
-            # A profile takes longer than a probe.
+        # A profile takes longer than a probe. (What could not be parsed has no path.)
+        if getattr(request, "path", "").startswith("/debug/pprof/") and is_local(self.addr[0]):
             self.opened_at += LONGEST
         super().service()
 

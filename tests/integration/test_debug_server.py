@@ -1,6 +1,5 @@
 """The debug server over real gRPC, in front of a whole worker on a fake queue."""
 
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from loguru import logger
 
-from reservation_worker.errors import LeaseLost, PermanentError, TransientError
+from reservation_worker.errors import LeaseLost, OperationError, PermanentError, TransientError
 from reservation_worker.events import Event
 from reservation_worker.handlers.settlement import Neighbours
 from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject
@@ -498,18 +497,6 @@ def test_a_settlement_that_hangs_does_not_hold_up_the_stop_and_makes_no_call_aft
 
 
 def test_a_port_that_is_taken_is_told_with_the_systems_reason(client: MakeClient) -> None:
-    from reservation_worker.errors import OperationError
-
     taken = client().worker.app.debug.port
     with pytest.raises(OperationError, match=rf"GRPC_DEBUG_PORT {taken}.*Address already in use"):
         Worker(grpc_debug_port=taken)
-
-
-def test_many_stops_at_once_are_safe(client: MakeClient) -> None:
-    debug = client().worker.app.debug
-    threads = [threading.Thread(target=debug.stop, args=(PATIENCE,)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE)
-    assert not any(thread.is_alive() for thread in threads)

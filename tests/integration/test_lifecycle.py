@@ -183,7 +183,7 @@ class Service:
         if kind == "App":
             made = Worker()
             app = made.app
-            self.parts = [app.health, app.leases, app.deleter, app.poller]
+            self.parts = [app.health, app.leases, app.deleter, app.poller, app.debug]
             self.start, self.stop = app.start, made.stop
             return
         if kind == "Leases":
@@ -191,6 +191,9 @@ class Service:
             self.stop = part.stop
         elif kind == "Deleter":
             part = Deleter(queue, SettledMemory(), metrics, lambda delivery: True)
+            self.stop = lambda: part.stop(PATIENCE)
+        elif kind == "DebugServer":
+            part = Worker().app.debug
             self.stop = lambda: part.stop(PATIENCE)
         elif kind == "HealthServer":
             part = HealthServer(Flask("x"), "127.0.0.1", 0)
@@ -224,7 +227,7 @@ class Service:
         return [part._thread.is_alive() for part in self.parts]
 
 
-@pytest.fixture(params=["Leases", "Deleter", "Poller", "HealthServer", "App"])
+@pytest.fixture(params=["Leases", "Deleter", "Poller", "HealthServer", "DebugServer", "App"])
 def service(request: pytest.FixtureRequest) -> Service:
     return Service(request.param)
 
