@@ -21,8 +21,9 @@ LONGEST = 30
 DEFAULT = 10
 INTERVAL = 0.01
 """The time between two looks at all threads, in seconds."""
-HEAP_FRAMES = 8
-"""So many frames of an allocation's stack are kept: each costs memory and time."""
+HEAP_FRAMES = 1
+"""So many frames of an allocation's stack are kept: an event takes 2.6 times its CPU meanwhile,
+with 4 frames 5 times, with 8 frames 9 times. PYTHONTRACEMALLOC=8 records from the start on."""
 
 
 def is_local(address: str | None) -> bool:
