@@ -7,6 +7,8 @@ import signal
 import sys
 from contextlib import suppress
 
+from reservation_worker.errors import OperationError
+
 DEFAULT_LIMIT = 30.0
 """How long a stop may take while SHUTDOWN_TIMEOUT is not known yet, in seconds."""
 
@@ -57,7 +59,6 @@ def run(args: argparse.Namespace) -> int:
     # Before the libraries: some have their say while they are imported.
     configure(settings.log_level, settings.pod_name)
     from reservation_worker.app import build  # noqa: PLC0415
-    from reservation_worker.errors import OperationError  # noqa: PLC0415
 
     try:
         app = build(settings)

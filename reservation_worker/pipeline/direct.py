@@ -48,13 +48,13 @@ class Direct:
         try:
             with self._dispatcher.alone(delivery.key, patience) as alone:
                 if not alone:
-                    raise NotNow(f"{delivery.key} is being handled, or the worker is stopping")
+                    raise NotNow(f"{delivery.key} is being handled, or the worker stops: try later")
                 lease.deadline = self._clock() + self._deadline
                 outcome, trace_id = self._processor.handle(delivery)
         finally:
             self._running.discard(lease)
         if outcome is None:
-            raise NotNow(f"{delivery.key} was not done in time; what was done stands")
+            raise NotNow(f"{delivery.key} was not done in time; what was done stands: try later")
         return outcome, trace_id
 
     def fence(self) -> None:

@@ -40,7 +40,7 @@ class Dispatcher:
         self._changed = threading.Condition()
         self._backlog = Backlog()
         self._running: set[Delivery] = set()
-        # Keys that somebody outside the pool has.
+        # How many keys somebody outside the pool has.
         self._alone = 0
         self._in_flight = 0
         self._text = 0

@@ -9,8 +9,10 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from loguru import logger
 
 from reservation_worker.servers.live import Live
+from reservation_worker.servers.profiles import is_local
 from reservation_worker.servers.serving import Serving
 from reservation_worker.servers.worker_service import Handle, WorkerService
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2, worker_pb2_grpc
@@ -54,6 +56,7 @@ class DebugServer:
         reflection.enable_server_reflection(
             (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
         )
+        self._writes = handle is not None
         self.host = host
         self.port = self._listen(host, port)
         self._stopping = threading.Event()
@@ -71,6 +74,13 @@ class DebugServer:
 
     def start(self) -> None:
         """Start serving. Raises RuntimeError when the system has no thread left."""
+        if self._writes and self.host != "localhost" and not is_local(self.host):
+            logger.warning(
+                "GRPC_DEBUG_ALLOW_WRITE is true and GRPC_DEBUG_HOST is {}: whoever reaches port {}"
+                " can settle reservations; use 127.0.0.1 and kubectl port-forward",
+                self.host,
+                self.port,
+            )
         self._server.start()
         self._thread.start()
 

@@ -83,6 +83,15 @@ def client(worker: MakeWorker) -> Iterator[MakeClient]:
         one.close()
 
 
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """What is logged from here on."""
+    written: list[str] = []
+    sink = logger.add(written.append, format="{message}")
+    yield written
+    logger.remove(sink)
+
+
 def refused(call: Callable[[], Any]) -> tuple[grpc.StatusCode, str]:
     """The status and the text of a call that must fail."""
     with pytest.raises(grpc.RpcError) as caught:
@@ -443,18 +452,26 @@ def trip(made: Worker) -> None:
 
 
 def test_a_bug_is_told_as_an_error_without_its_words(
-    client: MakeClient, monkeypatch: pytest.MonkeyPatch
+    client: MakeClient, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = client()
     monkeypatch.setattr(
         made.worker.app.recent, "snapshot", lambda: fail(PermanentError("inside of ours"))
     )
-    lines: list[str] = []
-    sink = logger.add(lines.append, format="{message}")
     code, text = refused(lambda: made.service.HealthCheck(pb.HealthCheckRequest()))
-    logger.remove(sink)
     assert (code, text) == (grpc.StatusCode.INTERNAL, "an error of the worker, see its log")
     assert any("inside of ours" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("host", "writes", "warned"),
+    [("0.0.0.0", True, True), ("0.0.0.0", False, False), ("127.0.0.1", True, False)],
+)
+def test_a_server_that_others_may_reach_and_write_to_is_warned_of(
+    client: MakeClient, lines: list[str], host: str, writes: bool, warned: bool
+) -> None:
+    client(grpc_debug_host=host, grpc_debug_allow_write=writes)
+    assert any("whoever reaches port" in line for line in lines) is warned
 
 
 # The stop.
