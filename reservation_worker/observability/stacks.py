@@ -40,4 +40,4 @@ def stacks() -> list[Stack]:
 def log_stacks() -> None:
     """One line of the log for each thread."""
     for stack in sorted(stacks(), key=lambda one: one.thread):
-        logger.bind(stack_of=stack.thread, stack=stack.lines()).info("stack of a thread")
+        logger.bind(stack_of=stack.thread, stack=stack.lines()).warning("stack of a thread")
