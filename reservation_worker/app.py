@@ -1,20 +1,19 @@
-"""The composition root: builds the worker from its settings, starts it and stops it in order."""
+"""The composition root: builds the worker from its settings; lifecycle.py starts and stops it."""
 
 import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from loguru import logger
 from prometheus_client import CollectorRegistry
 
-from reservation_worker import __version__
 from reservation_worker.clients.inventory import InventoryClient
 from reservation_worker.clients.ports import Inventory, ReservationApi
 from reservation_worker.clients.reservation import ReservationClient
 from reservation_worker.config import Settings
 from reservation_worker.handlers.settlement import HANDLERS
+from reservation_worker.lifecycle import App
 from reservation_worker.observability.history import History
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.observability.recent import Recent
@@ -22,12 +21,13 @@ from reservation_worker.observability.tracing import Tracing, exporter
 from reservation_worker.pipeline.calls import INVENTORY, RESERVATION_API, Caller
 from reservation_worker.pipeline.deleter import Deleter
 from reservation_worker.pipeline.depth import DepthReader
+from reservation_worker.pipeline.direct import Direct
 from reservation_worker.pipeline.dispatcher import Dispatcher
 from reservation_worker.pipeline.fitness import describe
 from reservation_worker.pipeline.gate import Gate, Guarded
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.memory import SettledMemory
-from reservation_worker.pipeline.notifier import FLUSH, Notifier, SnsTopic
+from reservation_worker.pipeline.notifier import Notifier, SnsTopic
 from reservation_worker.pipeline.poller import Poller
 from reservation_worker.pipeline.processor import DEADLINE_CALLS, Handlers, Processor
 from reservation_worker.pipeline.settler import Settler
@@ -35,122 +35,14 @@ from reservation_worker.pipeline.sqs import Queue, SqsQueue
 from reservation_worker.queue_facts import QueueFacts
 from reservation_worker.resilience.backoff import tries
 from reservation_worker.resilience.breaker import Breaker, State
+from reservation_worker.servers.debug import DebugServer
 from reservation_worker.servers.health import HealthServer, make_app
+from reservation_worker.servers.listening import listening
+from reservation_worker.servers.live import Live
 from reservation_worker.servers.page import make_pages
 from reservation_worker.servers.probes import Probes
+from reservation_worker.servers.profiles import make_profiles
 from reservation_worker.servers.status import Status
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """The built worker: what is started and stopped, and what others look at."""
-
-    settings: Settings
-    metrics: Metrics
-    tracing: Tracing
-    closers: tuple[Callable[[], None], ...]
-    leases: Leases
-    deleter: Deleter
-    settler: Settler
-    dispatcher: Dispatcher
-    gate: Gate
-    poller: Poller
-    health: HealthServer
-    recent: Recent
-    notifier: Notifier | None
-    history: History
-    draining: threading.Event
-    _stop_lock: threading.Lock = field(default_factory=threading.Lock)
-    # Empty until the stop has come to its end.
-    _exit_codes: list[int] = field(default_factory=list)
-
-    def start(self) -> None:
-        """Start the threads; the poller last, when all it feeds is there.
-
-        Raises RuntimeError when the system has no thread left.
-        """
-        if self.draining.is_set():
-            return
-        self.health.start()
-        self.history.start()
-        self.dispatcher.start()
-        self.leases.start()
-        self.deleter.start()
-        if self.notifier:
-            self.notifier.start()
-        self.poller.start()
-        logger.info(
-            "reservation-worker {} started, health on port {}", __version__, self.health.port
-        )
-
-    def stop(self) -> int:
-        """Stop in order, within SHUTDOWN_TIMEOUT; 0 if every message was settled or given back.
-
-        Safe before start and twice: the second call waits for the first and returns its code.
-        """
-        with self._stop_lock:
-            if not self._exit_codes:
-                self._exit_codes.append(self._stop())
-            return self._exit_codes[0]
-
-    def _stop(self) -> int:
-        began = time.monotonic()
-        limit = self.settings.shutdown_timeout
-
-        def left(share: float) -> float:
-            return max(0.0, began + share * limit - time.monotonic())
-
-        # 1. At once: /ready turns red, nothing new is received, what waits goes to other pods.
-        # What failed before has come back since; only what the stop leaves behind counts.
-        given_up, abandoned = self.deleter.given_up, self.settler.unsettled
-        self.draining.set()
-        self.metrics.drain_seconds.set_function(lambda: time.monotonic() - began)
-        self.poller.stop()
-        waiting = self.dispatcher.close()
-        _within(left(0.7), lambda: self.settler.give_back(waiting))
-        # 2. Meanwhile the pool works on and a long poll may end: cut off, it would leave a ghost
-        #    receive, messages handed out to nobody. What it still brings is given back.
-        polled = self.poller.join(max(left(0.7), min(left(0.8), self.settings.sqs_wait_time + 0.5)))
-        # 3. What still runs is fenced and comes back when its call in flight must be over.
-        self.dispatcher.wait_idle(left(0.8))
-        running = self.dispatcher.running()
-        _within(left(26 / 30), lambda: self.settler.give_back(running))
-        # 4. The acks are flushed, and the leases of nobody need renewing any more.
-        self.deleter.stop(left(28 / 30))
-        self.leases.stop()
-        self.history.stop()
-        # 5. Notifications and telemetry, so that the last ones get out; then clients; health last.
-        self.dispatcher.shutdown()
-        if self.notifier:
-            self.notifier.stop(min(FLUSH, left(28.5 / 30)))
-        self.tracing.shutdown(left(29 / 30))
-        for close in self.closers:
-            _within(left(29.5 / 30), close)
-        self.health.stop(left(1))
-        unsettled = sum(not delivery.settled for delivery in self.dispatcher.running())
-        unsettled += self.settler.unsettled - abandoned
-        # Only now: a thread may have added its delete after the flush.
-        undeleted = self.deleter.undeleted(given_up)
-        logger.info(
-            "stopped in {:.1f} s: {} given back, {} not deleted, {} not settled",
-            time.monotonic() - began,
-            len(waiting) + len(running),
-            undeleted,
-            unsettled,
-        )
-        return 0 if polled and not undeleted and not unsettled else 1
-
-
-def _within(timeout: float, work: Callable[[], None]) -> None:
-    """Run `work`, waiting at most `timeout` seconds for it."""
-    thread = threading.Thread(target=work, name="stop", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:
-        # The system has no thread left: here, then; SHUTDOWN_TIMEOUT bounds the whole stop.
-        work()
-        return
-    thread.join(timeout)
 
 
 def build(
@@ -166,7 +58,7 @@ def build(
 ) -> App:
     """Put the worker together; what is given takes the place of the real part.
 
-    Raises OSError when SERVER_PORT can't be had.
+    Raises OperationError when SERVER_PORT or GRPC_DEBUG_PORT can't be had.
     """
     metrics = Metrics(CollectorRegistry())
     queue_name = settings.sqs_queue_url.rsplit("/", 1)[-1]
@@ -259,6 +151,7 @@ def build(
     )
     metrics.poller_silent.set_function(poller.silent)
     probes = Probes(poller, dispatcher, gate, deadline, draining.is_set)
+    depths = DepthReader(queue.depths, clock)
     history = History(
         metrics, lambda: dispatcher.in_flight, lambda: dispatcher.busy, clock, wall_clock
     )
@@ -272,14 +165,12 @@ def build(
         poller,
         recent,
         history,
-        DepthReader(queue.depths, clock),
+        depths,
         draining.is_set,
     )
-    health = HealthServer(
-        make_app(probes, metrics.registry, make_pages(status.document, settings.explained())),
-        settings.server_host,
-        settings.server_port,
-    )
+    live = Live(settings.pod_name, probes, draining.is_set, recent, dispatcher, depths, clock)
+    direct = Direct(dispatcher, processor, leases, deadline, clock)
+    health, debug = _servers(settings, metrics, probes, status, live, direct)
     return App(
         settings=settings,
         metrics=metrics,
@@ -289,11 +180,33 @@ def build(
         deleter=deleter,
         settler=settler,
         dispatcher=dispatcher,
+        direct=direct,
         gate=gate,
         poller=poller,
         health=health,
+        debug=debug,
         recent=recent,
         notifier=notifier,
         history=history,
         draining=draining,
     )
+
+
+def _servers(
+    settings: Settings,
+    metrics: Metrics,
+    probes: Probes,
+    status: Status,
+    live: Live,
+    direct: Direct,
+) -> tuple[HealthServer, DebugServer]:
+    pages = [make_pages(status.document, settings.explained())]
+    if settings.debug_endpoints:
+        pages.append(make_profiles())
+    with listening("SERVER", settings.server_host, settings.server_port):
+        web = make_app(probes, metrics.registry, *pages)
+        health = HealthServer(web, settings.server_host, settings.server_port)
+    host, port = settings.grpc_debug_host, settings.grpc_debug_port
+    handle = direct.handle if settings.grpc_debug_allow_write else None
+    with listening("GRPC_DEBUG", host, port):
+        return health, DebugServer(host, port, live, handle, direct.deadline)

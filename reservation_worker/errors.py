@@ -10,6 +10,7 @@ WorkerError
 ├── BreakerOpen            not tried: the neighbour's breaker is open
 ├── LeaseTooShort          not tried: the message is ours, but not long enough for a call
 ├── LeaseLost              not tried: the message is no longer ours
+├── NotNow                 not taken on: the worker is stopping, or busy with the same thing
 └── SqsError               SQS refused or did not answer
 """
 
@@ -64,6 +65,10 @@ class LeaseTooShort(WorkerError):
 
 class LeaseLost(WorkerError):
     """The message may be visible to others: no call may start for it any more."""
+
+
+class NotNow(WorkerError):
+    """What was asked for can't be done at this moment; the text says why."""
 
 
 class SqsError(WorkerError):

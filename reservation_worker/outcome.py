@@ -20,12 +20,16 @@ SUPERSEDED = "superseded"
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """Done: delete the message. `note` says how, for the log; `warning` what was odd."""
+    """Done: delete the message. `note` says how, for the log; `warning` what was odd.
+
+    `seat_ids` are those that inventory was asked to move.
+    """
 
     note: str = "settled"
     dropped: bool = False
     warning: str | None = None
     order_id: str | None = None
+    seat_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

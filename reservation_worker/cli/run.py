@@ -1,4 +1,4 @@
-"""The verb `run`: the worker, until SIGTERM or SIGINT."""
+"""The verb `run`: the worker, until SIGTERM or SIGINT; SIGUSR1 logs what its threads do."""
 
 import argparse
 import faulthandler
@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 from contextlib import suppress
+
+from reservation_worker.errors import OperationError
 
 DEFAULT_LIMIT = 30.0
 """How long a stop may take while SHUTDOWN_TIMEOUT is not known yet, in seconds."""
@@ -38,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
             faulthandler.dump_traceback_later(limit[0], exit=True)
         asked.append(number)
 
+    # Its byte in the pipe is all that is needed; without a handler the signal would end us.
+    signal.signal(signal.SIGUSR1, lambda number, frame: None)
     # First of all, for a container's init process ignores the signals it has no handler for.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask)
@@ -50,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from loguru import logger  # noqa: PLC0415
 
     from reservation_worker.observability.logger import configure  # noqa: PLC0415
+    from reservation_worker.observability.stacks import log_stacks  # noqa: PLC0415
 
     # Before the libraries: some have their say while they are imported.
     configure(settings.log_level, settings.pod_name)
@@ -57,19 +62,17 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         app = build(settings)
-    except OSError as error:
-        logger.error(
-            "SERVER_HOST {} and SERVER_PORT {} can't be listened on: {}",
-            settings.server_host,
-            settings.server_port,
-            error,
-        )
+    except OperationError as error:
+        logger.error("{}", error)
         return 1
     code = 0
     if not asked:
         try:
             app.start()
-            os.read(heard, 1)
+            while not asked:
+                # Every signal since the last read: many SIGUSR1 are answered once.
+                if signal.SIGUSR1 in os.read(heard, 4096) and not asked:
+                    log_stacks()
         except RuntimeError as error:
             logger.error("raise the limit of memory or processes, a thread can't start: {}", error)
             code = 1

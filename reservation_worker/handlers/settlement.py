@@ -120,7 +120,7 @@ def _settle(rule: Rule, event: Event, neighbours: Neighbours) -> Outcome:
             "neither the event nor reservation-api says which seats of which show (event_id,"
             " seat_ids, qty)"
         )
-    return Ack(note, order_id=rule.effect(neighbours, event, seats))
+    return Ack(note, order_id=rule.effect(neighbours, event, seats), seat_ids=seats.seat_ids)
 
 
 def _lost(rule: Rule, event: Event, state: str | None, payment: str | None) -> Outcome | None:

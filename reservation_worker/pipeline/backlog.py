@@ -10,32 +10,41 @@ class Backlog:
 
     def __init__(self) -> None:
         self._ready: tuple[deque[Delivery], deque[Delivery]] = (deque(), deque())
-        # Keys taken (waiting ready, or running) and who waits behind each.
+        # Keys taken (by who is ready, or runs) and who waits behind each.
         self._behind: dict[str, deque[Delivery]] = {}
 
     def __len__(self) -> int:
         """How many could start now."""
         return len(self._ready[0]) + len(self._ready[1])
 
+    def __contains__(self, key: str) -> bool:
+        """Whether a key is taken."""
+        return key in self._behind
+
     def push(self, delivery: Delivery) -> bool:
         """Add one; true if it could start now, false if it waits for another of its key."""
-        behind = self._behind.get(delivery.key)
-        if behind is not None:
-            behind.append(delivery)
+        if not self.take(delivery.key):
+            self._behind[delivery.key].append(delivery)
             return False
-        self._behind[delivery.key] = deque()
         self._make_ready(delivery)
+        return True
+
+    def take(self, key: str) -> bool:
+        """Let who comes with `key` wait until it is `done`; false if it is taken already."""
+        if key in self:
+            return False
+        self._behind[key] = deque()
         return True
 
     def pop(self) -> Delivery:
         """The best that waits: payments approved first. Raises IndexError when none does."""
         return (self._ready[0] or self._ready[1]).popleft()
 
-    def done(self, delivery: Delivery) -> bool:
-        """A popped one has ended; true if another of its key can start now."""
-        behind = self._behind[delivery.key]
+    def done(self, key: str) -> bool:
+        """The one who had `key` has ended; true if another with it can start now."""
+        behind = self._behind[key]
         if not behind:
-            del self._behind[delivery.key]
+            del self._behind[key]
             return False
         self._make_ready(behind.popleft())
         return True

@@ -43,6 +43,11 @@ class Delivery:
         """The value of the metrics' labels `type` and `handler`."""
         return self.content.kind.value if isinstance(self.content, Event) else "unknown"
 
+    @property
+    def event_type(self) -> str:
+        """The canonical type, for people; "unknown" where there is no event."""
+        return self.content.kind.event_type if isinstance(self.content, Event) else "unknown"
+
     def claim(self) -> bool:
         """True for the one who settles this delivery: its thread or the stop, never both."""
         with _claim:

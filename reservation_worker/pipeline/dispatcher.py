@@ -1,8 +1,9 @@
 """The pool: slots in front of it, a backlog that picks the next message, 20 threads."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from loguru import logger
 
@@ -39,6 +40,8 @@ class Dispatcher:
         self._changed = threading.Condition()
         self._backlog = Backlog()
         self._running: set[Delivery] = set()
+        # How many keys somebody outside the pool has.
+        self._alone = 0
         self._in_flight = 0
         self._text = 0
         self._closed = False
@@ -113,10 +116,32 @@ class Dispatcher:
             for delivery in deliveries:
                 self._hold(delivery, 1)
                 ready += self._backlog.push(delivery)
-            # A busy thread goes on by itself: tasks for it would pile up without bound.
-            for _ in range(min(ready, self.concurrency - len(self._running))):
-                self._pool.submit(self._run_waiting)
+            self._wake(ready)
             return []
+
+    def _wake(self, ready: int) -> None:
+        # A busy thread goes on by itself: tasks for it would pile up without bound.
+        for _ in range(min(ready, self.concurrency - len(self._running))):
+            self._pool.submit(self._run_waiting)
+
+    @contextmanager
+    def alone(self, key: str, timeout: float) -> Iterator[bool]:
+        """Keep a reservation's deliveries waiting while the caller handles it outside the pool.
+
+        Yields false, and keeps nothing, if somebody has it for `timeout` seconds or after `close`.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or key not in self._backlog, timeout)
+            mine = not self._closed and self._backlog.take(key)
+            self._alone += mine
+        try:
+            yield mine
+        finally:
+            if mine:
+                with self._changed:
+                    self._alone -= 1
+                    self._wake(self._backlog.done(key))
+                    self._changed.notify_all()
 
     def close(self) -> list[Delivery]:
         """Start nothing any more; returns what had not started. The pool goes on."""
@@ -133,9 +158,9 @@ class Dispatcher:
         self._text += sign * len(delivery.message.body)
 
     def wait_idle(self, timeout: float) -> bool:
-        """Wait until nothing runs, at most `timeout` seconds."""
+        """Wait until nothing runs, in the pool or outside, at most `timeout` seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._running, timeout)
+            return self._changed.wait_for(lambda: not self._running and not self._alone, timeout)
 
     def _run_waiting(self) -> None:
         """A pool task: works while anything waits, so one thread is enough to get on."""
@@ -148,7 +173,7 @@ class Dispatcher:
             with self._changed:
                 self._running.discard(delivery)
                 self._hold(delivery, -1)
-                self._backlog.done(delivery)
+                self._backlog.done(delivery.key)
                 self._changed.notify_all()
 
     def _next(self) -> Delivery | None:

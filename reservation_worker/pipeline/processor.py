@@ -56,7 +56,7 @@ class Processor:
             self._settler.abandon(delivery)
 
     def _process(self, delivery: Delivery) -> None:
-        caller, lease, content = self._caller, delivery.lease, delivery.content
+        caller, lease = self._caller, delivery.lease
         lease.renew_until = caller.clock() + DEADLINE_CALLS * caller.timeout
         if self._memory.knows(delivery.message.id):
             self._settler.delete_copy(delivery)
@@ -64,18 +64,27 @@ class Processor:
         if not caller.leases.held(lease):
             self._settler.lost(delivery)
             return
+        outcome, trace_id = self.handle(delivery)
+        if outcome is None:
+            self._settler.lost(delivery)
+        else:
+            self._settler.settle(delivery, outcome, trace_id)
+
+    def handle(self, delivery: Delivery) -> tuple[Outcome | None, str]:
+        """What a delivery comes to, and its trace id for the log.
+
+        The outcome is not carried out; it is None when the lease was lost on the way.
+        """
+        content = delivery.content
         hints = content.trace if isinstance(content, Event | Ignored) else TraceHints()
         trace = read_trace(hints, delivery.message.trace_header)
         if isinstance(content, Event):
             outcome = self._run_handler(delivery, content, trace)
         else:
             outcome = _without_handler(content)
-        if outcome is None:
-            self._settler.lost(delivery)
-            return
         if isinstance(outcome, Retry):
             outcome = self._judge_retry(delivery, outcome)
-        self._settler.settle(delivery, outcome, trace.log_id)
+        return outcome, trace.log_id
 
     def _run_handler(self, delivery: Delivery, event: Event, trace: Trace) -> Outcome | None:
         """The handler's outcome; None when the lease was lost on the way."""

@@ -195,7 +195,7 @@ class Settler:
         settled = Settled(
             message_id=delivery.message.id,
             label=delivery.label,
-            event_type=event.kind.event_type if event else "unknown",
+            event_type=delivery.event_type,
             reservation_id=getattr(content, "reservation_id", None),
             event_id=event.event_id if event else None,
             payment_intent_id=event.payment_intent_id if event else None,

@@ -11,6 +11,8 @@ from typing import Any
 
 from waitress.channel import HTTPChannel
 
+from reservation_worker.servers.profiles import LONGEST, is_local
+
 MOST = 200
 """So many connections at once; beyond it the oldest that has not asked anything yet goes."""
 LIFETIME = 15.0
@@ -32,8 +34,11 @@ class Connection(HTTPChannel):
 
     def service(self) -> None:
         """Answer the first request as if it had said so itself: then close."""
-        headers: Any = self.requests[0].headers
-        headers["CONNECTION"] = "close"
+        request: Any = self.requests[0]
+        request.headers["CONNECTION"] = "close"
+        # A profile takes longer than a probe. (What could not be parsed has no path.)
+        if getattr(request, "path", "").startswith("/debug/pprof/") and is_local(self.addr[0]):
+            self.opened_at += LONGEST
         super().service()
 
     def send_continue(self) -> None:

@@ -10,12 +10,13 @@ import pytest
 import requests
 from flask import Flask
 
-from reservation_worker.app import App, build
+from reservation_worker.app import build
 from reservation_worker.clients.ports import CallContext, StatusAnswer, StatusChange
 from reservation_worker.config import Settings
 from reservation_worker.errors import LeaseLost
 from reservation_worker.events import Event, Kind
 from reservation_worker.handlers.settlement import Neighbours
+from reservation_worker.lifecycle import App
 from reservation_worker.observability.history import History
 from reservation_worker.outcome import Ack, Outcome, Retry
 from reservation_worker.pipeline.calls import INVENTORY
@@ -184,7 +185,7 @@ class Service:
         if kind == "App":
             made = Worker()
             app = made.app
-            self.parts = [app.health, app.history, app.leases, app.deleter, app.poller]
+            self.parts = [app.health, app.history, app.leases, app.deleter, app.poller, app.debug]
             self.start, self.stop = app.start, made.stop
             return
         if kind == "Leases":
@@ -195,6 +196,9 @@ class Service:
             self.stop = part.stop
         elif kind == "Deleter":
             part = Deleter(queue, SettledMemory(), metrics, lambda delivery: True)
+            self.stop = lambda: part.stop(PATIENCE)
+        elif kind == "DebugServer":
+            part = Worker().app.debug
             self.stop = lambda: part.stop(PATIENCE)
         elif kind == "HealthServer":
             part = HealthServer(Flask("x"), "127.0.0.1", 0)
@@ -228,7 +232,9 @@ class Service:
         return [part._thread.is_alive() for part in self.parts]
 
 
-@pytest.fixture(params=["Leases", "History", "Deleter", "Poller", "HealthServer", "App"])
+@pytest.fixture(
+    params=["Leases", "History", "Deleter", "Poller", "HealthServer", "DebugServer", "App"]
+)
 def service(request: pytest.FixtureRequest) -> Service:
     return Service(request.param)
 

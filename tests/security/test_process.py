@@ -1,27 +1,38 @@
-"""The worker as a container runs it: one port, no file, no child, whoever it runs as."""
+"""The worker as a container runs it: two ports, no file, no child, whoever it runs as."""
 
 import os
 import re
 import signal
+import struct
+from collections import defaultdict
+from ipaddress import ip_address
 from pathlib import Path
 
+from reservation_worker.simulator.ports import free_port
 from reservation_worker.simulator.process_worker import WorkerProcess
 from tests.world import World, until
 
 LISTENING = "0A"
 
 
-def listening_ports(pid: int) -> set[int]:
-    """The TCP ports that a process listens on, by its own open sockets."""
+def addresses(pid: int) -> dict[int, set[str]]:
+    """The TCP ports that a process listens on and their addresses, by its own open sockets."""
     links = (os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir())
     inodes = {match[1] for link in links if (match := re.fullmatch(r"socket:\[(\d+)\]", link))}
-    ports = set()
+    found: defaultdict[int, set[str]] = defaultdict(set)
     for name in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]:
             fields = line.split()
             if fields[3] == LISTENING and fields[9] in inodes:
-                ports.add(int(fields[1].rpartition(":")[2], 16))
-    return ports
+                address, _, port = fields[1].rpartition(":")
+                # Words of 32 bits, each in the machine's own order.
+                raw = b"".join(
+                    struct.pack("=I", int(address[at : at + 8], 16))
+                    for at in range(0, len(address), 8)
+                )
+                listened = ip_address(raw)
+                found[int(port, 16)].add(str(getattr(listened, "ipv4_mapped", None) or listened))
+    return dict(found)
 
 
 def writable_files(pid: int) -> set[str]:
@@ -40,15 +51,20 @@ def children(worker: WorkerProcess) -> str:
     return "".join((task / "children").read_text() for task in tasks)
 
 
-def test_a_worker_at_work_has_one_port_open_writes_no_file_and_starts_nothing() -> None:
+def test_a_worker_at_work_has_two_ports_open_writes_no_file_and_starts_nothing() -> None:
     with World() as world:
         ids = world.seed(50)
         # As a read-only container runs it: Python's own caches would be files, too.
-        worker = world.run_worker(PYTHONDONTWRITEBYTECODE="1")
+        worker = world.run_worker(
+            PYTHONDONTWRITEBYTECODE="1", SERVER_HOST="0.0.0.0", GRPC_DEBUG_PORT=str(free_port())
+        )
         world.expire(ids)
         until(world.empty, 30, "all is settled")
         worker.metrics()
-        assert listening_ports(worker.pid) == {int(worker.env["SERVER_PORT"])}
+        assert addresses(worker.pid) == {
+            int(worker.env["SERVER_PORT"]): {"0.0.0.0"},
+            int(worker.env["GRPC_DEBUG_PORT"]): {"127.0.0.1"},
+        }
         assert writable_files(worker.pid) == {str(worker.stdout), str(worker.stderr)}
         assert children(worker) == ""
         worker.signal(signal.SIGTERM)

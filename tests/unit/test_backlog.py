@@ -60,9 +60,9 @@ def test_the_second_of_a_reservation_waits_until_the_first_has_ended() -> None:
     assert len(backlog) == 1
     assert backlog.pop() is first
     assert len(backlog) == 0
-    assert backlog.done(first)
+    assert backlog.done(first.key)
     assert backlog.pop() is second
-    assert not backlog.done(second)
+    assert not backlog.done(second.key)
 
 
 def test_those_of_one_reservation_keep_their_order() -> None:
@@ -71,7 +71,7 @@ def test_those_of_one_reservation_keep_their_order() -> None:
     order = []
     for _ in waiting:
         order.append(backlog.pop())
-        backlog.done(order[-1])
+        backlog.done(order[-1].key)
     assert order == waiting
 
 
@@ -92,7 +92,7 @@ def test_a_reservation_that_has_ended_leaves_nothing_behind() -> None:
     backlog = Backlog()
     for number in range(3):
         backlog.push(delivery("m", f"rsv_{number}"))
-        backlog.done(backlog.pop())
+        backlog.done(backlog.pop().key)
     assert not backlog._behind
 
 
@@ -113,4 +113,4 @@ def test_a_drain_takes_out_all_that_has_not_started_and_nothing_twice() -> None:
     assert sorted(names(backlog.drain())) == sorted(names(waiting))
     assert len(backlog) == 0
     assert backlog.drain() == []
-    assert not backlog.done(running)
+    assert not backlog.done(running.key)

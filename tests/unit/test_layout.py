@@ -52,7 +52,7 @@ ROOMS = {
 # Who may import a room from outside it; everybody may import the others.
 IMPORTERS = {
     "simulator": {"cli"},
-    "stubs": {"clients", "simulator"},
+    "stubs": {"clients", "servers", "simulator"},
     "app": {"cli"},
     "cli": {"__main__"},
 }

@@ -518,7 +518,9 @@ def test_the_patch_carries_what_belongs_to_its_state(
 
 
 def test_the_commits_order_id_is_for_the_log_and_is_not_patched(scene: Scene) -> None:
-    assert scene.handle(event(Kind.APPROVED)) == Ack("settled", order_id="ord_rsv_1")
+    assert scene.handle(event(Kind.APPROVED)) == Ack(
+        "settled", order_id="ord_rsv_1", seat_ids=("A1", "A2")
+    )
     assert scene.calls == ["PATCH", "commit"]
 
 
