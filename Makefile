@@ -137,15 +137,13 @@ grpcui: ## A web page for the debug server on port 8041
 	$(call need,grpcui,go install github.com/fullstorydev/grpcui/cmd/grpcui@latest)
 	@grpcui -plaintext localhost:$${GRPC_DEBUG_PORT:-8041}
 
-pprof: ## Save the running worker's heap and 10 s of its CPU to build/pprof (DEBUG_ENDPOINTS=true)
+pprof: ## Profile 10 s of the running worker (DEBUG_ENDPOINTS=true) into build/pprof
 	$(call need,curl,install it)
 	@mkdir -p build/pprof
-	@for what in heap "profile?seconds=10"; do \
-	  curl -fsS "http://127.0.0.1:$${SERVER_PORT:-8040}/debug/pprof/$$what" -o "build/pprof/$${what%%\?*}.pb.gz" \
-	    || { echo "no profile: start the worker on this machine with DEBUG_ENDPOINTS=true"; exit 1; }; \
-	done
-	@ls build/pprof
-	@echo "look at them: go tool pprof -http=: build/pprof/profile.pb.gz"
+	@curl -fsS "http://127.0.0.1:$${SERVER_PORT:-8040}/debug/pprof/profile?seconds=10" -o build/pprof/profile.pb.gz \
+	  || { echo "no profile: start the worker on this machine with DEBUG_ENDPOINTS=true"; exit 1; }
+	@if command -v go >/dev/null; then go tool pprof -top -sample_index=wall build/pprof/profile.pb.gz | head -25; fi
+	@echo "build/pprof/profile.pb.gz: go tool pprof -http=: FILE, or speedscope"
 
 info: $(READY) ## Show versions
 	@$(BIN)/reservation-worker --version

@@ -112,7 +112,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         context.abort(
             grpc.StatusCode.UNIMPLEMENTED,
             "the worker compensates nothing by itself: list what is due by `reservation-worker"
-            " compensations`, refund at the payment provider, and free seats by"
+            " dlq compensations`, refund at the payment provider, and free seats by"
             " ProcessReservationExpiry or ProcessPaymentResult",
         )
 
