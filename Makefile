@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Most tests wait for processes: two at a time take two thirds of the time. A file stays together, for its fixtures.
+JOBS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 IMAGE ?= ghcr.io/traffic-tacos/reservation-worker
 TAG ?= dev
 # What `make up` starts: localstack or light, and observability beside it.
@@ -43,11 +46,11 @@ demo: $(READY) ## Settle 1,000 events on embedded parts and reconcile the ledger
 
 test: $(READY) ## Run all tests with the coverage gate
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	@$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
 
 test-coverage: $(READY) ## Run all tests; the report is coverage/coverage.html
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=html:coverage $(ARGS)
+	@$(PYTEST) --cov --cov-report=term:skip-covered --cov-report=html:coverage $(ARGS)
 	@cp coverage/index.html coverage/coverage.html
 
 test-integration: $(READY) ## Run the queue's contract and the acceptance tests against LocalStack

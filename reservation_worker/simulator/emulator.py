@@ -24,5 +24,10 @@ def sqs_client(endpoint_url: str) -> "SQSClient":
         region_name=REGION,
         aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        config=Config(max_pool_connections=50, proxies={}, read_timeout=30),
+        config=Config(
+            max_pool_connections=50,
+            proxies={},
+            read_timeout=30,
+            retries={"total_max_attempts": 2, "mode": "standard"},
+        ),
     )
