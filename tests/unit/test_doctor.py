@@ -143,6 +143,14 @@ def test_the_table_is_in_words_where_the_terminal_has_no_such_characters() -> No
     assert "-> mend" in text
 
 
+def test_the_table_shows_all_of_a_long_url() -> None:
+    out = TextIOWrapper(BytesIO(), "utf-8")
+    url = f"https://sqs.ap-northeast-2.amazonaws.com/137406935518/{'q' * 79}x"
+    show([wrong("KEDA", f"queueURL is {url}", "")], Console(file=out, width=80))
+    out.seek(0)
+    assert url in "".join(line[12:].strip() for line in out)
+
+
 @pytest.mark.parametrize(
     ("rows", "ok"),
     [
