@@ -60,7 +60,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    need("make", "git")
+    need("make")
     return Desk(tmp_path)
 
 
