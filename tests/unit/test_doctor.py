@@ -425,6 +425,28 @@ def test_a_deployments_memory_limit_is_held_against_its_own_concurrency(tmp_path
 
 
 @pytest.mark.parametrize(
+    ("given", "verdict", "words"),
+    [
+        ({"SQS_QUEUE_URL": URL, "AWS_REGION": "us-east-1"}, Verdict.WRONG, "in us-east-1"),
+        (
+            {"SQS_QUEUE_URL": URL, "AWS_REGION": "ap-northeast-2", "SQS_REGION": "us-east-1"},
+            Verdict.WRONG,
+            "in us-east-1",
+        ),
+        ({"WORKER_CONCURRENCY": "20"}, Verdict.UNKNOWN, "SQS_QUEUE_URL is not in the files"),
+    ],
+)
+def test_a_deployment_that_looks_elsewhere_or_cannot_be_seen_is_told(
+    tmp_path: Path, given: dict[str, str], verdict: Verdict, words: str
+) -> None:
+    box = deployment(env=[{"name": name, "value": value} for name, value in given.items()])
+    [row] = [row for row in compared(tmp_path, box) if row.verdict is not Verdict.GOOD]
+    assert row.verdict is verdict
+    assert words in row.detail
+    assert row.advice
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [("kind: {", "is no YAML"), ("", "no ScaledObject"), ("- 1\n- kind: List", "no ScaledObject")],
 )
