@@ -102,3 +102,31 @@ def test_only_the_worker_is_asked_whether_it_is_a_healthy_worker() -> None:
     assert {name for name, one in ours.items() if "healthcheck" not in one} == {"worker"}
     for name in ours.keys() - {"worker"}:
         assert services[name]["healthcheck"] == {"disable": True}, name
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_the_exit_code_beside_localstack_is_the_command_s_own(tmp_path: Path, code: int) -> None:
+    script = tmp_path / ".ci" / "localstack"
+    script.parent.mkdir()
+    shutil.copy(ROOT / ".ci" / "localstack", script)
+    [version] = re.findall(r"^version=(\S+)$", script.read_text(), re.MULTILINE)
+    venv = tmp_path / "build" / "localstack"
+    made = {
+        # A server that is up as soon as it was started, and no Docker.
+        venv / "bin" / "python": f"touch {tmp_path}/up; exec sleep 60",
+        tmp_path / "bin" / "curl": f"test -e {tmp_path}/up",
+        tmp_path / "bin" / "docker": "exit 1",
+    }
+    for path, line in made.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{line}\n")
+        path.chmod(0o755)
+    (venv / f".ready-{version}").touch()
+    ended = subprocess.run(
+        [script, "sh", "-c", f'test -n "$EXTERNAL_SQS_URL" && exit {code}'],
+        env={"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == code
