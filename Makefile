@@ -17,6 +17,8 @@ ALL_PROFILES := --profile localstack --profile light --profile observability
 # $(call need,COMMAND,what to do): a plain message where a tool is missing.
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)"; exit 1; }
 engine = @docker info >/dev/null 2>&1 || { echo "no Docker engine answers: install Docker, or start it"; exit 1; }
+compose = @docker compose version >/dev/null 2>&1 || { echo "docker compose is missing: install Docker's Compose plugin"; exit 1; }
+buildx = @docker buildx version >/dev/null 2>&1 || { echo "docker buildx is missing: install Docker's Buildx plugin"; exit 1; }
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[36m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +97,7 @@ docker-build: ## Build the image for this machine
 
 build-linux: ## Build the image for linux/arm64
 	$(engine)
+	$(buildx)
 	@docker buildx build --platform linux/arm64 --build-arg VERSION=$(TAG) --build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE):$(TAG)-arm64 --load .
 
 docker-push: ## Push the image: make docker-push TAG=v1.0.0
@@ -106,31 +109,37 @@ docker-run: ## Run the image with the settings in .env.local
 	@test -f .env.local || { echo ".env.local is missing: cp .env.example .env.local, then set SQS_QUEUE_URL in it"; exit 1; }
 	@docker run --rm --read-only --cap-drop ALL --env-file .env.local --publish 127.0.0.1:8040:8040 $(IMAGE):$(TAG)
 
+# As ~/.aws as a whole: boto3 looks for the tokens of a login (SSO) nowhere else.
 docker-run-with-aws: ## The same, with the AWS profiles of this machine
 	$(engine)
 	@test -f .env.local || { echo ".env.local is missing: cp .env.example .env.local, then set SQS_QUEUE_URL in it"; exit 1; }
 	@test -d "$$HOME/.aws" || { echo "~/.aws is missing: aws configure sso"; exit 1; }
-	@docker run --rm --read-only --cap-drop ALL --user "$$(id -u):$$(id -g)" --env-file .env.local --env AWS_PROFILE --env AWS_CONFIG_FILE=/aws/config --env AWS_SHARED_CREDENTIALS_FILE=/aws/credentials --volume "$$HOME/.aws:/aws:ro" --publish 127.0.0.1:8040:8040 $(IMAGE):$(TAG)
+	@docker run --rm --read-only --cap-drop ALL --user "$$(id -u):$$(id -g)" --env-file .env.local --env AWS_PROFILE --env HOME=/home --volume "$$HOME/.aws:/home/.aws:ro" --publish 127.0.0.1:8040:8040 $(IMAGE):$(TAG)
 
 localstack: ## Start LocalStack alone on port 4566
 	$(engine)
+	$(compose)
 	@docker compose --profile localstack up --detach --wait localstack
 
 localstack-stop: ## Stop LocalStack
 	$(engine)
+	$(compose)
 	@docker compose --profile localstack rm --force --stop localstack
 
 up: ## Start the development stack; PROFILES="light observability" for other parts
 	$(engine)
+	$(compose)
 	@$(if $(filter observability,$(PROFILES)),OTEL_EXPORTER_OTLP_ENDPOINT=http://otel-collector:4317) $(COMPOSE) up --build --detach --wait worker $(if $(filter observability,$(PROFILES)),otel-collector prometheus grafana)
 	@echo "worker http://127.0.0.1:8040  neighbours http://127.0.0.1:8050/ledger  AWS http://127.0.0.1:4566"
 
 down: ## Stop the development stack
 	$(engine)
+	$(compose)
 	@docker compose $(ALL_PROFILES) down --remove-orphans
 
 logs: ## Follow the worker's log in the development stack
 	$(engine)
+	$(compose)
 	@docker compose logs --follow --no-log-prefix worker
 
 burst: $(READY) ## Settle 1,000 events in the development stack and show how fast

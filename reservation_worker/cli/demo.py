@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import json
+import shlex
 import shutil
 import signal
 import sys
@@ -18,6 +19,11 @@ NAME = "demo"
 HELP = "Settle a scenario on an embedded queue and neighbours, and reconcile the ledger."
 
 _PARTS = ("rich", "requests", "ministack")
+_FOR_VERBS = (
+    "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "SQS_QUEUE_URL",
+    "RESERVATION_API_BASE", "INVENTORY_GRPC_ADDR", "SERVER_PORT",
+)  # fmt: skip
+"""What the other verbs need to be at home here."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +98,7 @@ def _run(args: argparse.Namespace, directory: Path) -> bool:
 def _keep(play: "Play", result: "Result") -> bool:
     """Wait for ctrl-C; what it says goes to stderr, stdout being the result's."""
     stack, worker = play.stack, play.worker
+    settings = " ".join(f"{name}={shlex.quote(worker.env[name])}" for name in _FOR_VERBS)
     try:
         print(
             f"""
@@ -102,6 +109,8 @@ Everything is still running:
   queue         {stack.queue_url}
   dead letters  {stack.dlq_url}
   logs          {worker.directory}
+For the other verbs (doctor, publish, burst, dlq ...) in another terminal:
+  export {settings}
 Press ctrl-C to stop it.""",
             file=sys.stderr,
             flush=True,

@@ -99,8 +99,9 @@ class Stack:
         return sum(int(text) for name, text in answer["Attributes"].items() if name in _DEPTH)
 
     def dead_letters(self) -> list[DeadLetter]:
-        """All that is in the dead-letter queue; it stays there, hidden for two minutes."""
+        """All that is in the dead-letter queue; it stays there, and is visible again afterwards."""
         letters: dict[str, DeadLetter] = {}
+        receipts: list[str] = []
         while True:
             answer = self.client.receive_message(
                 QueueUrl=self.dlq_url,
@@ -109,8 +110,9 @@ class Stack:
                 MessageAttributeNames=["All"],
             )
             if not answer.get("Messages"):
-                return list(letters.values())
+                break
             for message in answer["Messages"]:
+                receipts.append(message["ReceiptHandle"])
                 given = message.get("MessageAttributes", {})
                 texts = {name: value.get("StringValue", "") for name, value in given.items()}
                 letters[message["MessageId"]] = DeadLetter(
@@ -120,6 +122,11 @@ class Stack:
                     texts.get("dlq_source_message_id", ""),
                     texts.get("dlq_error", ""),
                 )
+        for receipt in receipts:
+            self.client.change_message_visibility(
+                QueueUrl=self.dlq_url, ReceiptHandle=receipt, VisibilityTimeout=0
+            )
+        return list(letters.values())
 
     def reconcile(self, story: Scenario) -> Report:
         """The checker's verdict on a scenario that was published here."""

@@ -1,6 +1,9 @@
 """The demo as a new user runs it, smaller."""
 
 import json
+import os
+import shlex
+import signal
 import subprocess
 import sys
 
@@ -29,3 +32,32 @@ def test_the_demo_as_json_is_one_object_with_the_reconciliation():
     found = result["reconciliation"]
     assert found["compensations_due"] == found["compensations_found"] != []
     assert [found[kind] for kind in ("oversold", "leaked", "lost", "doubled")] == [[], [], [], []]
+
+
+def test_a_demo_that_is_kept_says_how_the_other_verbs_find_it():
+    command = [sys.executable, "-m", "reservation_worker"]
+    with subprocess.Popen(
+        [*command, "demo", "--events", "100", "--keep"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        try:
+            assert demo.stderr is not None
+            line = next(one for one in demo.stderr if one.strip().startswith("export "))
+            given = dict(word.split("=", 1) for word in shlex.split(line)[1:])
+            listed = subprocess.run(
+                [*command, "dlq", "list", "--json"],
+                env=os.environ | given,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=True,
+            )
+        finally:
+            demo.terminate()
+            demo.communicate(timeout=60)
+    found = json.loads(listed.stdout)
+    assert found["messages"] > 0
+    assert found["partial"] == []
+    assert demo.returncode == 128 + signal.SIGTERM

@@ -547,6 +547,27 @@ def test_what_was_sent_before_the_queue_went_away_is_deleted(bench: Bench) -> No
     assert (bench.counts(), bench.counts(bench.queue)) == ((1, 0), (2, 0))
 
 
+def test_what_the_answer_to_a_send_does_not_name_is_not_deleted(bench: Bench) -> None:
+    bench.fill(3)
+    queues = bench.queues()
+    holds, letters = holding(queues)
+    answers = ({}, {"Successful": [{"Id": "0"}]})
+
+    class Mute:
+        def __init__(self, answer: Any) -> None:
+            self.send_message_batch = lambda **given: answer
+
+    for answer, moved in zip(answers, (0, 1), strict=True):
+        mute: Any = Mute(answer)
+        report = Mover(Queues(queues.again, mute, queues.source, queues.dlq), holds, go_on).move(
+            by_origin(letters)
+        )
+        assert report.moved == moved
+        assert set(report.left.values()) == {"the answer does not name it"}
+    holds.release()
+    assert bench.counts() == (2, 0)
+
+
 def test_a_message_that_the_queue_refuses_stays_and_is_named(bench: Bench) -> None:
     bench.client.set_queue_attributes(
         QueueUrl=bench.queue, Attributes={"MaximumMessageSize": "1024"}

@@ -474,6 +474,7 @@ def test_a_stack_publishes_in_batches_and_reads_its_dead_letters() -> None:
         )
         (letter,) = stack.dead_letters()
         assert (letter.body, letter.reason, letter.source) == ("42", "invalid_payload", "m-1")
+        assert stack.dead_letters() == [letter], "it is hidden from who looks after us"
 
 
 def test_a_child_that_fails_says_what_it_wrote_last(tmp_path: Path) -> None:

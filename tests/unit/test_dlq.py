@@ -330,3 +330,23 @@ def test_batches_hold_ten_messages_and_one_mebibyte_at_most() -> None:
     assert [len(one) for one in batches((n, 1) for n in range(25))] == [10, 10, 5]
     sizes = [600_000, 500_000, 1_048_576, 1]
     assert [len(one) for one in batches((n, n) for n in sizes)] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("line", "dlq", "queue"),
+    [
+        (["list"], None, None),
+        (["--dlq-url", "http://a/1/d", "list"], "http://a/1/d", None),
+        (["list", "--dlq-url", "http://a/1/d"], "http://a/1/d", None),
+        (["--queue-url", "http://a/1/q", "list", "--dlq-url", "http://a/1/d"], "http://a/1/d", "q"),
+        (["--dlq-url", "http://a/1/x", "list", "--dlq-url", "http://a/1/d"], "http://a/1/d", None),
+    ],
+)
+def test_the_queues_are_named_before_or_behind_the_sub_verb(
+    line: list[str], dlq: str | None, queue: str | None
+) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args = parser.parse_args(line)
+    assert args.dlq_url == dlq
+    assert args.queue_url == (queue and f"http://a/1/{queue}")

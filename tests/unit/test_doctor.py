@@ -143,6 +143,14 @@ def test_the_table_is_in_words_where_the_terminal_has_no_such_characters() -> No
     assert "-> mend" in text
 
 
+def test_the_table_shows_all_of_a_long_url() -> None:
+    out = TextIOWrapper(BytesIO(), "utf-8")
+    url = f"https://sqs.ap-northeast-2.amazonaws.com/137406935518/{'q' * 79}x"
+    show([wrong("KEDA", f"queueURL is {url}", "")], Console(file=out, width=80))
+    out.seek(0)
+    assert url in "".join(line[12:].strip() for line in out)
+
+
 @pytest.mark.parametrize(
     ("rows", "ok"),
     [
@@ -414,6 +422,28 @@ def test_a_deployments_memory_limit_is_held_against_its_own_concurrency(tmp_path
     _, row = compared(tmp_path, box, config)
     assert row.verdict is Verdict.WRONG
     assert "256 MiB; 500 threads" in row.detail
+
+
+@pytest.mark.parametrize(
+    ("given", "verdict", "words"),
+    [
+        ({"SQS_QUEUE_URL": URL, "AWS_REGION": "us-east-1"}, Verdict.WRONG, "in us-east-1"),
+        (
+            {"SQS_QUEUE_URL": URL, "AWS_REGION": "ap-northeast-2", "SQS_REGION": "us-east-1"},
+            Verdict.WRONG,
+            "in us-east-1",
+        ),
+        ({"WORKER_CONCURRENCY": "20"}, Verdict.UNKNOWN, "SQS_QUEUE_URL is not in the files"),
+    ],
+)
+def test_a_deployment_that_looks_elsewhere_or_cannot_be_seen_is_told(
+    tmp_path: Path, given: dict[str, str], verdict: Verdict, words: str
+) -> None:
+    box = deployment(env=[{"name": name, "value": value} for name, value in given.items()])
+    [row] = [row for row in compared(tmp_path, box) if row.verdict is not Verdict.GOOD]
+    assert row.verdict is verdict
+    assert words in row.detail
+    assert row.advice
 
 
 @pytest.mark.parametrize(

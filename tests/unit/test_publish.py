@@ -169,6 +169,7 @@ def test_a_dry_run_needs_no_configuration_and_can_be_sent_later(
     "arguments",
     [
         ["--file", "x", "--count", "3"],
+        ["--file", ""],
         ["--type", "expire"],
         ["--rate", "0"],
         ["--rate", "nan"],

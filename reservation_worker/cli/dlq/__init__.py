@@ -16,19 +16,13 @@ _PACKAGE = "reservation_worker.cli.dlq"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which queues, and a verb of its own for each thing to do."""
-    parser.add_argument(
-        "--dlq-url",
-        type=checked(queue_url),
-        metavar="URL",
-        help="default: SQS_DLQ_URL, or as the queue's redrive policy says",
-    )
-    parser.add_argument(
-        "--queue-url", type=checked(queue_url), metavar="URL", help="default: SQS_QUEUE_URL"
-    )
+    _add_queues(parser)
     verbs = parser.add_subparsers(metavar="WHAT", required=True)
 
     def add(name: str, module: str, text: str) -> argparse.ArgumentParser:
         child = verbs.add_parser(name, help=text, description=text)
+        # Behind the sub-verb, too, where people write them; unset there, they are as before it.
+        _add_queues(child, default=argparse.SUPPRESS)
         child.set_defaults(module=module)
         return child
 
@@ -69,6 +63,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Who paid and has no seat, as CSV: one row a reservation and payment.",
     )
     due.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_queues(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    for name, text in (
+        ("--dlq-url", "default: SQS_DLQ_URL, or as the queue's redrive policy says"),
+        ("--queue-url", "default: SQS_QUEUE_URL"),
+    ):
+        parser.add_argument(
+            name, type=checked(queue_url), default=default, metavar="URL", help=text
+        )
 
 
 def run(args: argparse.Namespace) -> int:

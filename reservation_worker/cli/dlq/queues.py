@@ -42,11 +42,18 @@ class Queues:
     dlq: str
 
     def send(self, url: str, messages: Sequence[Mapping[str, Any]]) -> dict[int, Failure]:
-        """Send a batch; the failures by position. Raises OperationError."""
+        """Send a batch; the failures by position. Raises OperationError.
+
+        Sent is only what the answer says so of: on its word a dead letter is deleted.
+        """
         entries: Any = [{"Id": str(at), **message} for at, message in enumerate(messages)]
         with operator_aws.asking(f"send to {url}"):
             answer = self.once.send_message_batch(QueueUrl=url, Entries=entries)
-        return failures(answer)
+        sent = {int(one["Id"]) for one in answer.get("Successful", [])}
+        unnamed = set(range(len(entries))) - sent
+        return dict.fromkeys(unnamed, Failure("the answer does not name it", False)) | failures(
+            answer
+        )
 
     def counts(self) -> tuple[int, int]:
         """How many messages the DLQ has visible, and how many not. Raises OperationError."""

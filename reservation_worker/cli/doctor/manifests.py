@@ -83,6 +83,14 @@ def _worker(
         else:
             detail = f"its SQS_QUEUE_URL is {url}, ours is {known['sqs_queue_url']}"
             yield wrong(check, detail, "correct the one that is wrong")
+    else:
+        detail = "its SQS_QUEUE_URL is not in the files"
+        advice = "give its ConfigMap, too (kubectl kustomize has all); a secret can't be seen here"
+        yield unknown(check, detail, advice)
+    region = environ.get("SQS_REGION") or environ.get("AWS_REGION")
+    if region and region != known["sqs_region"]:
+        detail = f"it looks for its queue in {region}, which is in {known['sqs_region']}"
+        yield wrong(check, detail, "correct AWS_REGION (or SQS_REGION) where it is wrong")
     threads = environ.get("WORKER_CONCURRENCY", "")
     given = threads.isascii() and threads.isdigit()
     count = int(threads) if given else known.get("worker_concurrency")

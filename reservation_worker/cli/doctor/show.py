@@ -28,7 +28,8 @@ def show(rows: list[Row], console: Console | None = None) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("")
     table.add_column("check", no_wrap=True)
-    table.add_column("what was found, and what to do")
+    # A long word is a URL or an ARN, and what is wrong may be its end.
+    table.add_column("what was found, and what to do", overflow="fold")
     for row in rows:
         mark = Text(marks[row.verdict], _STYLES[row.verdict])
         text = Text(row.detail)

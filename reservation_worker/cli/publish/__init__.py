@@ -86,6 +86,9 @@ def run(args: argparse.Namespace) -> int:
     from reservation_worker.cli.publish.targets import BusTarget, QueueTarget  # noqa: PLC0415
 
     given = [f"--{name}" for name in _SAMPLE_ONLY if getattr(args, name) is not None]
+    if args.file == "":
+        # A script's variable may be unset: that is no wish to send a sample.
+        args.refuse("--file needs a name")
     if args.file and given:
         args.refuse(f"--file has its own events: {', '.join(given)} can't be used with it")
     if args.dry_run:
