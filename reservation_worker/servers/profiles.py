@@ -68,6 +68,8 @@ def make_profiles() -> Blueprint:
             return _refused("another profile is being taken: ask again when it has ended", 409)
         try:
             if not tracemalloc.is_tracing():
+                if "stop" in request.args:
+                    return _refused("no allocations are recorded", 409)
                 tracemalloc.start(HEAP_FRAMES)
                 return Response(
                     "recording of allocations begins now: ask again for what lives since;"

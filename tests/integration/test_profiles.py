@@ -153,6 +153,19 @@ def test_a_profile_outlives_a_probes_connection_and_keeps_neither_probes_nor_oth
     assert rig.get("/debug/pprof/profile?seconds=1").status_code == 200
 
 
+def test_a_profile_under_way_lets_no_idle_connection_live_longer(
+    rig: ProfiledRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "LIFETIME", 0.1)
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(rig.get, "/debug/pprof/profile?seconds=3")
+        eventually(lambda: b"wall_profile" in rig.get("/debug/threads").content)
+        with rig.connect(b"GET /") as idle:
+            assert idle.recv(1) == b""
+        assert not under_way.done()
+        assert under_way.result(PATIENCE).status_code == 200
+
+
 def test_the_heap_is_recorded_from_the_first_question_on_until_it_is_told_to_stop(
     rig: ProfiledRig,
 ) -> None:
@@ -165,6 +178,12 @@ def test_the_heap_is_recorded_from_the_first_question_on_until_it_is_told_to_sto
     assert any(objects >= 500 and size >= 500_000 for _, _, (objects, size) in here)
     del kept
     assert rig.get("/debug/pprof/heap?stop=1").status_code == 200
+    assert not tracemalloc.is_tracing()
+
+
+def test_a_stop_of_a_recording_that_is_none_begins_none(rig: ProfiledRig) -> None:
+    answer = rig.get("/debug/pprof/heap?stop=1")
+    assert (answer.status_code, answer.json()["error"]) == (409, "no allocations are recorded")
     assert not tracemalloc.is_tracing()
 
 
