@@ -341,6 +341,19 @@ def test_an_outcome_is_told_to_the_caller_and_nobody_else(
     assert made.worker.queue.dlq == []
 
 
+def test_a_reason_that_quotes_what_utf_8_can_not_hold_is_told_all_the_same(
+    client: MakeClient,
+) -> None:
+    made = client()
+    reason = "paid, but the reservation is \ud800"
+    made.worker.work.then = lambda event, neighbours: Reject(
+        DeadLetterReason.COMPENSATION_REQUIRED, reason
+    )
+    answer = made.pay("rsv_1", "APPROVED", payment_intent_id="pay_1")
+    assert answer.status == pb.PROCESSING_STATUS_DLQ
+    assert answer.error.message == "paid, but the reservation is ?"
+
+
 @pytest.mark.parametrize(
     ("result", "kind"),
     [
