@@ -76,3 +76,18 @@ def test_a_refused_call_is_unknown_and_is_not_repeated_at_once() -> None:
     assert reader.depths() is None
     assert len(calls) == 1
     assert reader.refused
+
+
+def test_what_nobody_expected_is_unknown_and_in_our_log_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    escaped: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", escaped.append)
+
+    def read() -> Depths:
+        raise ValueError("no number")
+
+    reader = DepthReader(read, FakeClock())
+    assert reader.depths() is None
+    assert reader.refused
+    assert escaped == []
