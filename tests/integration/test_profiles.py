@@ -1,6 +1,7 @@
 """The profiles over real HTTP: what they show, whom they refuse, and that the probes go on."""
 
 import gzip
+import linecache
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -192,6 +193,17 @@ def test_the_threads_are_shown_by_name_with_what_they_do(
 ) -> None:
     answer = rig.get("/debug/threads")
     assert answer.headers["Content-Type"].startswith("text/plain")
+    assert answer.status_code == 200
     parts = {part.split(" (")[0]: part for part in answer.text.split("\n\n")}
     assert "stand_here" in parts["standing"]
     assert "MainThread" in parts
+
+
+def test_the_threads_are_shown_without_a_look_at_the_source_files(
+    rig: ProfiledRig, standing: threading.Thread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed_meanwhile(filename: str) -> None:
+        raise KeyError(filename)
+
+    monkeypatch.setattr(linecache, "checkcache", changed_meanwhile)
+    assert "stand_here" in rig.get("/debug/threads").text
