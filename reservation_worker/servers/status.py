@@ -30,7 +30,7 @@ LONGEST = 300
 
 
 class Status:
-    """Reads live state when it is asked; nothing here waits for a neighbour."""
+    """Reads live state when it is asked; it waits for no neighbour, and hardly for SQS."""
 
     def __init__(
         self,
