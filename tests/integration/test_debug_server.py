@@ -381,6 +381,16 @@ def test_a_payments_result_is_settled_as_its_event_would_be(
     assert [(one.id, one.status) for one in answer.affected_seats] == [("A1", sold)]
 
 
+def test_a_settlement_that_ends_in_the_middle_leaves_a_line_in_the_log(
+    client: MakeClient, lines: list[str]
+) -> None:
+    made = client()
+    made.worker.work.then = lambda event, neighbours: fail(LeaseLost("over"))
+    code, text = refused(lambda: made.expire("rsv_1"))
+    assert (code, "what was done stands" in text) == (grpc.StatusCode.UNAVAILABLE, True)
+    assert "asked over the debug server: ProcessReservationExpiryRequest\n" in lines
+
+
 def test_a_refund_is_skipped(client: MakeClient) -> None:
     made = client()
     answer = made.pay("rsv_1", "REFUNDED")
