@@ -134,9 +134,14 @@ def test_sigusr1_logs_every_threads_stack_and_ends_nothing(world: World) -> None
     worker.ready()
     for _ in range(50):
         worker.signal(signal.SIGUSR1)
-    until(lambda: stacks(worker), 20, "the stacks are in the log")
+    wanted = {"MainThread", "poller", "deleter", "leases", "health", "worker_0"}
+    # A line each, one after the other: the first is there before the last.
+    until(
+        lambda: wanted <= {line["stack_of"] for line in stacks(worker)},
+        20,
+        "the stacks are in the log",
+    )
     seen = {line["stack_of"]: line["stack"] for line in stacks(worker)}
-    assert {"MainThread", "poller", "deleter", "leases", "health", "worker_0"} <= set(seen)
     assert any("poller.py" in frame for frame in seen["poller"])
     assert any("run.py" in frame for frame in seen["MainThread"])
     # It goes on working, and hears what comes later.
