@@ -1,4 +1,4 @@
-"""What a handled message ended in: data, settled in one place (pipeline.processor)."""
+"""What a handled message ended in: data, settled in one place (pipeline.settler)."""
 
 from dataclasses import dataclass
 from enum import StrEnum

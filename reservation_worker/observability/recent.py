@@ -2,12 +2,15 @@
 
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from reservation_worker.outcome import Settled
 
 KEPT = 200
 """So many settled deliveries are kept, and as many failures apart from them."""
+LONGEST = 3_000
+"""Of a text that is kept, in characters: a field of an event may be a mebibyte."""
 _FAILURES = frozenset({"retried", "failed", "invalid_payload"})
 
 
@@ -37,6 +40,7 @@ class Recent:
 
     def add(self, settled: Settled) -> None:
         """One more."""
+        settled = _cut(settled)
         with self._lock:
             self._settled.append(settled)
             if settled.counted != "retried":
@@ -57,3 +61,13 @@ class Recent:
                 self._total_failures,
                 self._last_dead_letter_at,
             )
+
+
+def _cut(settled: Settled) -> Settled:
+    texts = {field.name: getattr(settled, field.name) for field in fields(settled)}
+    cut: dict[str, Any] = {
+        name: text[:LONGEST]
+        for name, text in texts.items()
+        if isinstance(text, str) and len(text) > LONGEST
+    }
+    return replace(settled, **cut) if cut else settled

@@ -2,9 +2,9 @@
 
 import sys
 import threading
-import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import FrameType
+from types import CodeType, FrameType
 
 from loguru import logger
 
@@ -20,12 +20,19 @@ class Stack:
     ident: int
     frame: FrameType
 
+    def calls(self) -> Iterator[tuple[CodeType, int]]:
+        """Whose code its frames run and at which line, innermost first."""
+        frame: FrameType | None = self.frame
+        for _ in range(DEEPEST):
+            if frame is None:
+                return
+            # By hand: traceback would look at each source file, and at what other threads change.
+            yield frame.f_code, frame.f_lineno or 0
+            frame = frame.f_back
+
     def lines(self) -> list[str]:
         """Its frames, innermost first, a line each."""
-        walked = traceback.StackSummary.extract(
-            traceback.walk_stack(self.frame), limit=DEEPEST, lookup_lines=False
-        )
-        return [f"{one.filename}:{one.lineno} {one.name}" for one in walked]
+        return [f"{code.co_filename}:{line} {code.co_name}" for code, line in self.calls()]
 
 
 def stacks() -> list[Stack]:

@@ -49,6 +49,18 @@ class Backlog:
         self._make_ready(behind.popleft())
         return True
 
+    def behind(self, key: str) -> list[Delivery]:
+        """Who waits for the one who has `key` to end."""
+        return list(self._behind[key])
+
+    def lapsed(self, now: float) -> list[Delivery]:
+        """Take out who waits behind another and whose lease is over: SQS hands it out again."""
+        out = []
+        for key, behind in self._behind.items():
+            out += [one for one in behind if one.lease.deadline <= now]
+            self._behind[key] = deque(one for one in behind if one.lease.deadline > now)
+        return out
+
     def drain(self) -> list[Delivery]:
         """Take out everything that has not started."""
         waiting = [*self._ready[0], *self._ready[1]]

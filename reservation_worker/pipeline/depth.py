@@ -53,9 +53,12 @@ class DepthReader:
             self._last = self._read()
             self._answered_at = self._clock()
             self.refused = False
-        except SqsError as error:
+        except Exception as error:
             self._last, self.refused = None, True
-            logger.warning("the queue's depth can't be read: {}", error)
+            # A traceback only for what we did not expect.
+            logger.opt(exception=not isinstance(error, SqsError)).warning(
+                "the queue's depth can't be read: {}", error
+            )
         finally:
             self._asked_at = self._clock()
             self._reading.release()

@@ -40,8 +40,8 @@ class Dispatcher:
         self._changed = threading.Condition()
         self._backlog = Backlog()
         self._running: set[Delivery] = set()
-        # How many keys somebody outside the pool has.
-        self._alone = 0
+        # The keys that somebody outside the pool has, and since when.
+        self._alone: dict[str, float] = {}
         self._in_flight = 0
         self._text = 0
         self._closed = False
@@ -82,6 +82,14 @@ class Dispatcher:
         since = self._clock() - deadline
         return [one for one in self._running if (one.started_at or 0.0) < since]
 
+    def _held_up(self) -> list[Delivery]:
+        """Who is stuck beyond a message's deadline, and who waits behind such a one."""
+        stuck = self._stuck(self._deadline)
+        since = self._clock() - self._deadline
+        keys = [one.key for one in stuck]
+        keys += [key for key, began in self._alone.items() if began < since]
+        return stuck + [one for key in keys for one in self._backlog.behind(key)]
+
     def room(self, limit: int | None, timeout: float) -> int:
         """How many messages to ask for, waiting at most `timeout` seconds; 0: none now.
 
@@ -99,25 +107,32 @@ class Dispatcher:
             return 0
         if limit is None and self._text < MOST_TEXT:
             return min(free, BATCH)
-        # Who is stuck beyond a message's deadline may not keep the others out for ever.
-        stuck = self._stuck(self._deadline)
-        if self._text - sum(len(one.message.body) for one in stuck) >= MOST_TEXT:
+        # Who is held up may not keep the others out for ever.
+        held_up = self._held_up()
+        if self._text - sum(len(one.message.body) for one in held_up) >= MOST_TEXT:
             return 0
         if limit is not None:
-            free = min(free, limit - self._in_flight + len(stuck))
+            free = min(free, limit - self._in_flight + len(held_up))
         return max(0, min(free, BATCH))
 
     def accept(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
-        """Take deliveries on; returns those that come too late, after `close`."""
+        """Take deliveries on; returns what is not handled here after all, to be given back.
+
+        That is all of them after `close`, and what has waited behind another for so long that its
+        lease is over: behind one that is stuck, SQS's copies of it would fill all slots.
+        """
         with self._changed:
             if self._closed:
                 return list(deliveries)
+            lapsed = self._backlog.lapsed(self._clock())
+            for delivery in lapsed:
+                self._hold(delivery, -1)
             ready = 0
             for delivery in deliveries:
                 self._hold(delivery, 1)
                 ready += self._backlog.push(delivery)
             self._wake(ready)
-            return []
+            return lapsed
 
     def _wake(self, ready: int) -> None:
         # A busy thread goes on by itself: tasks for it would pile up without bound.
@@ -133,13 +148,14 @@ class Dispatcher:
         with self._changed:
             self._changed.wait_for(lambda: self._closed or key not in self._backlog, timeout)
             mine = not self._closed and self._backlog.take(key)
-            self._alone += mine
+            if mine:
+                self._alone[key] = self._clock()
         try:
             yield mine
         finally:
             if mine:
                 with self._changed:
-                    self._alone -= 1
+                    del self._alone[key]
                     self._wake(self._backlog.done(key))
                     self._changed.notify_all()
 

@@ -5,7 +5,9 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from botocore.config import Config
@@ -84,7 +86,8 @@ class SnsTopic:
             "MessageAttributes": {"type": {"DataType": "String", "StringValue": facts["type"]}},
         }
         if self._arn.endswith(".fifo"):
-            entry["MessageDeduplicationId"] = facts["id"]
+            # Hashed, for SNS takes 128 characters, and that many a reservation's id may have.
+            entry["MessageDeduplicationId"] = sha256(facts["id"].encode()).hexdigest()
             entry["MessageGroupId"] = facts["reservation_id"]
         return entry
 
@@ -126,11 +129,11 @@ class Notifier:
         """Send what waits, for at most `timeout` seconds; safe before start and twice."""
         until = time.monotonic() + timeout
         if self._thread.is_alive():
-            try:
+            with suppress(queue.Full):  # told below
                 self._waiting.put(None, timeout=timeout)
-            except queue.Full:
-                logger.warning("notifications do not get through; those that wait are not sent")
             self._thread.join(max(0.0, until - time.monotonic()))
+            if self._thread.is_alive():
+                logger.warning("notifications do not get through; those that wait are not sent")
 
     def _run(self) -> None:
         stopping = False
@@ -144,6 +147,8 @@ class Notifier:
             failed = self._publish(batch)
         except Exception as error:  # whatever it is, the events are settled
             failed = len(batch)
+            for facts in batch:
+                self._told.forget(facts["id"])
             logger.warning("{} notifications could not be sent: {}", failed, error)
         self._count("failed", failed)
         self._count("sent", len(batch) - failed)

@@ -92,11 +92,20 @@ class Settler:
             self._tell_lost(delivery)
 
     def give_back(self, deliveries: Iterable[Delivery]) -> None:
-        """The stop's: make messages visible again, at once or when the call in flight must end.
+        """Make messages visible again, at once or when the call in flight must end.
 
-        So no other pod works beside a call that may still have its effect.
+        So no other pod works beside a call that may still have its effect. Whose lease is over is
+        with somebody else already, or soon will be.
         """
-        claimed = [delivery for delivery in deliveries if delivery.claim()]
+        claimed = []
+        for delivery in deliveries:
+            if not delivery.claim():
+                continue
+            if self._clock() < delivery.lease.deadline:
+                claimed.append(delivery)
+            else:
+                # Nothing to wait for, and nothing that a stop would have to count.
+                self._tell_lost(delivery)
         # Counted until SQS has said yes: the stop does not wait for that for ever.
         self._count_unsettled(len(claimed))
         by_delay: dict[int, list[Delivery]] = {}

@@ -56,14 +56,15 @@ class Connection(HTTPChannel):
 
 
 def close_surplus(connections: Iterable[Connection]) -> None:
-    """Close those that live too long or are too many. `connections` come oldest first."""
+    """Close those that live too long or are too many. `connections` come oldest first.
+
+    A profile may live longer than those that came after it.
+    """
     living = list(connections)
     surplus = len(living) - MOST
     now = time.monotonic()
     for connection in living:
         expired = now - connection.opened_at > LIFETIME
-        if not expired and surplus <= 0:
-            return
-        if expired or connection.idle:
+        if expired or (surplus > 0 and connection.idle):
             connection.handle_close()
             surplus -= 1

@@ -8,12 +8,11 @@ import threading
 import time
 import tracemalloc
 from collections import Counter
-from types import FrameType
 
 from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from reservation_worker.observability.stacks import DEEPEST, stacks
+from reservation_worker.observability.stacks import Stack, stacks
 from reservation_worker.servers.pprof import Frame, ProfileBuilder
 
 LONGEST = 30
@@ -68,6 +67,8 @@ def make_profiles() -> Blueprint:
             return _refused("another profile is being taken: ask again when it has ended", 409)
         try:
             if not tracemalloc.is_tracing():
+                if "stop" in request.args:
+                    return _refused("no allocations are recorded", 409)
                 tracemalloc.start(HEAP_FRAMES)
                 return Response(
                     "recording of allocations begins now: ask again for what lives since;"
@@ -104,7 +105,7 @@ def wall_profile(seconds: int) -> bytes:
     while (elapsed := time.monotonic() - began) < seconds:
         for stack in stacks():
             if stack.ident != me:
-                seen[stack.thread, _frames(stack.frame)] += 1
+                seen[stack.thread, _frames(stack)] += 1
         looks += 1
         # What was missed, for the machine was busy, is not made up for.
         time.sleep(min(INTERVAL, seconds - elapsed))
@@ -130,13 +131,8 @@ def heap_profile() -> bytes:
     return builder.encode()
 
 
-def _frames(frame: FrameType | None) -> tuple[Frame, ...]:
-    frames: list[Frame] = []
-    while frame is not None and len(frames) < DEEPEST:
-        code = frame.f_code
-        frames.append((code.co_qualname, code.co_filename, frame.f_lineno or 0))
-        frame = frame.f_back
-    return tuple(frames)
+def _frames(stack: Stack) -> tuple[Frame, ...]:
+    return tuple((code.co_qualname, code.co_filename, line) for code, line in stack.calls())
 
 
 def _profile(body: bytes) -> Response:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reservation_worker.errors import InvalidEvent
-from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject, Retry
+from reservation_worker.outcome import SUPERSEDED, Ack, DeadLetterReason, Outcome, Reject, Retry
 from reservation_worker.stubs.proto.common.v1 import errors_pb2, types_pb2
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2
 
@@ -75,7 +75,7 @@ class Verdict:
 def verdict(outcome: Outcome, trace_id: str) -> Verdict:
     """What an outcome means for who asked: nobody but him tries again or keeps it for a person."""
     if isinstance(outcome, Ack):
-        if outcome.dropped or outcome.note == "superseded":
+        if outcome.dropped or outcome.note == SUPERSEDED:
             return Verdict(worker_pb2.PROCESSING_STATUS_SKIPPED, "completed")
         return Verdict(worker_pb2.PROCESSING_STATUS_SUCCESS, "completed")
     if isinstance(outcome, Retry):
@@ -106,7 +106,8 @@ def _error(
 ) -> errors_pb2.Error:
     return errors_pb2.Error(
         code=code,
-        message=message[:_LONGEST],
+        # It may quote a neighbour: what UTF-8 can't hold, the wire can't.
+        message=message[:_LONGEST].encode(errors="replace").decode(),
         trace_id=trace_id,
         details=[errors_pb2.ErrorDetail(field="reason", reason=reason)],
     )

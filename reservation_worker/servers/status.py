@@ -26,11 +26,11 @@ from reservation_worker.servers.series import DONE, columns, window
 FAILURES = 20
 """So many of the last failures are shown."""
 LONGEST = 300
-"""Of a text in the document, in characters: a field of an event may be a mebibyte."""
+"""Of a text in the document, in characters."""
 
 
 class Status:
-    """Reads live state when it is asked; nothing here waits for a neighbour."""
+    """Reads live state when it is asked; it waits for no neighbour, and hardly for SQS."""
 
     def __init__(
         self,
@@ -190,7 +190,7 @@ class Status:
     def _text(self, value: str | None) -> str | None:
         if value is None:
             return None
-        text = self._redact(value[: 10 * LONGEST])
+        text = self._redact(value)
         return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 

@@ -26,6 +26,7 @@ MOST_WRITES = 2
 PATIENCE = 10.0
 """How long a settlement waits for another of the same reservation, in seconds."""
 
+_ASKED = "asked over the debug server: {}"
 _TYPES = (*(kind.event_type for kind in Kind), "unknown")
 
 Request = TypeVar("Request")
@@ -147,6 +148,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 f"{MOST_WRITES} settlements are under way here: try again when one has ended",
             )
+        line = logger.bind(reservation_id=asked.reservation_id, peer=context.peer())
         try:
             remaining: float | None = context.time_remaining()
             patience = PATIENCE if remaining is None else min(PATIENCE, remaining)
@@ -154,17 +156,17 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         except InvalidEvent as error:
             raise _Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
         except NotNow as error:
+            # It may have begun, and what was done stands.
+            line.bind(error=str(error)).warning(_ASKED, type(request).__name__)
             raise _Refused(grpc.StatusCode.UNAVAILABLE, str(error)) from error
         finally:
             self._room.release()
         found = verdict(outcome, trace_id)
-        logger.bind(
-            reservation_id=asked.reservation_id,
+        line.bind(
             trace_id=trace_id,
             outcome=worker_pb2.ProcessingStatus.Name(found.status),
             error=found.error.message if found.error else None,
-            peer=context.peer(),
-        ).warning("asked over the debug server: {}", type(request).__name__)
+        ).warning(_ASKED, type(request).__name__)
         return outcome, found
 
 

@@ -341,6 +341,19 @@ def test_an_outcome_is_told_to_the_caller_and_nobody_else(
     assert made.worker.queue.dlq == []
 
 
+def test_a_reason_that_quotes_what_utf_8_can_not_hold_is_told_all_the_same(
+    client: MakeClient,
+) -> None:
+    made = client()
+    reason = "paid, but the reservation is \ud800"
+    made.worker.work.then = lambda event, neighbours: Reject(
+        DeadLetterReason.COMPENSATION_REQUIRED, reason
+    )
+    answer = made.pay("rsv_1", "APPROVED", payment_intent_id="pay_1")
+    assert answer.status == pb.PROCESSING_STATUS_DLQ
+    assert answer.error.message == "paid, but the reservation is ?"
+
+
 @pytest.mark.parametrize(
     ("result", "kind"),
     [
@@ -366,6 +379,16 @@ def test_a_payments_result_is_settled_as_its_event_would_be(
     assert answer.order_id == "ord_1"
     sold = types_pb2.SEAT_STATUS_SOLD if kind == "approved" else types_pb2.SEAT_STATUS_AVAILABLE
     assert [(one.id, one.status) for one in answer.affected_seats] == [("A1", sold)]
+
+
+def test_a_settlement_that_ends_in_the_middle_leaves_a_line_in_the_log(
+    client: MakeClient, lines: list[str]
+) -> None:
+    made = client()
+    made.worker.work.then = lambda event, neighbours: fail(LeaseLost("over"))
+    code, text = refused(lambda: made.expire("rsv_1"))
+    assert (code, "what was done stands" in text) == (grpc.StatusCode.UNAVAILABLE, True)
+    assert "asked over the debug server: ProcessReservationExpiryRequest\n" in lines
 
 
 def test_a_refund_is_skipped(client: MakeClient) -> None:

@@ -1,6 +1,7 @@
 """The profiles over real HTTP: what they show, whom they refuse, and that the probes go on."""
 
 import gzip
+import linecache
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -153,6 +154,19 @@ def test_a_profile_outlives_a_probes_connection_and_keeps_neither_probes_nor_oth
     assert rig.get("/debug/pprof/profile?seconds=1").status_code == 200
 
 
+def test_a_profile_under_way_lets_no_idle_connection_live_longer(
+    rig: ProfiledRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "LIFETIME", 0.1)
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(rig.get, "/debug/pprof/profile?seconds=3")
+        eventually(lambda: b"wall_profile" in rig.get("/debug/threads").content)
+        with rig.connect(b"GET /") as idle:
+            assert idle.recv(1) == b""
+        assert not under_way.done()
+        assert under_way.result(PATIENCE).status_code == 200
+
+
 def test_the_heap_is_recorded_from_the_first_question_on_until_it_is_told_to_stop(
     rig: ProfiledRig,
 ) -> None:
@@ -168,11 +182,27 @@ def test_the_heap_is_recorded_from_the_first_question_on_until_it_is_told_to_sto
     assert not tracemalloc.is_tracing()
 
 
+def test_a_stop_of_a_recording_that_is_none_begins_none(rig: ProfiledRig) -> None:
+    answer = rig.get("/debug/pprof/heap?stop=1")
+    assert (answer.status_code, answer.json()["error"]) == (409, "no allocations are recorded")
+    assert not tracemalloc.is_tracing()
+
+
 def test_the_threads_are_shown_by_name_with_what_they_do(
     rig: ProfiledRig, standing: threading.Thread
 ) -> None:
     answer = rig.get("/debug/threads")
     assert answer.headers["Content-Type"].startswith("text/plain")
+    assert answer.status_code == 200
     parts = {part.split(" (")[0]: part for part in answer.text.split("\n\n")}
     assert "stand_here" in parts["standing"]
     assert "MainThread" in parts
+
+
+def test_the_threads_are_shown_without_a_look_at_the_source_files(
+    rig: ProfiledRig, standing: threading.Thread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str | None] = []
+    monkeypatch.setattr(linecache, "checkcache", looked.append)
+    assert "stand_here" in rig.get("/debug/threads").text
+    assert looked == []

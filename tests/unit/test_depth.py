@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from loguru import logger
 
 from reservation_worker.errors import SqsError
 from reservation_worker.pipeline import depth
@@ -76,3 +77,17 @@ def test_a_refused_call_is_unknown_and_is_not_repeated_at_once() -> None:
     assert reader.depths() is None
     assert len(calls) == 1
     assert reader.refused
+
+
+def test_what_nobody_expected_is_unknown_and_in_our_log() -> None:
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}")
+
+    def read() -> Depths:
+        raise ValueError("no number")
+
+    reader = DepthReader(read, FakeClock())
+    assert reader.depths() is None
+    logger.remove(sink)
+    assert reader.refused
+    assert lines[0].startswith("the queue's depth can't be read: no number\n")

@@ -15,15 +15,19 @@ from tests.fake_queue import PATIENCE, FakeClock, event_body, eventually, opened
 NO_WAIT = 0.0
 
 
+def lasting(receipt: str, at: float) -> Lease:
+    return Lease(receipt, float("inf"))
+
+
 def delivery(number: int, reservation: str = "", kind: str = "reservation.expired") -> Delivery:
     body = event_body(kind, reservation or f"rsv_{number}")
-    return opened(Message(f"m{number}", f"m{number}#1", body), 0.0, Lease)
+    return opened(Message(f"m{number}", f"m{number}#1", body), 0.0, lasting)
 
 
 def large(number: int, size: int) -> Delivery:
     detail = {"reservation_id": f"rsv_{number}", "note": "x" * size}
     body = json.dumps({"type": "reservation.expired", "detail": detail})
-    return opened(Message(f"m{number}", f"m{number}#1", body), 0.0, Lease)
+    return opened(Message(f"m{number}", f"m{number}#1", body), 0.0, lasting)
 
 
 def some(count: int, first: int = 0) -> list[Delivery]:
@@ -237,7 +241,7 @@ def test_two_copies_of_one_message_never_run_at_the_same_time(
     pool: Callable[[int], Pool],
 ) -> None:
     made = pool(4)
-    copies = [opened(Message("m1", f"m1#{n}", "no JSON"), 0.0, Lease) for n in (1, 2)]
+    copies = [opened(Message("m1", f"m1#{n}", "no JSON"), 0.0, lasting) for n in (1, 2)]
     made.accept(copies, running=1)
     assert made.dispatcher.running() == copies[:1]
     made.let_all_go()
@@ -405,10 +409,17 @@ def test_tasks_do_not_pile_up_while_all_threads_are_busy(pool: Callable[[int], P
 
 
 @pytest.mark.parametrize(
-    ("stuck", "limit", "room"), [(delivery(0), 1, 1), (large(0, MOST_TEXT), None, 10)]
+    ("held_up", "limit", "room"),
+    [
+        ([delivery(0)], 1, 1),
+        ([large(0, MOST_TEXT)], None, 10),
+        # Who waits behind the stuck one is held up by it as well.
+        ([delivery(0), delivery(0)], 1, 1),
+        ([delivery(0), large(0, MOST_TEXT)], None, 10),
+    ],
 )
 def test_who_is_stuck_beyond_the_deadline_does_not_keep_others_out(
-    stuck: Delivery, limit: int | None, room: int
+    held_up: list[Delivery], limit: int | None, room: int
 ) -> None:
     clock = FakeClock()
     entered, leave = threading.Event(), threading.Event()
@@ -418,14 +429,47 @@ def test_who_is_stuck_beyond_the_deadline_does_not_keep_others_out(
         assert leave.wait(PATIENCE)
 
     dispatcher = Dispatcher(4, work, clock, deadline=40.0)
-    assert dispatcher.accept([stuck]) == []
+    assert dispatcher.accept(held_up) == []
     assert entered.wait(PATIENCE)
     assert dispatcher.room(limit, NO_WAIT) == 0
     clock.advance(40.5)
     assert dispatcher.room(limit, NO_WAIT) == room
     leave.set()
-    assert dispatcher.wait_idle(PATIENCE)
+    eventually(lambda: dispatcher.in_flight == 0)
     dispatcher.shutdown()
+
+
+def test_who_is_stuck_outside_the_pool_does_not_keep_others_out() -> None:
+    clock = FakeClock()
+    dispatcher = Dispatcher(4, lambda one: None, clock, deadline=40.0)
+    with dispatcher.alone("rsv_0", NO_WAIT):
+        assert dispatcher.accept([large(0, MOST_TEXT)]) == []
+        assert dispatcher.room(None, NO_WAIT) == 0
+        clock.advance(40.5)
+        assert dispatcher.room(None, NO_WAIT) == 10
+    eventually(lambda: dispatcher.in_flight == 0)
+    dispatcher.shutdown()
+
+
+def test_copies_behind_a_stuck_one_leave_when_their_lease_is_over(
+    pool: Callable[[int], Pool],
+) -> None:
+    made = pool(2)
+    stuck = delivery(0, "rsv_1")
+    made.accept([stuck])
+    for number in range(1, 50):
+        copy, other = delivery(number, "rsv_1"), delivery(number, "rsv_1")
+        copy.lease.deadline = made.clock() + 1.0
+        assert made.dispatcher.accept([copy]) == []
+        made.clock.advance(1.0)
+        # It goes with the next receive, whatever that brings.
+        assert made.dispatcher.accept([other]) == [copy]
+        other.lease.deadline = made.clock()
+        assert made.dispatcher.accept([]) == [other]
+    assert made.dispatcher.in_flight == 1
+    made.let_all_go()
+    made.idle()
+    assert made.ended == [stuck]
 
 
 # Who handles a reservation outside the pool.

@@ -3,11 +3,13 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from loguru import logger
 
 from reservation_worker.outcome import SUPERSEDED
-from reservation_worker.pipeline.notifier import CAPACITY, LONGEST, Notifier, notification
+from reservation_worker.pipeline.notifier import CAPACITY, LONGEST, Notifier, SnsTopic, notification
 from tests.fake_queue import PATIENCE, eventually, new_metrics, sample
 from tests.unit.test_recent import settled
 
@@ -151,6 +153,51 @@ def test_refused_and_failed_ones_are_counted_and_the_thread_goes_on(rig: Rig) ->
     eventually(lambda: rig.count("failed") == 2)
     assert rig.count("sent") == 0
     assert rig.notifier._thread.is_alive()
+
+
+def test_what_could_not_be_sent_may_be_told_by_the_next_delivery(rig: Rig) -> None:
+    rig.topic.error = OSError("no route")
+    rig.notifier.start()
+    rig.notifier.add(PAID)
+    eventually(lambda: rig.count("failed") == 1)
+    rig.topic.error = None
+    rig.notifier.add(replace(PAID, note="replayed"))
+    rig.notifier.stop(PATIENCE)
+    assert [one["id"] for one in rig.topic.sent] == ["reservation_confirmed:rsv_1"]
+
+
+def test_a_stop_says_that_some_are_not_sent(rig: Rig) -> None:
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}")
+    rig.topic.go.clear()
+    rig.notifier.start()
+    rig.notifier.add(PAID)
+    assert rig.topic.entered.wait(PATIENCE)
+    rig.notifier.stop(0.01)
+    logger.remove(sink)
+    assert lines == ["notifications do not get through; those that wait are not sent\n"]
+
+
+def test_the_longest_reservation_id_fits_a_fifo_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    topic = SnsTopic("arn:aws:sns:ap-northeast-2:000000000000:customers.fifo")
+    sent: list[Any] = []
+
+    def publish_batch(**given: Any) -> dict[str, Any]:
+        sent.append(given)
+        return {}
+
+    monkeypatch.setattr(topic._client, "publish_batch", publish_batch)
+    ids = ["r" * 128, "r" * 127 + "s"]
+    told = [notification(replace(PAID, reservation_id=one)) for one in ids]
+    assert topic.publish([one for one in told if one]) == 0
+    [given] = sent
+    entries = given["PublishBatchRequestEntries"]
+    assert [one["MessageGroupId"] for one in entries] == ids
+    keys = {one["MessageDeduplicationId"] for one in entries}
+    assert len(keys) == 2
+    assert all(len(key) <= 128 for key in keys)
 
 
 def test_a_stop_sends_what_waits_and_is_safe_twice_and_before_a_start(rig: Rig) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from reservation_worker.observability.recent import KEPT, Recent
+from reservation_worker.observability.recent import KEPT, LONGEST, Recent
 from reservation_worker.outcome import Settled
 
 
@@ -60,3 +60,13 @@ def test_the_last_dead_letter_is_known_however_many_retries_follow() -> None:
     seen = recent.snapshot()
     assert {one.counted for one in seen.failures} == {"retried"}
     assert seen.last_dead_letter_at == settled(0).at
+
+
+def test_texts_of_a_megabyte_are_not_kept_whole() -> None:
+    recent = Recent()
+    text = "x" * 2**20
+    recent.add(replace(settled(0, "failed"), event_id=text, user_id=text, error=text))
+    [kept] = recent.snapshot().failures
+    assert [len(one or "") for one in (kept.event_id, kept.user_id, kept.error)] == [LONGEST] * 3
+    assert recent.snapshot().settled == (kept,)
+    assert kept.reservation_id == "rsv_0"

@@ -386,6 +386,24 @@ def test_what_is_somebody_elses_by_now_is_not_given_back(rig: Rig) -> None:
     assert rig.count("worker_leases_lost_total") == 1
 
 
+def test_what_is_over_is_lost_at_once_and_counts_at_no_moment_as_unsettled(rig: Rig) -> None:
+    [delivery] = rig.received()
+    rig.clock.advance(VISIBILITY - 1)
+    renewal = rig.queue.hold("change_visibility")
+    renewing = threading.Thread(target=rig.leases.tick, daemon=True)
+    renewing.start()
+    renewal.wait_entered()
+    rig.clock.advance(1)
+    giving = threading.Thread(target=rig.settler.give_back, args=([delivery],), daemon=True)
+    giving.start()
+    giving.join(PATIENCE / 10)
+    unsettled = rig.settler.unsettled
+    renewal.release()
+    renewing.join(PATIENCE)
+    assert unsettled == 0
+    assert rig.count("worker_leases_lost_total") == 1
+
+
 @pytest.mark.parametrize(("how", "missing"), [("call", 3), ("entries", 1)])
 def test_what_cannot_be_given_back_is_counted(rig: Rig, how: str, missing: int) -> None:
     if how == "call":
