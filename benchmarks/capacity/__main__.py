@@ -8,6 +8,7 @@ in k8s/deploy/base. The same files give the same charts and tables.
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from benchmarks.capacity.chart import Points, line_chart
 from benchmarks.capacity.figures import ROOT
@@ -23,13 +24,23 @@ WINDOW = 5
 
 def main() -> None:
     """Write charts and tables."""
-    plan = Plan()
+    try:
+        plan = Plan()
+    except KeyError as missing:
+        where = "benchmarks/measured.json, benchmarks/capacity/assumptions.json or k8s/deploy/base"
+        raise SystemExit(f"{missing} is not in {where}: put it back") from None
+    except ValueError as wrong:
+        raise SystemExit(str(wrong)) from None
     CHARTS.mkdir(exist_ok=True)
-    for name, chart in charts(plan).items():
-        (CHARTS / f"capacity-{name}.svg").write_text(chart)
-        print(f"docs/charts/capacity-{name}.svg")
-    PAGE.write_text(filled(PAGE.read_text(), all_of(plan)))
-    print("docs/capacity.md")
+    for path, text in drawn(plan).items():
+        path.write_text(text)
+        print(path.relative_to(ROOT))
+
+
+def drawn(plan: Plan) -> dict[Path, str]:
+    """Every file of the plan and its text."""
+    files = {CHARTS / f"capacity-{name}.svg": text for name, text in charts(plan).items()}
+    return {**files, PAGE: filled(PAGE.read_text(), all_of(plan))}
 
 
 def filled(page: str, tables: Mapping[str, str]) -> str:
@@ -60,7 +71,7 @@ def charts(plan: Plan) -> dict[str, str]:
     lengths = {n: plan.run(plan.everyday, base.change(queue_length=n)) for n in (10, 30, 100)}
     return {
         "backlog": line_chart(
-            "30,000 reservations a second for a minute: the backlog",
+            "The headline, 30,000 reservations a second for a minute: the backlog",
             "Messages waiting in the queue over time, for the settings as shipped and two changes.",
             "messages",
             {
@@ -70,7 +81,7 @@ def charts(plan: Plan) -> dict[str, str]:
             },
         ),
         "delay": line_chart(
-            "The same, as shipped: from arrival to settled",
+            "The headline as shipped: from arrival to settled",
             "Delay of the events settled in each 5 seconds: median, 95th percentile and worst.",
             "seconds",
             {
@@ -80,13 +91,13 @@ def charts(plan: Plan) -> dict[str, str]:
             },
         ),
         "pods": line_chart(
-            "The same, as shipped: pods",
+            "The headline as shipped: pods",
             "Pods that exist and pods that are ready, over time.",
             "pods",
             {"exist": _column(shipped, 3), "ready": _column(shipped, 4)},
         ),
         "delivered": line_chart(
-            "The same events as EventBridge's default quota delivers them",
+            "The headline as EventBridge's default quota delivers it",
             "Pods that exist over time when 1,100 events a second are let through.",
             "pods",
             {"exist": _column(slow, 3)},

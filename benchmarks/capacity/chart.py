@@ -53,9 +53,19 @@ def line_chart(title: str, description: str, unit: str, lines: dict[str, Points]
         parts.append(f'<path class="line l{number}" d="M{left} 44h26"/>')
         parts.append(_text(left + 32, 48, name, "start"))
         left += 56 + 7 * len(name)
-        path = "L".join(place(x, y) for x, y in points)
+        path = "L".join(place(x, y) for x, y in _corners(points))
         parts.append(f'<path class="line l{number}" d="M{path}"/>')
     return "\n".join([*parts, "</svg>", ""])
+
+
+def _corners(points: Points) -> Points:
+    """Without what lies within a level stretch."""
+    return [
+        point
+        for number, point in enumerate(points)
+        if len({y for _, y in points[max(0, number - 1) : number + 2]}) > 1
+        or number in (0, len(points) - 1)
+    ]
 
 
 def _colours(colours: Sequence[str]) -> str:
@@ -76,4 +86,6 @@ def _step(about: float) -> float:
 
 
 def _short(number: float) -> str:
+    if number >= 1_000_000:
+        return f"{number / 1_000_000:g}M"
     return f"{number / 1000:g}k" if number >= 10_000 else f"{number:g}"

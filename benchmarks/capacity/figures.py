@@ -75,8 +75,19 @@ class Pod:
 
 
 def values(path: Path) -> dict[str, float]:
-    """The file's figures without their sources."""
-    return {name: entry["value"] for name, entry in json.loads(path.read_text()).items()}
+    """The file's figures without their sources.
+
+    Raises ValueError if the file is no JSON or a figure is no positive number.
+    """
+    try:
+        figures = {name: entry["value"] for name, entry in json.loads(path.read_text()).items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        shape = '{"NAME": {"value": NUMBER, "source": "TEXT"}}'
+        raise ValueError(f"{path} can't be read ({error!r}): it has to be {shape}") from None
+    for name, value in figures.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            raise ValueError(f"{path}: the value of {name} is {value!r}: give a number above 0")
+    return figures
 
 
 def shipped_scaling() -> Scaling:

@@ -84,8 +84,8 @@ class Fleet:
         self._receive()
 
     def _work(self, now: float) -> None:
-        # Only what was received in an earlier tick; what one tick leaves over is not saved up.
-        self._budget = min(self._budget, 1.0) + self.ready * self.pod.rate * TICK
+        # Only what was received in an earlier tick; but a part of an event no rate is saved up.
+        self._budget = self._budget % 1 + self.ready * self.pod.rate * TICK
         room = min(int(self._budget), self.in_work)
         self._budget -= room
         self.in_work -= room

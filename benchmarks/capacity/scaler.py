@@ -115,7 +115,7 @@ class Hpa:
     def recommend(self, depth: int, replicas: int) -> int:
         """Pods by the metric alone: depth / queueLength, unless that is within the tolerance."""
         target = self._scaling.queue_length
-        if abs(1.0 - depth / (target * replicas)) <= TOLERANCE:
+        if 1 - TOLERANCE <= depth / (target * replicas) <= 1 + TOLERANCE:
             return replicas
         return math.ceil(depth / target)
 

@@ -1,57 +1,15 @@
 """The plan's tables as Markdown, each from runs of its own."""
 
-import json
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-
-from benchmarks.capacity.figures import ASSUMED, BATCH, MEASURED
+from benchmarks.capacity.figures import ASSUMED, MEASURED
 from benchmarks.capacity.fleet import IN_FLIGHT_LIMIT, Retries
+from benchmarks.capacity.inputs import fit, settings, sources, table
 from benchmarks.capacity.plan import LEAD, RATE, Plan, Setup
 from benchmarks.capacity.sale import peak
-from benchmarks.capacity.scaler import SYNC, TOLERANCE, Direction
+from benchmarks.capacity.scaler import SYNC
 from benchmarks.capacity.simulation import Run
 
 PAST_THE_PEAK = 600.0
 """Runs with retries end after so many seconds: some of them never settle everything."""
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
-def sources(path: Path) -> str:
-    """Each figure of a JSON file with where it comes from."""
-    entries = json.loads(path.read_text()).items()
-    rows = [(f"`{name}`", f"{one['value']:g}", one["source"]) for name, one in entries]
-    return table(("figure", "value", "where from"), rows)
-
-
-def settings(plan: Plan) -> str:
-    """What the manifests set."""
-    scaling, pod = plan.shipped.scaling, plan.shipped.pod
-
-    def behaviour(direction: Direction) -> str:
-        steps = (
-            f"{p.value}{' %' if p.kind == 'Percent' else ' pods'} in {p.period} s"
-            for p in direction.policies
-        )
-        return f"{' or '.join(steps)} ({direction.select}), window {direction.window} s"
-
-    rows = [
-        ("pollingInterval, cooldownPeriod", f"{scaling.polling} s, {scaling.cooldown} s"),
-        ("pods", f"{scaling.least} to {scaling.most}"),
-        ("queueLength", f"{scaling.queue_length}"),
-        ("scaleOnInFlight", str(scaling.in_flight_counts).lower()),
-        ("scale up", behaviour(scaling.up)),
-        ("scale down", behaviour(scaling.down)),
-        ("WORKER_CONCURRENCY, CPU limit", f"{pod.concurrency}, {pod.cpu:g} core"),
-        ("a pod settles at most", f"{pod.rate:.0f} events/s"),
-        ("a pod holds at most", f"{pod.slots} messages (threads + {BATCH})"),
-        ("HPA (Kubernetes' defaults)", f"a look each {SYNC:g} s, tolerance {TOLERANCE:.0%}"),
-    ]
-    return table(("setting", "value"), rows)
 
 
 def loads(plan: Plan) -> str:
@@ -112,7 +70,7 @@ def queue_length(plan: Plan) -> str:
         rows.append((length, *_brief(everyday), *_brief(stadium), *_brief(many)))
     head = ["queueLength"]
     for load in ("everyday", "stadium", "everyday, 50 threads, CPU limit 1"):
-        head += [f"{load}: P95, worst", "most pods", "pod-hours"]
+        head += [f"{load}: P99.9, worst", "most pods", "pod-hours"]
     return table(head, rows)
 
 
@@ -128,7 +86,7 @@ def pods(plan: Plan) -> str:
                     f"{cpu:g}",
                     concurrency,
                     f"{setup.pod.rate:.0f}",
-                    f"{setup.pod.rate * setup.pod.worker.cpu_per_event / cpu:.0%}",
+                    f"{setup.pod.rate * setup.pod.worker.cpu_per_event / cpu * 100:.0f} %",
                     f"{plan.run(plan.headline, setup).delay(0.95):.0f} s",
                     f"{slow.pod.rate:.0f}",
                     f"{plan.run(plan.headline, slow).delay(0.95):.0f} s",
@@ -153,12 +111,12 @@ def in_flight(plan: Plan) -> str:
         retries = Retries(share, delay) if share else None
         run = plan.run(plan.headline, plan.shipped, retries, longest=PAST_THE_PEAK)
         hit = "never" if run.limit_hit_at is None else f"after {run.limit_hit_at:.0f} s"
-        rows.append((f"{share:.0%}", f"{delay} s", f"{run.most_in_flight:,}", hit))
+        rows.append((f"{share * 100:.0f} %", f"{delay} s", f"{run.most_in_flight:,}", hit))
     head = ("tries given back", "for", "most in flight", f"{IN_FLIGHT_LIMIT:,} hit")
     tries = plan.shipped.scaling.most * plan.shipped.pod.rate
     return (
-        f"{table(head, rows)}\n\n{plan.shipped.scaling.most} pods make {tries:,.0f} tries a second: "
-        f"the limit is hit once share × delay exceeds {IN_FLIGHT_LIMIT / tries:.1f} s."
+        f"{table(head, rows)}\n\n{plan.shipped.scaling.most} pods make {tries:,.0f} tries a second:"
+        f" the limit is hit once share times delay exceeds {IN_FLIGHT_LIMIT / tries:.1f} s."
     )
 
 
@@ -200,17 +158,6 @@ def month(plan: Plan) -> str:
     return table(("what", "a month", "USD"), rows)
 
 
-def fit(plan: Plan) -> str:
-    """The pod's rate against the table of sizes in docs/deployment.md."""
-    measured = {5: 56, 20: 205, 50: 312, 100: 327}
-    full = plan.shipped.change(cpu=1.0)
-    rows = [
-        (threads, rate, f"{full.change(concurrency=threads).pod.rate:.0f}")
-        for threads, rate in measured.items()
-    ]
-    return table(("threads", "measured events/s", "model"), rows)
-
-
 _OUTCOME = (
     "delay P50",
     "P95",
@@ -240,8 +187,8 @@ def _headline_row(name: str, setup: Setup, run: Run, lead: float = 0.0) -> tuple
 
 
 def _brief(run: Run) -> tuple[str, ...]:
-    worst = f"{run.delay(0.95):.1f} s, {run.delay(1.0):.1f} s"
-    return (worst, str(run.most_pods), f"{run.pod_seconds / 3600:.2f}")
+    tail = f"{run.delay(0.999):.1f} s, {run.delay(1.0):.1f} s"
+    return (tail, str(run.most_pods), f"{run.pod_seconds / 3600:.2f}")
 
 
 def all_of(plan: Plan) -> dict[str, str]:
