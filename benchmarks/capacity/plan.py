@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from benchmarks.capacity.figures import (
     ASSUMED,
@@ -40,7 +41,7 @@ class Setup:
     scaling: Scaling
     pod: Pod
 
-    def change(self, **what: float) -> "Setup":
+    def change(self, **what: Any) -> "Setup":
         """The same with another queue_length, least or most, concurrency, cpu or neighbours."""
         scaling = {k: v for k, v in what.items() if hasattr(self.scaling, k)}
         pod = {k: v for k, v in what.items() if k not in scaling}

@@ -37,6 +37,7 @@ def headline(plan: Plan) -> str:
         "CPU limit 1": base.change(**full),
         "50 threads, CPU limit 0.5": base.change(concurrency=50, **half),
         "50 threads, CPU limit 1": base.change(concurrency=50, **full),
+        "50 threads, CPU limit 1, 100 pods": base.change(concurrency=50, most=100, **full),
         "100 pods": base.change(most=100),
         "150 pods": base.change(most=150),
         "1.0 ms an event": lighter,
@@ -49,6 +50,9 @@ def headline(plan: Plan) -> str:
     warm = base.change(least=base.scaling.most)
     announced = plan.run(plan.announced, warm)
     rows.append(_headline_row("50 pods before the sale", warm, announced, LEAD))
+    wide = warm.change(concurrency=50, **full)
+    announced = plan.run(plan.announced, wide)
+    rows.append(_headline_row("the same, 50 threads, CPU limit 1", wide, announced, LEAD))
     nodes = plan.run(plan.headline, base, schedule=90)
     rows.append(_headline_row("as shipped, each pod waits 90 s for a node", base, nodes))
     return table(("change", "pod events/s", "pods for 30,000/s", *_OUTCOME), rows)
