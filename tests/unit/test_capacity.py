@@ -103,7 +103,8 @@ def test_what_is_in_flight_counts_only_where_the_trigger_says_so() -> None:
         (54, 5, 5),  # 1.08 of the target
         (56, 5, 6),  # 1.12
         (46, 5, 5),  # 0.92
-        (40, 5, 4),  # 0.80
+        (182, 20, 20),  # 0.91
+        (178, 20, 18),  # 0.89
         (0, 5, 0),
     ],
 )
