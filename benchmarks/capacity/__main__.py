@@ -68,7 +68,7 @@ def charts(plan: Plan) -> dict[str, str]:
             (plan.delivered, base),
         )
     )
-    lengths = {n: plan.run(plan.everyday, base.change(queue_length=n)) for n in (10, 30, 100)}
+    lengths = {n: plan.run(plan.everyday, base.change(queue_length=n)) for n in (10, 20, 30)}
     return {
         "backlog": line_chart(
             "The headline, 30,000 reservations a second for a minute: the backlog",
@@ -104,7 +104,7 @@ def charts(plan: Plan) -> dict[str, str]:
         ),
         "queue-length": line_chart(
             "An everyday wave up to 1,000/s: pods by queueLength",
-            "Pods that exist over time for queueLength 10, 30 and 100.",
+            "Pods that exist over time for queueLength 10, 20 and 30.",
             "pods",
             {f"queueLength {n}": _column(run, 3) for n, run in lengths.items()},
         ),
