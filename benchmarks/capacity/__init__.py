@@ -1,0 +1,1 @@
+"""The capacity plan: a small simulation of KEDA, the pods and the queue, and what it says."""
