@@ -455,6 +455,8 @@ def test_a_settlement_waits_until_the_message_of_its_reservation_has_ended(
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DEADLINE_EXCEEDED,
     )
+    # The refused one may learn of it later than its caller.
+    eventually(lambda: len(made.worker.app.direct._running) == 1)
     assert made.worker.work.began == ["rsv_1"]
     made.worker.work.let_go()
     assert answer.result(PATIENCE).status == pb.PROCESSING_STATUS_SUCCESS
