@@ -209,14 +209,15 @@ class Child:
         process = self.process
         if process is None:
             return
-        if process.stdin is not None:
-            process.stdin.close()
         if process.poll() is None:
             # A stopped process would not see the SIGTERM.
             process.send_signal(signal.SIGCONT)
             process.terminate()
-            try:
-                process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        # After the signal: one that ends with its stdin could meet the SIGTERM without a handler.
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
