@@ -1,7 +1,6 @@
 """gRPC on GRPC_DEBUG_PORT: WorkerService, health and reflection, for people who look inside."""
 
 import socket
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -20,9 +19,7 @@ from reservation_worker.stubs.proto.reservation.v1 import worker_pb2, worker_pb2
 SERVICE: str = worker_pb2.DESCRIPTOR.services_by_name["WorkerService"].full_name
 THREADS = 4
 MOST_CALLS = 32
-"""So many calls at once, watches and reflection included; gRPC refuses what is beyond."""
-REFRESH = 1.0
-"""How soon who watches the health is told of a change, in seconds."""
+"""So many calls at once, reflection included; gRPC refuses what is beyond."""
 _MINUTE_MS = 60_000
 
 
@@ -49,18 +46,16 @@ class DebugServer:
                 ("grpc.max_connection_age_grace_ms", _MINUTE_MS + int(deadline * 1000)),
             ],
         )
-        self._serving = Serving(live.probes.ready, SERVICE)
         service: Any = worker_pb2_grpc
         service.add_WorkerServiceServicer_to_server(WorkerService(live, handle), self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._serving, self._server)
+        serving = Serving(live.probes.ready, SERVICE)
+        health_pb2_grpc.add_HealthServicer_to_server(serving, self._server)
         reflection.enable_server_reflection(
             (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
         )
         self._writes = handle is not None
         self.host = host
         self.port = self._listen(host, port)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="debug", daemon=True)
 
     def _listen(self, host: str, port: int) -> int:
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -82,16 +77,9 @@ class DebugServer:
                 self.port,
             )
         self._server.start()
-        self._thread.start()
 
     def stop(self, timeout: float) -> None:
         """Take no new call, let those under way end for at most `timeout` seconds; safe twice."""
-        self._stopping.set()
-        self._serving.enter_graceful_shutdown()
         with suppress(RuntimeError):  # no thread left: the exit ends what is under way
             self._server.stop(timeout).wait(timeout)
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _run(self) -> None:
-        while not self._stopping.wait(REFRESH):
-            self._serving.refresh()

@@ -4,53 +4,41 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from reservation_worker.servers.probes import Check
 
-_STATUS = health_pb2.HealthCheckResponse
+_Response = health_pb2.HealthCheckResponse
+_StatusCode = grpc.StatusCode
 
 
-class Serving(health.HealthServicer):
-    """Judges anew at each Check; who watches is told at the next `refresh`."""
+class Serving(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
+    """Judges anew at each call.
+
+    Not the library's HealthServicer: it tells who watches while it holds the lock that the end of
+    a watch needs, so that one client which left at the wrong moment stopped the whole server.
+    """
 
     def __init__(self, ready: Callable[[], list[Check]], service: str) -> None:
-        super().__init__()
         self._ready = ready
         self._services = (health.OVERALL_HEALTH, service)
-        self._told: int | None = None
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Judge, and tell those who watch if that changed."""
-        green = all(check.ok for check in self._ready())
-        status = _STATUS.SERVING if green else _STATUS.NOT_SERVING
-        with self._lock:
-            if status == self._told:
-                return
-            self._told = status
-            for service in self._services:
-                self.set(service, status)
 
     def Check(self, request: Any, context: Any) -> Any:
         """The verdict as it is now; NOT_FOUND for a service that is not here."""
-        self.refresh()
-        return super().Check(request, context)
+        if request.service not in self._services:
+            context.abort(_StatusCode.NOT_FOUND, f"no service {request.service[:100]}")
+        return self._verdict()
 
     def List(self, request: Any, context: Any) -> Any:
         """The verdict of every service."""
-        self.refresh()
-        told = {name: _STATUS(status=self._told) for name in self._services}
-        return health_pb2.HealthListResponse(statuses=told)
+        return health_pb2.HealthListResponse(
+            statuses=dict.fromkeys(self._services, self._verdict())
+        )
 
-    def Watch(
-        self, request: Any, context: grpc.ServicerContext, send_response_callback: Any = None
-    ) -> Any:
-        """The verdict now and after each change. It holds no thread."""
-        if request.service not in self._services:
-            # The library would keep every name that a client thinks of.
-            send_response_callback(_STATUS(status=_STATUS.SERVICE_UNKNOWN))
-            send_response_callback(None)
-            return None
-        self.refresh()
-        return super().Watch(request, context, send_response_callback)
+    def Watch(self, request: Any, context: Any) -> Any:
+        """UNIMPLEMENTED, which the protocol allows: clients then ask Check or do without."""
+        context.abort(_StatusCode.UNIMPLEMENTED, "nothing is watched here: ask Check")
+
+    def _verdict(self) -> Any:
+        green = all(check.ok for check in self._ready())
+        return _Response(status=_Response.SERVING if green else _Response.NOT_SERVING)

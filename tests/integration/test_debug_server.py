@@ -223,8 +223,6 @@ def test_the_health_of_a_service_that_is_not_here_is_not_found(client: MakeClien
     made = client()
     asked = health_pb2.HealthCheckRequest(service="reservation.v1.InventoryService")
     assert refused(lambda: made.health.Check(asked))[0] is grpc.StatusCode.NOT_FOUND
-    watched = [one.status for one in made.health.Watch(asked, timeout=PATIENCE)]
-    assert watched == [Status.SERVICE_UNKNOWN]
 
 
 def test_the_list_of_all_healths_is_answered(client: MakeClient) -> None:
@@ -234,16 +232,13 @@ def test_the_list_of_all_healths_is_answered(client: MakeClient) -> None:
     )
 
 
-def test_who_watches_is_told_of_a_change_and_holds_no_thread(client: MakeClient) -> None:
+def test_to_watch_is_unimplemented_and_says_what_to_ask_instead(client: MakeClient) -> None:
     made = client()
-    asked = health_pb2.HealthCheckRequest(service=SERVICE)
-    # More than the server has threads.
-    watches = [made.health.Watch(asked, timeout=PATIENCE) for _ in range(6)]
-    assert [next(one).status for one in watches] == [Status.SERVING] * 6
-    trip(made.worker)
-    assert [next(one).status for one in watches] == [Status.NOT_SERVING] * 6
-    for one in watches:
-        one.cancel()
+    watch = made.health.Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
+    assert refused(lambda: next(watch)) == (
+        grpc.StatusCode.UNIMPLEMENTED,
+        "nothing is watched here: ask Check",
+    )
 
 
 # What it settles.
