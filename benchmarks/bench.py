@@ -1,0 +1,128 @@
+"""Measures the worker against its goals, on stubs that cost it nothing.
+
+Usage: python -m benchmarks.bench [--quick] [--rounds 5] [--rows "40 ms"] [--out build/bench]
+
+Every round runs every row once, in another order, so that what else the machine does falls on all
+of them. Progress goes to stderr, the tables to stdout and, with all figures, to the directory.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.account import machine
+from benchmarks.figures import medians, spreads
+from benchmarks.quota import QuotaError
+from benchmarks.rig import Rig
+from benchmarks.rows import GOALS, ROWS, Row
+from benchmarks.scenarios import SCENARIOS
+from benchmarks.verdicts import goal_table, judge, number, other_table, row_table
+from reservation_worker.simulator.child import ChildError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0 whatever the verdicts are; 1 if a row could not be measured, 2 for no row."""
+    args = _parser().parse_args(argv)
+    rows = chosen(args.rows, quick=args.quick)
+    if not rows:
+        sys.stderr.write(f"no row is named like {args.rows!r}; there are:\n")
+        sys.stderr.writelines(f"  {row.name}\n" for row in ROWS)
+        return 2
+    rounds = args.rounds or (1 if args.quick else 5)
+    before = machine()
+    found, failed = measure(rows, rounds, quick=args.quick)
+    figures = {name: medians(runs) for name, runs in found.items()}
+    spread = {name: spreads(runs) for name, runs in found.items()}
+    verdicts = [judge(goal, figures) for goal in GOALS]
+    text = "\n".join((goal_table(verdicts), row_table(figures, spread), other_table(figures)))
+    args.out.mkdir(parents=True, exist_ok=True)
+    document = {
+        "machine": before,
+        "form": "quick" if args.quick else "full",
+        "rounds": rounds,
+        "rows": {
+            row.name: {
+                "setup": {name: getattr(row.setup, name) for name in row.setup.__slots__},
+                "events": row.quick if args.quick else row.events,
+                "contestant": row.contestant,
+                "median": figures[row.name],
+                "spread_percent": spread[row.name],
+                "runs": found[row.name],
+            }
+            for row in rows
+            if row.name in found
+        },
+        "failed": failed,
+        "goals": [
+            {"goal": one.goal.what, "bound": one.goal.bound, "value": one.value, "met": one.met}
+            for one in verdicts
+        ],
+    }
+    (args.out / "results.json").write_text(json.dumps(document, indent=2) + "\n")
+    (args.out / "results.md").write_text(text)
+    print(text)
+    for name, why in failed.items():
+        print(f"not measured: {name}: {why}")
+    return 1 if failed else 0
+
+
+def chosen(names: Sequence[str], *, quick: bool) -> list[Row]:
+    """The rows of this form, or those whose names hold one of `names`."""
+    if names:
+        found = [row for row in ROWS if any(name in row.name for name in names)]
+    else:
+        found = [row for row in ROWS if not row.long]
+    return [row for row in found if row.quick or not quick]
+
+
+def measure(
+    rows: Sequence[Row], rounds: int, *, quick: bool
+) -> tuple[dict[str, list[dict[str, float]]], dict[str, str]]:
+    """The figures of every run by row, and why rows have failed."""
+    found: dict[str, list[dict[str, float]]] = {row.name: [] for row in rows}
+    failed: dict[str, str] = {}
+    began = time.monotonic()
+    with Rig() as rig:
+        for turn in range(rounds):
+            shift = turn * len(rows) // rounds
+            for row in [*rows[shift:], *rows[:shift]]:
+                if row.name in failed:
+                    continue
+                events = row.quick if quick else row.events
+                try:
+                    figures = SCENARIOS[row.scenario](rig, row, events)
+                except (ChildError, QuotaError) as error:
+                    failed[row.name] = str(error)
+                    say(began, f"{row.name}: FAILED {str(error).splitlines()[0]}")
+                    continue
+                found[row.name].append(figures)
+                say(began, f"round {turn + 1}/{rounds}  {row.name}: {_short(figures)}")
+    return {name: runs for name, runs in found.items() if runs}, failed
+
+
+def say(began: float, text: str) -> None:
+    """Progress, for a person."""
+    sys.stderr.write(f"{time.monotonic() - began:6.0f} s  {text}\n")
+    sys.stderr.flush()
+
+
+def _short(figures: dict[str, Any]) -> str:
+    names = ("events_per_s", "cpu_ms", "p95_ms", "rss_mb", "cpu_s", "calls_per_hour")
+    return ", ".join(f"{name} {number(figures[name])}" for name in names if name in figures)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="the main rows once, under a minute")
+    parser.add_argument("--rounds", type=int, default=0, help="runs of each row (5; quick: 1)")
+    parser.add_argument("--rows", nargs="+", default=[], help="only rows with this in their name")
+    parser.add_argument("--out", type=Path, default=Path("build/bench"), help="for the results")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

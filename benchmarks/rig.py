@@ -1,0 +1,141 @@
+"""The stubs, and contestants started beside them."""
+
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from benchmarks.account import Moment, memory_mb, moment
+from benchmarks.contestants import Contestant, Place
+from benchmarks.quota import CpuQuota
+from benchmarks.rows import Setup
+from benchmarks.stubs.processes import CollectorStub, NeighboursStub, SqsStub
+from reservation_worker.simulator.child import Child
+from reservation_worker.simulator.ports import free_port
+
+PATIENCE = 7200.0
+"""The longest run, in seconds."""
+
+
+class Process(Child):
+    """One contestant's process."""
+
+    def __init__(self, name: str, command: list[str], env: dict[str, str], place: Path) -> None:
+        self.name = name
+        super().__init__(command, env, place)
+
+
+class Rig:
+    """Starts the stubs, and on leaving ends them."""
+
+    def __init__(self) -> None:
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            undo.push(self._exit)
+            directory = self._exit.enter_context(
+                tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
+            )
+            self.directory = Path(directory)
+            self.sqs = self._exit.enter_context(SqsStub(self.directory))
+            self.neighbours = self._exit.enter_context(NeighboursStub(self.directory))
+            self.collector = self._exit.enter_context(CollectorStub(self.directory))
+            undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._exit.__exit__(kind, error, trace)
+
+    @property
+    def stubs(self) -> list[int]:
+        """Their process ids."""
+        return [self.sqs.pid, self.neighbours.pid, self.collector.pid]
+
+    def reset(self, setup: Setup) -> None:
+        """An empty queue and the row's latencies."""
+        self.sqs.reset(setup.sqs_ms)
+        self.neighbours.latency(setup.latency_ms, setup.jitter_ms)
+        self.collector.mark()
+
+    def mark(self) -> None:
+        """What is counted begins anew."""
+        self.sqs.mark()
+        self.neighbours.mark()
+        self.collector.mark()
+
+    @contextmanager
+    def running(self, contestant: Contestant, setup: Setup) -> Iterator["Team"]:
+        """The contestant's processes, ended gently. Raises QuotaError, ChildError."""
+        with (
+            tempfile.TemporaryDirectory(dir=self.directory, ignore_cleanup_errors=True) as place,
+            ExitStack() as stack,
+        ):
+            members = []
+            for number in range(setup.processes):
+                command = list(contestant.command)
+                if setup.cpus is not None:
+                    quota = CpuQuota(setup.cpus)
+                    stack.callback(quota.close)
+                    command = quota.command(command)
+                where = Place(
+                    endpoint=self.sqs.control_base,
+                    queue_url=self.sqs.queue_url,
+                    inventory=self.neighbours.inventory_address,
+                    reservation=self.neighbours.control_base,
+                    otlp=self.collector.otlp_endpoint,
+                    concurrency=setup.concurrency,
+                    port=free_port(),
+                )
+                env = contestant.environment(where, setup.spans)
+                member = Process(f"{contestant.name}-{number}", command, env, Path(place))
+                stack.enter_context(member)
+                members.append(member)
+            team = Team(self, members)
+            yield team
+            team.end()
+
+
+class Team:
+    """The processes of one contestant in one run."""
+
+    def __init__(self, rig: Rig, members: list[Process]) -> None:
+        self._rig = rig
+        self.members = members
+
+    def until(self, check: Callable[[], bool], what: str, pause: float = 0.02) -> None:
+        """Wait while all of them live. Raises ChildError."""
+        deadline = time.monotonic() + PATIENCE
+        while not check():
+            for member in self.members:
+                if not member.alive:
+                    raise member.error(f"ended before it had {what}")
+            if time.monotonic() > deadline:
+                raise self.members[0].error(f"had not {what} after {PATIENCE:g} s")
+            time.sleep(pause)
+
+    def moment(self) -> Moment:
+        """The clocks now."""
+        return moment([member.pid for member in self.members], self._rig.stubs)
+
+    def memory_mb(self) -> dict[str, float]:
+        """Of the largest process: it is what a pod's limit is for."""
+        return max((memory_mb(one.pid) for one in self.members), key=lambda found: found["rss_mb"])
+
+    def end(self) -> None:
+        """SIGTERM, and no long poll to wait for. Raises ChildError unless all exit with 0."""
+        for member in self.members:
+            member.signal(signal.SIGTERM)
+        self._rig.sqs.drain()
+        for member in self.members:
+            if code := member.wait(40):
+                raise member.error(f"exited with {code}")

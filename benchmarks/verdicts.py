@@ -1,0 +1,121 @@
+"""Medians to verdicts and Markdown tables. Pure."""
+
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.figures import Figures
+from benchmarks.rows import Goal
+
+SIGNS = {">=": (operator.ge, max, "≥"), "<=": (operator.le, min, "≤")}
+DISTURBED = 0.15
+"""From so many CPUs of somebody else's work on, a run's figures are marked."""
+
+COLUMNS = {
+    "events_per_s": "events/s",
+    "percent_of_ceiling": "% of ceiling",
+    "cpu_ms": "CPU ms/event",
+    "p50_ms": "P50 ms",
+    "p95_ms": "P95 ms",
+    "p99_ms": "P99 ms",
+    "added_p95_ms": "added P95 ms",
+    "rss_mb": "RSS MB",
+    "anon_mb": "anon MB",
+    "calls": "AWS calls/event",
+    "spans": "spans/event",
+    "errors": "errors",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A goal and what became of it; `value` is None when it was not measured."""
+
+    goal: Goal
+    value: float | None
+    met: bool | None
+    row: str = ""
+
+
+def judge(goal: Goal, medians: Mapping[str, Figures]) -> Verdict:
+    """The best of the goal's rows that were measured."""
+    holds, best, _ = SIGNS[goal.sign]
+    found = {
+        row: medians[row][goal.figure] for row in goal.rows if goal.figure in _of(medians, row)
+    }
+    if not found:
+        return Verdict(goal, None, None)
+    row = best(found, key=found.__getitem__)
+    value = found[row]
+    if goal.against:
+        base = _of(medians, goal.against).get(goal.figure)
+        if not base:
+            return Verdict(goal, None, None)
+        value /= base
+    return Verdict(goal, value, holds(value, goal.bound), row)
+
+
+def _of(medians: Mapping[str, Figures], row: str) -> Figures:
+    return medians.get(row, {})
+
+
+def goal_table(verdicts: Iterable[Verdict]) -> str:
+    """A line for each goal."""
+    lines = []
+    for verdict in verdicts:
+        goal = verdict.goal
+        bound = f"{SIGNS[goal.sign][2]} {with_unit(goal.bound, goal.unit)}"
+        figure = "-" if verdict.value is None else with_unit(verdict.value, goal.unit)
+        said = {True: "✓", False: "✗", None: "not measured"}[verdict.met]
+        lines.append((goal.what, bound, figure, said, verdict.row))
+    return table(("goal", "bound", "figure", "verdict", "row"), lines)
+
+
+def row_table(medians: Mapping[str, Figures], spreads: Mapping[str, Figures]) -> str:
+    """A line for each row that settled events; the spread is that of the CPU time per event."""
+    shown = {name: found for name, found in medians.items() if "events_per_s" in found}
+    columns = [key for key in COLUMNS if any(key in found for found in shown.values())]
+    lines = (
+        (
+            name,
+            *(number(found[key]) if key in found else "-" for key in columns),
+            f"{spreads[name].get('cpu_ms', 0):.0f} %",
+            f"{found['foreign_cpus']:.2f}" + "!" * (found["foreign_cpus"] >= DISTURBED),
+        )
+        for name, found in shown.items()
+    )
+    return table(("row", *(COLUMNS[key] for key in columns), "spread", "others' CPUs"), lines)
+
+
+def other_table(medians: Mapping[str, Figures]) -> str:
+    """The rows that settle no stream of events: each figure by its name."""
+    lines = (
+        (name, ", ".join(f"{key} {number(value)}" for key, value in found.items()))
+        for name, found in medians.items()
+        if "events_per_s" not in found
+    )
+    return table(("row", "figures"), lines)
+
+
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Markdown."""
+    return "\n".join(_lines(head, lines)) + "\n"
+
+
+def _lines(head: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield "|" + "---|" * len(head)
+    for line in lines:
+        yield f"| {' | '.join(line)} |"
+
+
+def with_unit(value: float, unit: str) -> str:
+    """Both, or the number alone."""
+    return f"{number(value)} {unit}".rstrip()
+
+
+def number(value: float) -> str:
+    """Three digits, as a person writes them."""
+    digits = next((digits for digits, least in ((0, 100), (1, 10)) if abs(value) >= least), 2)
+    text = f"{value:,.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
