@@ -118,7 +118,8 @@ class Team:
         while not check():
             for member in self.members:
                 if not member.alive:
-                    raise member.error(f"ended before it had {what}")
+                    code = member.wait(0)
+                    raise member.error(f"ended with exit code {code} before it had {what}")
             if time.monotonic() > deadline:
                 raise self.members[0].error(f"had not {what} after {PATIENCE:g} s")
             time.sleep(pause)
