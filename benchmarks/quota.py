@@ -39,16 +39,6 @@ class CpuQuota:
         join = 'echo $$ > "$0" && exec "$@"'
         return ["/bin/sh", "-c", join, str(self._group / "cgroup.procs"), *command]
 
-    def throttled(self) -> float:
-        """Seconds for which its processes had to wait for their quota."""
-        for line in (self._group / "cpu.stat").read_text().splitlines():
-            name, value = line.split()
-            if name == "throttled_time":
-                return int(value) / 1e9
-            if name == "throttled_usec":
-                return int(value) / 1e6
-        return 0.0
-
     def close(self) -> None:
         """Remove the group."""
         if self._group.is_dir():
