@@ -4,7 +4,6 @@ import json
 import resource
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -108,18 +107,20 @@ def imports(_rig: Rig, _row: Row, _events: int) -> dict[str, float]:
     figures = {"cpu_s": _cpu_of(f"import {module}") - _cpu_of("pass")}
     command = [sys.executable, "-X", "importtime", "-c", f"import {module}"]
     told = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
-    for package, seconds in import_seconds(told.stderr).most_common(8):
-        figures[f"{package}_s"] = seconds
+    packages = import_seconds(told.stderr)
+    for package in sorted(packages, key=packages.__getitem__, reverse=True)[:8]:
+        figures[f"{package}_s"] = packages[package]
     return figures
 
 
-def import_seconds(told: str) -> Counter[str]:
+def import_seconds(told: str) -> dict[str, float]:
     """What `python -X importtime` tells, by top package: each module's own time, in seconds."""
-    found: Counter[str] = Counter()
+    found: dict[str, float] = {}
     for line in told.splitlines():
         own, _, rest = line.removeprefix("import time:").partition("|")
         if own.strip().isdigit():
-            found[rest.partition("|")[2].strip().partition(".")[0]] += int(own) / 1e6
+            package = rest.partition("|")[2].strip().partition(".")[0]
+            found[package] = found.get(package, 0.0) + int(own) / 1e6
     return found
 
 
