@@ -58,6 +58,9 @@ test-coverage: $(READY) ## Run all tests; the report is coverage/coverage.html
 test-integration: $(READY) ## Run the queue's contract and the acceptance tests against LocalStack
 	@.ci/localstack $(BIN)/python -m pytest tests/contract/test_queue.py tests/acceptance/test_kill.py tests/acceptance/test_outage.py tests/acceptance/test_stop.py tests/acceptance/test_notifications.py -k "external or acceptance" $(ARGS)
 
+bench: $(READY) ## Measure speed, cost and scale against the goals; ARGS=--quick: under a minute
+	@$(BIN)/python -m benchmarks.bench $(ARGS)
+
 capacity: $(READY) ## Draw the capacity plan anew: docs/capacity.md and its charts
 	@$(BIN)/python -m benchmarks.capacity $(ARGS)
 
@@ -169,4 +172,4 @@ clean: ## Remove the virtual environment and everything generated
 	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help init run run-with-env demo test test-coverage test-integration capacity faults fmt lint verify proto rules pins deps build docker-build build-linux docker-push docker-run docker-run-with-aws localstack localstack-stop up down logs burst grpcui pprof info clean
+.PHONY: help init run run-with-env demo test test-coverage test-integration bench capacity faults fmt lint verify proto rules pins deps build docker-build build-linux docker-push docker-run docker-run-with-aws localstack localstack-stop up down logs burst grpcui pprof info clean
