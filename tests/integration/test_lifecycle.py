@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import grpc
 import pytest
 import requests
 from flask import Flask
@@ -27,6 +28,7 @@ from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.memory import SettledMemory
 from reservation_worker.pipeline.poller import Poller
 from reservation_worker.queue_facts import QueueFacts
+from reservation_worker.servers.debug import DebugServer
 from reservation_worker.servers.health import HealthServer
 from tests.fake_queue import PATIENCE, FakeQueue, event_body, eventually, new_metrics, sample
 
@@ -228,8 +230,21 @@ class Service:
 
     @property
     def alive(self) -> list[bool]:
-        """Whether its threads run."""
-        return [part._thread.is_alive() for part in self.parts]
+        """Whether its threads run, and the debug server, which has none of its own, answers."""
+        return [
+            answers(part.port) if isinstance(part, DebugServer) else part._thread.is_alive()
+            for part in self.parts
+        ]
+
+
+def answers(port: int) -> bool:
+    """Whether a gRPC server takes calls there."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=0.5)
+        except grpc.FutureTimeoutError:
+            return False
+        return True
 
 
 @pytest.fixture(
@@ -242,7 +257,7 @@ def service(request: pytest.FixtureRequest) -> Service:
 def test_a_service_runs_from_its_start_to_its_stop(service: Service) -> None:
     assert not any(service.alive)
     service.start()
-    assert all(service.alive)
+    eventually(lambda: all(service.alive))
     service.stop()
     eventually(lambda: not any(service.alive))
 
