@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.capacity.chart import Points, line_chart
 from benchmarks.capacity.figures import ROOT
 from benchmarks.capacity.plan import Plan
 from benchmarks.capacity.simulation import Run
 from benchmarks.capacity.tables import all_of
+from benchmarks.svg import Points, line_chart
 
 PAGE = ROOT / "docs/capacity.md"
 CHARTS = ROOT / "docs/charts"

@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.capacity.__main__ import CHARTS, PAGE, drawn, filled
-from benchmarks.capacity.chart import line_chart
 from benchmarks.capacity.plan import Plan
+from benchmarks.svg import line_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 
