@@ -22,10 +22,13 @@ PATIENCE = 7200.0
 
 
 class Process(Child):
-    """One contestant's process."""
+    """One contestant's process; `base` is the URL of its HTTP port."""
 
-    def __init__(self, name: str, command: list[str], env: dict[str, str], place: Path) -> None:
+    def __init__(
+        self, name: str, command: list[str], env: dict[str, str], place: Path, port: int
+    ) -> None:
         self.name = name
+        self.base = f"http://127.0.0.1:{port}"
         super().__init__(command, env, place)
 
 
@@ -97,7 +100,8 @@ class Rig:
                     port=free_port(),
                 )
                 env = contestant.environment(where, setup.spans)
-                member = Process(f"{contestant.name}-{number}", command, env, Path(place))
+                name = f"{contestant.name}-{number}"
+                member = Process(name, command, env, Path(place), where.port)
                 stack.enter_context(member)
                 members.append(member)
             team = Team(self, members)

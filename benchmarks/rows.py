@@ -19,6 +19,7 @@ class Setup:
 
     `depth`: how many events are there at first, if it is more than are measured. `load`: events
     come at random times, at this share of the concurrency's ceiling. `sqs_ms` is one SQS call.
+    `viewers` have the status page open.
     """
 
     latency_ms: float = 40
@@ -30,6 +31,7 @@ class Setup:
     spans: Mapping[str, str] | None = field(default_factory=lambda: ALL_SPANS)
     depth: int = 0
     load: float = 0.0
+    viewers: int = 0
 
     @property
     def ceiling(self) -> float:
@@ -71,6 +73,7 @@ ROWS = (
     Row("40 ms, all spans", "settle", BASE, 5_120, 1_024),
     Row("40 ms, 10 % of spans", "settle", replace(BASE, spans=TENTH), 5_120),
     Row("40 ms, no spans", "settle", replace(BASE, spans=NO_SPANS), 5_120, 1_024),
+    Row("40 ms, 20 viewers", "settle", replace(BASE, viewers=20), 5_120),
     Row("40 ms, half a CPU", "settle", HALF, 5_120, 1_024),
     Row("40±20 ms", "settle", replace(BASE, jitter_ms=20), 5_120),
     Row("5 ms", "settle", replace(BASE, latency_ms=5), 5_120),

@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.account import foreign_cpus
@@ -12,6 +13,7 @@ from benchmarks.contestants import CONTESTANTS, Contestant
 from benchmarks.figures import quantiles_ms
 from benchmarks.rig import Process, Rig, Team
 from benchmarks.rows import Row
+from benchmarks.viewers import watching
 
 WARM = 342
 """Events settled before the account begins: connections, caches, two full exports of spans."""
@@ -22,8 +24,9 @@ def settle(rig: Rig, row: Row, events: int) -> dict[str, float]:
     """A fixed number of events, or as many of a deeper backlog, by warm processes."""
     setup, contestant = row.setup, CONTESTANTS[row.contestant]
     rig.reset(setup)
-    with rig.running(contestant, setup) as team:
+    with rig.running(contestant, setup) as team, ExitStack() as stack:
         _warm(rig, team)
+        stack.enter_context(watching(team.members, setup.viewers))
         marks = [member.stdout.stat().st_size for member in team.members]
         rig.mark()
         before = team.moment()
