@@ -95,7 +95,8 @@ TEXTBOOK = _peer(
     settings="boto3, requests.Session and gRPC as they come; a pool of 20 threads, fed without"
     " waiting: the usual loop that waits for each ten can't have 20 in flight",
     lacks="leases; retry by visibility; batch deletes (one call an event); a bound on what it"
-    " takes in; drain (SIGTERM kills); breaker; poison to the DLQ with a reason",
+    " takes in; drain (killed between settling and deleting); breaker; poison to the DLQ with a"
+    " reason",
 )
 SQS_WORKERS = _peer(
     _python("benchmarks.peers.sqs_workers_peer"),
@@ -104,14 +105,14 @@ SQS_WORKERS = _peer(
     settings="RawQueue; 20 threads, each with its environment and the loop of process_queue, as"
     " a loop handles its ten one after the other; exponential backoff by visibility (default)",
     lacks="leases (ten in a row share one visibility); failed entries of a batch delete (logged,"
-    " not tried again); drain (SIGTERM kills); breaker; poison to the DLQ with a reason",
+    " not tried again); drain (killed between its calls); breaker; poison to the DLQ with a reason",
 )
 DRAMATIQ = _peer(
     _python("dramatiq benchmarks.peers.dramatiq_peer --processes 1 --threads 20"),
     name="dramatiq",
     form="dramatiq",
     settings="1 process, 20 threads; backoff of 15 minutes at most; else the defaults: 12 hours of"
-    " visibility, at most 19 messages taken in",
+    " visibility, no more than 19 messages taken in, and a pause that doubles while it has ten",
     lacks="leases (a killed worker's events come back after 12 hours); retry by visibility (sends"
     " a copy, then deletes); batch deletes (one call an event); breaker; poison to the DLQ with a"
     " reason (after 20 retries it is deleted, or copied to a DLQ if asked for)",
@@ -126,8 +127,9 @@ CELERY = _peer(
     form="celery",
     settings="threads pool of 20, acks_late, long poll of 20 s, predefined queue, no remote"
     " control, no results; prefetch 4 x 20 (default); receives with pycurl",
-    lacks="leases; retry by visibility (a failed task is deleted unless told otherwise); batch"
-    " deletes (one call an event); breaker; poison to the DLQ with a reason",
+    lacks="leases; retry by visibility (a failed task is deleted, unless told otherwise); batch"
+    " deletes (one call an event, one after the other in its main loop); giving back what it has"
+    " prefetched when it stops; breaker; poison to the DLQ with a reason",
 )
 SQS_CONSUMER = _peer(
     (shutil.which("node") or "node", str(Path(__file__).parent / "peers/node/consumer.cjs")),
