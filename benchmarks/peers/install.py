@@ -20,13 +20,13 @@ MODULES = HOME / "node/node_modules"
 def install(say: Callable[[str], None]) -> dict[str, str]:
     """Why what a command needs can't be had, by the command's name; empty if all is there."""
     failed = {}
-    for command, pins, place in (
-        (PYTHON.name, [PINS / "requirements.txt"], HOME / "venv"),
+    for tool, pins, place in (
+        (str(PYTHON), [PINS / "requirements.txt"], HOME / "venv"),
         ("node", [PINS / "node" / name for name in _NODE], MODULES.parent),
     ):
-        stamp = place / ".pins"
+        command, stamp = Path(tool).name, place / ".pins"
         wanted = "".join(path.read_text() for path in pins)
-        if stamp.exists() and stamp.read_text() == wanted:
+        if shutil.which(tool) and stamp.exists() and stamp.read_text() == wanted:
             continue
         say(f"installing the peers for {command} into {place} (once) ...")
         shutil.rmtree(place, ignore_errors=True)

@@ -102,6 +102,7 @@ def test_a_failed_install_says_why_and_is_tried_again(
         made.append(place)
         place.mkdir(parents=True)
 
+    monkeypatch.setattr(install.shutil, "which", lambda tool: tool)
     monkeypatch.setattr(install, "HOME", tmp_path)
     monkeypatch.setattr(install, "MODULES", tmp_path / "node/node_modules")
     for installer, expected, count in ((fail, {"node": why}, 2), (work, {}, 3), (fail, {}, 3)):
