@@ -3,7 +3,8 @@
 Usage: python -m benchmarks.bench [--quick] [--rounds 5] [--rows "40 ms"] [--out build/bench]
 
 Every round runs every row once, in another order, so that what else the machine does falls on all
-of them. Progress goes to stderr, the tables to stdout and, with all figures, to the directory.
+of them. The peers are installed at first, a minute; where that fails their rows are not measured.
+Progress goes to stderr, the tables to stdout and, with all figures, to the directory.
 """
 
 import argparse
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.account import machine
+from benchmarks.contestants import CONTESTANTS, PEERS
 from benchmarks.figures import medians, spreads
+from benchmarks.peers.install import install
 from benchmarks.quota import QuotaError
 from benchmarks.rig import Rig
 from benchmarks.rows import GOALS, ROWS, Row
 from benchmarks.scenarios import SCENARIOS
-from benchmarks.verdicts import goal_table, judge, number, other_table, row_table
+from benchmarks.verdicts import goal_table, judge, number, other_table, peer_table, row_table
 from reservation_worker.simulator.child import ChildError
 
 
@@ -33,12 +36,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.writelines(f"  {row.name}\n" for row in ROWS)
         return 2
     rounds = args.rounds or (1 if args.quick else 5)
+    absent = without_peers(rows)
+    rows = [row for row in rows if row.name not in absent]
     before = machine()
     found, failed = measure(rows, rounds, quick=args.quick)
     figures = {name: medians(runs) for name, runs in found.items()}
     spread = {name: spreads(runs) for name, runs in found.items()}
     verdicts = [judge(goal, figures) for goal in GOALS]
-    text = "\n".join((goal_table(verdicts), row_table(figures, spread), other_table(figures)))
+    tables = (
+        goal_table(verdicts),
+        row_table(figures, spread),
+        peer_table(figures, rows, {one.name: one.lacks for one in CONTESTANTS.values()}),
+        other_table(figures),
+    )
+    text = "\n".join(tables)
     args.out.mkdir(parents=True, exist_ok=True)
     document = {
         "machine": before,
@@ -57,6 +68,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             if row.name in found
         },
         "failed": failed,
+        "absent": absent,
+        "contestants": {
+            name: {"settings": one.settings, "lacks": one.lacks}
+            for name, one in CONTESTANTS.items()
+            if any(row.contestant == name for row in rows)
+        },
         "goals": [
             {"goal": one.goal.what, "bound": one.goal.bound, "value": one.value, "met": one.met}
             for one in verdicts
@@ -65,18 +82,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     (args.out / "results.json").write_text(json.dumps(document, indent=2) + "\n")
     (args.out / "results.md").write_text(text)
     print(text)
-    for name, why in failed.items():
+    for name, why in {**absent, **failed}.items():
         print(f"not measured: {name}: {why}")
     return 1 if failed else 0
 
 
 def chosen(names: Sequence[str], *, quick: bool) -> list[Row]:
-    """The rows of this form, or those whose names hold one of `names`."""
+    """The rows of this form, or those whose names hold one of `names` and those beside them."""
     if names:
-        found = [row for row in ROWS if any(name in row.name for name in names)]
+        named = [row for row in ROWS if any(name in row.name for name in names)]
+        beside = {name for row in named for name in row.beside}
+        found = [row for row in ROWS if row in named or row.name in beside]
     else:
         found = [row for row in ROWS if not row.long]
     return [row for row in found if row.quick or not quick]
+
+
+def without_peers(rows: Sequence[Row]) -> dict[str, str]:
+    """Install the peers of `rows`; why those rows can't be measured whose peers are not there."""
+    peers = [row for row in rows if CONTESTANTS[row.contestant] in PEERS]
+    why = install(lambda text: sys.stderr.write(f"{text}\n")) if peers else {}
+    needs = {row.name: Path(CONTESTANTS[row.contestant].command[0]).name for row in peers}
+    return {name: why[command] for name, command in needs.items() if command in why}
 
 
 def measure(

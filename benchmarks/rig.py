@@ -3,7 +3,7 @@
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -64,9 +64,9 @@ class Rig:
         """Their process ids."""
         return [self.sqs.pid, self.neighbours.pid, self.collector.pid]
 
-    def reset(self, setup: Setup) -> None:
-        """An empty queue and the row's latencies."""
-        self.sqs.reset(setup.sqs_ms)
+    def reset(self, setup: Setup, form: str = "plain") -> None:
+        """An empty queue, its messages in a contestant's form, and the row's latencies."""
+        self.sqs.reset(setup.sqs_ms, form)
         self.neighbours.latency(setup.latency_ms, setup.jitter_ms)
         self.collector.mark()
 
@@ -104,7 +104,7 @@ class Rig:
                 member = Process(name, command, env, Path(place), where.port)
                 stack.enter_context(member)
                 members.append(member)
-            team = Team(self, members)
+            team = Team(self, members, contestant.exits)
             yield team
             team.end()
 
@@ -112,9 +112,10 @@ class Rig:
 class Team:
     """The processes of one contestant in one run."""
 
-    def __init__(self, rig: Rig, members: list[Process]) -> None:
+    def __init__(self, rig: Rig, members: list[Process], exits: Collection[int]) -> None:
         self._rig = rig
         self.members = members
+        self._exits = exits
 
     def until(self, check: Callable[[], bool], what: str, pause: float = 0.02) -> None:
         """Wait while all of them live. Raises ChildError."""
@@ -137,10 +138,10 @@ class Team:
         return max((memory_mb(one.pid) for one in self.members), key=lambda found: found["rss_mb"])
 
     def end(self) -> None:
-        """SIGTERM, and no long poll to wait for. Raises ChildError unless all exit with 0."""
+        """SIGTERM, and no long poll to wait for. Raises ChildError unless all exit as expected."""
         for member in self.members:
             member.signal(signal.SIGTERM)
         self._rig.sqs.drain()
         for member in self.members:
-            if code := member.wait(40):
+            if (code := member.wait(40)) not in self._exits:
                 raise member.error(f"exited with {code}")

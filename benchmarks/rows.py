@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from benchmarks.contestants import OURS
+from benchmarks.contestants import OURS, PEERS, PYTHON_PEERS, SQS_CONSUMER, SQS_WORKERS
 
 ALL_SPANS: Mapping[str, str] = {}
 TENTH: Mapping[str, str] = {
@@ -44,7 +44,8 @@ class Setup:
 class Row:
     """One line of the table. `events` (seconds for `idle`); `quick` is for the quick form, 0: not.
 
-    `long` is only measured when it is asked for by name.
+    `long` is only measured when it is asked for by name. The rows `beside` are measured along with
+    it, in the same run; its ratios are to the first.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Row:
     quick: int = 0
     long: bool = False
     contestant: str = OURS.name
+    beside: tuple[str, ...] = ()
 
 
 BASE = Setup()
@@ -68,6 +70,28 @@ def _backlog(depth: int, quick: int = 0) -> Row:
     return Row(f"backlog of {depth:,}", "settle", setup, min(depth, 20_000), quick)
 
 
+def _peer(name: str) -> tuple[Row, ...]:
+    still = replace(NOTHING, spans=NO_SPANS)
+    return (
+        Row(
+            f"peer {name}, 0 ms",
+            "settle",
+            still,
+            5_120,
+            contestant=name,
+            beside=("0 ms, no spans",),
+        ),
+        Row(
+            f"peer {name}, 40 ms",
+            "settle",
+            replace(BASE, spans=NO_SPANS),
+            5_120,
+            contestant=name,
+            beside=("40 ms, no spans", "40 ms, all spans"),
+        ),
+    )
+
+
 # Multiples of 512, at three spans an event: whole exports, so that none is left to the next run.
 ROWS = (
     Row("40 ms, all spans", "settle", BASE, 5_120, 1_024),
@@ -78,6 +102,7 @@ ROWS = (
     Row("40±20 ms", "settle", replace(BASE, jitter_ms=20), 5_120),
     Row("5 ms", "settle", replace(BASE, latency_ms=5), 5_120),
     Row("0 ms", "settle", NOTHING, 5_120),
+    Row("0 ms, no spans", "settle", replace(NOTHING, spans=NO_SPANS), 5_120),
     Row("5 ms, half a CPU, 20 threads", "settle", FAST, 5_120, 1_024),
     Row("5 ms, half a CPU, 50 threads", "settle", replace(FAST, concurrency=50), 5_120),
     Row("5 ms, half a CPU, 100 threads", "settle", replace(FAST, concurrency=100), 5_120),
@@ -97,6 +122,7 @@ ROWS = (
     Row("start, half a CPU", "start", HALF, 1),
     Row("idle", "idle", BASE, 300),
     Row("import", "imports", BASE, 1, 1),
+    *(row for peer in PEERS for row in _peer(peer.name)),
 )
 
 
@@ -159,4 +185,28 @@ GOALS = (
         "backlog of 1,000",
     ),
     Goal("start to the first settled event", ("start",), "cpu_s", "<=", 1.5, "s CPU"),
+    *(
+        Goal(
+            f"CPU per event, all spans, by that of {peer.name} without",
+            ("40 ms, all spans",),
+            "cpu_ms",
+            "<=",
+            1 if peer is SQS_WORKERS else 0.5,
+            "x",
+            f"peer {peer.name}, 40 ms",
+        )
+        for peer in PYTHON_PEERS
+    ),
+    *(
+        Goal(
+            f"{what}, no spans, by that of {SQS_CONSUMER.name}",
+            ("40 ms, no spans",),
+            figure,
+            "<=",
+            bound,
+            "x",
+            f"peer {SQS_CONSUMER.name}, 40 ms",
+        )
+        for what, figure, bound in (("CPU per event", "cpu_ms", 1), ("RSS", "rss_mb", 0.5))
+    ),
 )

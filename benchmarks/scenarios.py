@@ -23,7 +23,7 @@ HOUR = 3600
 def settle(rig: Rig, row: Row, events: int) -> dict[str, float]:
     """A fixed number of events, or as many of a deeper backlog, by warm processes."""
     setup, contestant = row.setup, CONTESTANTS[row.contestant]
-    rig.reset(setup)
+    rig.reset(setup, contestant.form)
     with rig.running(contestant, setup) as team, ExitStack() as stack:
         _warm(rig, team)
         stack.enter_context(watching(team.members, setup.viewers))
@@ -54,6 +54,7 @@ def settle(rig: Rig, row: Row, events: int) -> dict[str, float]:
         **memory,
         "calls": sum(stats["calls"].values()) / done,
         "spans": spans["spans"] / done,
+        "neighbours": sum(one["calls"] for one in neighbours.values()) / done,
         "errors": float(stats["redelivered"] + stats["dead"]),
         "foreign_cpus": foreign_cpus(before, after),
         **{f"deleted_{name}_ms": value for name, value in stats["held_ms"].items()},

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.figures import Figures
-from benchmarks.rows import Goal
+from benchmarks.rows import Goal, Row
 
 SIGNS = {">=": (operator.ge, max, "≥"), "<=": (operator.le, min, "≤")}
 DISTURBED = 0.15
@@ -23,8 +23,10 @@ COLUMNS = {
     "anon_mb": "anon MB",
     "calls": "AWS calls/event",
     "spans": "spans/event",
+    "neighbours": "calls to neighbours/event",
     "errors": "errors",
 }
+PEER_COLUMNS = ("events_per_s", "cpu_ms", "rss_mb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,25 @@ def row_table(medians: Mapping[str, Figures], spreads: Mapping[str, Figures]) ->
         for name, found in shown.items()
     )
     return table(("row", *(COLUMNS[key] for key in columns), "spread", "others' CPUs"), lines)
+
+
+def peer_table(
+    medians: Mapping[str, Figures], rows: Iterable[Row], lacks: Mapping[str, str]
+) -> str:
+    """A line for each row that was measured beside ours; in brackets, how many times ours."""
+    lines = []
+    for row in rows:
+        found = _of(medians, row.name)
+        if row.beside and found:
+            base = _of(medians, row.beside[0])
+            shown = [_by_ours(key, found, base) for key in PEER_COLUMNS]
+            lines.append((row.name, *shown, lacks[row.contestant]))
+    return table(("row", *(COLUMNS[key] for key in PEER_COLUMNS), "what it lacks"), lines)
+
+
+def _by_ours(key: str, found: Figures, base: Figures) -> str:
+    ratio = f" ({number(found[key] / base[key])}x)" if base.get(key) else ""
+    return number(found[key]) + ratio
 
 
 def other_table(medians: Mapping[str, Figures]) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks.stubs.sqs import NAME
+from benchmarks.stubs.queue import NAME
 from reservation_worker.simulator.process_server import ServerProcess
 
 
@@ -41,9 +41,9 @@ class SqsStub(StubProcess):
         """For SQS_QUEUE_URL."""
         return f"{self.control_base}/000000000000/{NAME}"
 
-    def reset(self, latency_ms: float) -> None:
-        """An empty queue, whose calls take so long."""
-        self._call("POST", "/bench/reset", {"latency_ms": latency_ms})
+    def reset(self, latency_ms: float, form: str = "plain") -> None:
+        """An empty queue, whose calls take so long; `form` is one of the envelopes' FORMS."""
+        self._call("POST", "/bench/reset", {"latency_ms": latency_ms, "form": form})
 
     def add(self, count: int) -> None:
         """So many events, there at once."""

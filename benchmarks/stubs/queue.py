@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+NAME = "reservation-events"
 _SPREAD = 0x9E3779B97F4A7C15F39CC0605CEDC835
 """Times a number, modulo 2 ** 128: a trace id that a sampler by ratio takes for a random one."""
 
@@ -58,8 +59,9 @@ class Queue:
         self.visibility = visibility
         self.reset()
 
-    def reset(self) -> None:
-        """An empty queue."""
+    def reset(self, form: Callable[[int], str] = body) -> None:
+        """An empty queue; `form` makes the body of message `number`."""
+        self._form = form
         self._fresh: deque[tuple[range, float]] = deque()
         self._ready: deque[Message] = deque()
         self._flight: dict[str, Message] = {}
@@ -79,14 +81,15 @@ class Queue:
         self._fresh.append((range(self._next, self._next + count), self._clock()))
         self._next += count
 
-    def receive(self, limit: int) -> list[Message]:
-        """At most `limit` messages, now theirs until the visibility timeout."""
+    def receive(self, limit: int, visibility: float | None = None) -> list[Message]:
+        """At most `limit` messages, now theirs for `visibility` seconds (None: the queue's)."""
+        hidden = self.visibility if visibility is None else visibility
         now = self._clock()
         self._expire(now)
         batch: list[Message] = []
         while len(batch) < limit and (message := self._take()):
             message.count += 1
-            message.handed_at, message.deadline = now, now + self.visibility
+            message.handed_at, message.deadline = now, now + hidden
             if message.count == 1:
                 self.ages.append(now - message.sent_at)
             else:
@@ -103,7 +106,7 @@ class Queue:
             numbers, sent_at = self._fresh[0]
             if numbers:
                 self._fresh[0] = (numbers[1:], sent_at)
-                return Message(f"msg-{numbers[0]}", body(numbers[0]), sent_at)
+                return Message(f"msg-{numbers[0]}", self._form(numbers[0]), sent_at)
             self._fresh.popleft()
         return None
 

@@ -15,12 +15,12 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.figures import quantiles_ms
+from benchmarks.stubs.envelopes import FORMS
 from benchmarks.stubs.http import HOST, Request, listen
 from benchmarks.stubs.latency import Latency
-from benchmarks.stubs.queue import Message, Queue
+from benchmarks.stubs.queue import NAME, Message, Queue
 from reservation_worker.simulator.serve import serve_until, stop_on_signals
 
-NAME = "reservation-events"
 _ACCOUNT = "000000000000"
 _KIND = b"application/x-amz-json-1.0"
 _TICK = 0.05
@@ -35,7 +35,7 @@ class Server:
         self.latency = Latency()
         self.calls: Counter[str] = Counter()
         self.dead = 0
-        self._polls: deque[tuple[Request, int, float]] = deque()
+        self._polls: deque[tuple[Request, Any, float]] = deque()
         self._draining = False
         self._arrivals: asyncio.Task[None] | None = None
         # SentTimestamp is wall time.
@@ -86,8 +86,7 @@ class Server:
     def _act(self, action: str, request: Request) -> None:
         asked = request.json()
         if action == "ReceiveMessage":
-            limit, wait = asked.get("MaxNumberOfMessages", 1), asked.get("WaitTimeSeconds", 0)
-            self._polls.append((request, limit, time.monotonic() + wait))
+            self._polls.append((request, asked, time.monotonic() + asked.get("WaitTimeSeconds", 0)))
         elif action in self._actions:
             try:
                 request.reply(self._actions[action](asked), kind=_KIND)
@@ -104,15 +103,20 @@ class Server:
 
     def _answer_polls(self) -> None:
         for _ in range(len(self._polls)):
-            request, limit, until = self._polls.popleft()
+            request, asked, until = self._polls.popleft()
             if request.gone:
                 continue
-            messages = [] if self._draining else self.queue.receive(limit)
+            messages = [] if self._draining else self._take(asked)
             if not messages and not self._draining and time.monotonic() < until:
-                self._polls.append((request, limit, until))
+                self._polls.append((request, asked, until))
                 continue
             answer = {"Messages": [self._shown(one) for one in messages]} if messages else {}
             request.reply(answer, kind=_KIND)
+
+    def _take(self, asked: Any) -> list[Message]:
+        return self.queue.receive(
+            asked.get("MaxNumberOfMessages", 1), asked.get("VisibilityTimeout")
+        )
 
     def _shown(self, message: Message) -> dict[str, Any]:
         return {
@@ -164,7 +168,7 @@ class Server:
         if self._arrivals is not None:
             self._arrivals.cancel()
         self._draining = False
-        self.queue.reset()
+        self.queue.reset(FORMS[asked["form"]])
         self.latency.set(asked["latency_ms"], 0)
         self._mark(None)
 

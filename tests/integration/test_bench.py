@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import bench
 from benchmarks.account import cpu_seconds, memory_mb
-from benchmarks.contestants import CONTESTANTS, OURS
+from benchmarks.contestants import CONTESTANTS, OURS, TEXTBOOK
 from benchmarks.quota import CpuQuota, QuotaError
 from benchmarks.rows import NO_SPANS, Row, Setup
 from benchmarks.stubs.processes import SqsStub
@@ -130,6 +130,19 @@ def test_a_worker_that_dies_is_a_failed_row_and_says_why(
     said = capsys.readouterr().out
     assert "not measured: bad: broken-0 ended with exit code 1 before it had warmed up" in said
     assert "no luck" in said
+
+
+def test_the_textbook_loop_settles_and_deletes_every_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = replace(TEXTBOOK, name="here", command=(sys.executable, *TEXTBOOK.command[1:]))
+    monkeypatch.setitem(CONTESTANTS, "here", here)
+    setup = Setup(latency_ms=0, sqs_ms=0, spans=NO_SPANS)
+    monkeypatch.setattr(bench, "ROWS", (Row("loop", "settle", setup, 100, contestant="here"),))
+    assert bench.main(["--rounds", "1", "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "results.json").read_text())["rows"]["loop"]["median"]
+    assert (found["neighbours"], found["errors"], found["spans"]) == (2, 0, 0)
+    assert found["calls"] > 1
 
 
 def test_an_unknown_row_is_told_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:

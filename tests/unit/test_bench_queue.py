@@ -62,6 +62,15 @@ def test_visibility_can_be_made_shorter_and_longer() -> None:
     assert not queue.change_visibility("msg-77#1", 5)
 
 
+def test_a_receive_may_ask_for_another_visibility() -> None:
+    queue, clock = make_queue(2)
+    queue.receive(1, 43_200)
+    assert len(queue.receive(1, 0)) == 1
+    assert [one.id for one in queue.receive(10)] == ["msg-1"]
+    clock.now += 43_199
+    assert "msg-0" not in [one.id for one in queue.receive(10)]
+
+
 def test_a_million_messages_wait_as_a_number() -> None:
     queue, _ = make_queue(1_000_000)
     queue.receive(10)
