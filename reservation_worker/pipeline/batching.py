@@ -1,8 +1,8 @@
-"""Takes from a queue what comes together: up to ten, or what comes within a short linger."""
+"""A bounded queue that is emptied in batches: of ten, or of what comes within a short linger."""
 
-import queue
-import time
-from typing import TypeVar
+import threading
+from collections import deque
+from typing import Generic, TypeVar
 
 BATCH = 10
 """The most entries in one batch of SQS or SNS: their limit."""
@@ -12,17 +12,38 @@ LINGER = 0.1
 T = TypeVar("T")
 
 
-def next_batch(waiting: "queue.Queue[T | None]", linger: float = LINGER) -> tuple[list[T], bool]:
-    """The next batch, waiting for its first item; true when None was found: the end."""
-    batch: list[T] = []
-    item = waiting.get()
-    until = time.monotonic() + linger
-    while item is not None:
-        batch.append(item)
-        if len(batch) == BATCH:
-            return batch, False
-        try:
-            item = waiting.get(timeout=max(0.0, until - time.monotonic()))
-        except queue.Empty:
-            return batch, False
-    return batch, True
+class Batches(Generic[T]):
+    """Like queue.Queue, but its taker is woken for a batch, not for every item."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._items: deque[T] = deque()
+        self._closed = False
+        lock = threading.Lock()
+        self._came = threading.Condition(lock)
+        self._went = threading.Condition(lock)
+
+    def put(self, item: T, timeout: float = 0.0) -> bool:
+        """Add an item, waiting at most `timeout` seconds for room; false if there was none."""
+        with self._came:
+            if not self._went.wait_for(lambda: len(self._items) < self._capacity, timeout):
+                return False
+            self._items.append(item)
+            if len(self._items) in (1, BATCH):
+                self._came.notify()
+            return True
+
+    def take(self, linger: float = LINGER) -> list[T]:
+        """The next batch, waiting for its first item; empty once it is closed and empty."""
+        with self._came:
+            self._came.wait_for(lambda: self._items or self._closed)
+            self._came.wait_for(lambda: len(self._items) >= BATCH or self._closed, linger)
+            batch = [self._items.popleft() for _ in range(min(BATCH, len(self._items)))]
+            self._went.notify_all()
+            return batch
+
+    def close(self) -> None:
+        """What is there is handed out at once, and then the end."""
+        with self._came:
+            self._closed = True
+            self._came.notify()

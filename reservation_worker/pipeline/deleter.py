@@ -1,15 +1,13 @@
 """Thread: deletes settled messages in batches of ten, or after a short linger."""
 
-import queue
 import threading
-import time
 from collections.abc import Callable
 
 from loguru import logger
 
 from reservation_worker.errors import SqsError
 from reservation_worker.observability.metrics import Metrics
-from reservation_worker.pipeline.batching import LINGER, next_batch
+from reservation_worker.pipeline.batching import LINGER, Batches
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.memory import SettledMemory
 from reservation_worker.pipeline.sqs import Queue
@@ -43,7 +41,7 @@ class Deleter:
         self._linger = linger
         self._pause = pause
         self._stopping = threading.Event()
-        self._waiting: queue.Queue[Delivery | None] = queue.Queue(CAPACITY)
+        self._waiting: Batches[Delivery] = Batches(CAPACITY)
         self._pending = 0
         self._failed = 0
         self._lock = threading.Lock()
@@ -57,9 +55,7 @@ class Deleter:
         """Delete this message soon."""
         with self._lock:
             self._pending += 1
-        try:
-            self._waiting.put(delivery, timeout=PATIENCE)
-        except queue.Full:
+        if not self._waiting.put(delivery, PATIENCE):
             self._give_up([delivery])
 
     @property
@@ -75,14 +71,12 @@ class Deleter:
         """
         with self._lock:
             before = self._failed if given_up_before is None else given_up_before
-        until = time.monotonic() + timeout
         self._stopping.set()
         if self._thread.is_alive():
-            try:
-                self._waiting.put(None, timeout=timeout)
-            except queue.Full:
+            self._waiting.close()
+            self._thread.join(timeout)
+            if self._thread.is_alive():
                 logger.error("deletes do not get through; their messages come back")
-            self._thread.join(max(0.0, until - time.monotonic()))
         return self.undeleted(before)
 
     def undeleted(self, given_up_before: int) -> int:
@@ -91,9 +85,7 @@ class Deleter:
             return self._pending + self._failed - given_up_before
 
     def _run(self) -> None:
-        stopping = False
-        while not stopping:
-            batch, stopping = next_batch(self._waiting, self._linger)
+        while batch := self._waiting.take(self._linger):
             self._flush(batch)
 
     def _flush(self, batch: list[Delivery]) -> None:

@@ -37,7 +37,10 @@ class Dispatcher:
         self._process = process
         self._clock = clock
         self._deadline = deadline
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        # For the poller alone: it need not wake for every message that ends.
+        self._roomy = threading.Condition(lock)
         self._backlog = Backlog()
         self._running: set[Delivery] = set()
         # The keys that somebody outside the pool has, and since when.
@@ -97,14 +100,13 @@ class Dispatcher:
         `limit` bounds the messages in flight (a breaker that is not closed).
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._room(limit) > 0, timeout)
+            self._roomy.wait_for(lambda: self._closed or self._room(limit) > 0, timeout)
             return 0 if self._closed else self._room(limit)
 
     def _room(self, limit: int | None) -> int:
-        free = self.slots - self._in_flight
-        idle = not self._backlog and len(self._running) < self.concurrency
-        if free < BATCH and not idle:
+        if not self._worth_a_receive():
             return 0
+        free = self.slots - self._in_flight
         if limit is None and self._text < MOST_TEXT:
             return min(free, BATCH)
         # Who is held up may not keep the others out for ever.
@@ -114,6 +116,10 @@ class Dispatcher:
         if limit is not None:
             free = min(free, limit - self._in_flight + len(held_up))
         return max(0, min(free, BATCH))
+
+    def _worth_a_receive(self) -> bool:
+        idle = not self._backlog and len(self._running) < self.concurrency
+        return idle or self.slots - self._in_flight >= BATCH
 
     def accept(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
         """Take deliveries on; returns what is not handled here after all, to be given back.
@@ -157,7 +163,7 @@ class Dispatcher:
                 with self._changed:
                     del self._alone[key]
                     self._wake(self._backlog.done(key))
-                    self._changed.notify_all()
+                    self._tell()
 
     def close(self) -> list[Delivery]:
         """Start nothing any more; returns what had not started. The pool goes on."""
@@ -166,8 +172,14 @@ class Dispatcher:
             waiting = self._backlog.drain()
             for delivery in waiting:
                 self._hold(delivery, -1)
-            self._changed.notify_all()
+            self._tell()
             return waiting
+
+    def _tell(self) -> None:
+        """Something has ended: wake who waits for that."""
+        self._changed.notify_all()
+        if self._closed or self._worth_a_receive():
+            self._roomy.notify_all()
 
     def _hold(self, delivery: Delivery, sign: int) -> None:
         self._in_flight += sign
@@ -190,7 +202,7 @@ class Dispatcher:
                 self._running.discard(delivery)
                 self._hold(delivery, -1)
                 self._backlog.done(delivery.key)
-                self._changed.notify_all()
+                self._tell()
 
     def _next(self) -> Delivery | None:
         with self._changed:

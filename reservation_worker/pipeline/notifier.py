@@ -1,11 +1,8 @@
 """Thread: tells the customer's side by SNS what was settled; best effort, never in the way."""
 
 import json
-import queue
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -16,7 +13,7 @@ from loguru import logger
 from reservation_worker import aws
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.outcome import SUPERSEDED, Settled
-from reservation_worker.pipeline.batching import next_batch
+from reservation_worker.pipeline.batching import Batches
 from reservation_worker.pipeline.memory import SettledMemory
 
 if TYPE_CHECKING:
@@ -104,7 +101,7 @@ class Notifier:
     ) -> None:
         self._publish = publish
         self._metrics = metrics
-        self._waiting: queue.Queue[dict[str, str] | None] = queue.Queue(CAPACITY)
+        self._waiting: Batches[dict[str, str]] = Batches(CAPACITY)
         # A duplicate publication is not told twice by the same pod.
         self._told = SettledMemory()
         self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
@@ -118,29 +115,22 @@ class Notifier:
         facts = notification(settled)
         if facts is None or self._told.knows(facts["id"]):
             return
-        try:
-            self._waiting.put_nowait(facts)
-        except queue.Full:
-            self._count("dropped", 1)
-        else:
+        if self._waiting.put(facts):
             self._told.remember(facts["id"])
+        else:
+            self._count("dropped", 1)
 
     def stop(self, timeout: float) -> None:
         """Send what waits, for at most `timeout` seconds; safe before start and twice."""
-        until = time.monotonic() + timeout
         if self._thread.is_alive():
-            with suppress(queue.Full):  # told below
-                self._waiting.put(None, timeout=timeout)
-            self._thread.join(max(0.0, until - time.monotonic()))
+            self._waiting.close()
+            self._thread.join(timeout)
             if self._thread.is_alive():
                 logger.warning("notifications do not get through; those that wait are not sent")
 
     def _run(self) -> None:
-        stopping = False
-        while not stopping:
-            batch, stopping = next_batch(self._waiting)
-            if batch:
-                self._send(batch)
+        while batch := self._waiting.take():
+            self._send(batch)
 
     def _send(self, batch: Sequence[Mapping[str, str]]) -> None:
         try:
