@@ -6,8 +6,10 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from select import select
 
 from reservation_worker.errors import OperationError
+from reservation_worker.one_cpu import PERIOD, OneCpu, allowed
 
 DEFAULT_LIMIT = 30.0
 """How long a stop may take while SHUTDOWN_TIMEOUT is not known yet, in seconds."""
@@ -51,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
 
     settings = load_settings()
     limit[0] = settings.shutdown_timeout
+    cpus = allowed() if settings.worker_one_cpu else set()
+    one_cpu = OneCpu(cpus) if len(cpus) > 1 else None
     from loguru import logger  # noqa: PLC0415
 
     from reservation_worker.observability.logger import configure  # noqa: PLC0415
@@ -70,8 +74,10 @@ def run(args: argparse.Namespace) -> int:
         try:
             app.start()
             while not asked:
+                if one_cpu and not select([heard], [], [], PERIOD)[0]:
+                    one_cpu.look()
                 # Every signal since the last read: many SIGUSR1 are answered once.
-                if signal.SIGUSR1 in os.read(heard, 4096) and not asked:
+                elif signal.SIGUSR1 in os.read(heard, 4096) and not asked:
                     log_stacks()
         except RuntimeError as error:
             logger.error("raise the limit of memory or processes, a thread can't start: {}", error)

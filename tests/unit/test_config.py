@@ -40,6 +40,7 @@ def test_a_queue_is_all_that_must_be_set() -> None:
         sqs_dlq_url=None,
         sqs_wait_time=20,
         worker_concurrency=20,
+        worker_one_cpu=True,
         max_retries=5,
         backoff_base_ms=1000,
         call_timeout=10.0,

@@ -1,0 +1,139 @@
+"""All threads keep to one CPU, and leave it to others who need it more."""
+
+import os
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reservation_worker.one_cpu import OneCpu, allowed, better, busy_seconds
+
+TICK = os.sysconf("SC_CLK_TCK")
+STAT = """cpu  9 9 9 9 9 9 9 9 9 9
+cpu0 {0} 0 0 500 70 0 0 30 40 0
+cpu1 {1} 0 0 500 70 0 0 30 40 0
+intr 12 0
+"""
+
+
+def test_a_cpus_busy_time_is_user_nice_system_and_interrupts() -> None:
+    stat = "cpu 9 9 9 9 9 9 9 9\ncpu10 1 20 300 7 7 4000 50000 7 0 0\nctxt 5\n"
+    assert busy_seconds(stat) == {10: pytest.approx(54321 / TICK)}
+
+
+@pytest.mark.parametrize(
+    ("busy", "own", "found"),
+    [
+        ({0: 0.9, 1: 0.1, 2: 0.7}, 0.1, [1]),
+        ({0: 0.9, 1: 0.1, 2: 0.5}, 0.0, [1, 2]),
+        # What we use ourselves is no reason to go.
+        ({0: 0.9, 1: 0.1}, 0.7, []),
+        ({0: 0.5, 1: 0.25}, 0.0, []),
+        ({1: 0.0}, 0.5, []),
+        ({}, 0.0, []),
+    ],
+)
+def test_a_cpu_is_better_where_others_use_a_quarter_less(
+    busy: dict[int, float], own: float, found: list[int]
+) -> None:
+    assert better(busy, 0, own) == found
+
+
+class Machine:
+    """A /proc of two CPUs, and one real thread that may be moved."""
+
+    def __init__(self, proc: Path) -> None:
+        self.proc = proc
+        self.at = self.used = 0.0
+        self._busy = [0.0, 0.0]
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._end.wait)
+        self._thread.start()
+        self.thread = self._thread.native_id or 0
+        (proc / "self/task" / str(self.thread)).mkdir(parents=True)
+        self.passes(0)
+
+    def passes(self, seconds: float, *busy: float, own: float = 0.0) -> None:
+        """Time goes by in which each CPU was busy by so much, in shares of it."""
+        self.at += seconds
+        self.used += own * seconds
+        for cpu, share in enumerate(busy):
+            self._busy[cpu] += share * seconds
+        text = STAT.format(*(round(one * TICK) for one in self._busy))
+        (self.proc / "stat").write_text(text)
+
+    def one_cpu(self, seed: int = 1) -> OneCpu:
+        dice = random.Random(seed)
+        return OneCpu({0, 1}, self.proc, lambda: self.at, lambda: self.used, dice)
+
+    def end(self) -> None:
+        self._end.set()
+        self._thread.join()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    if not {0, 1} <= allowed():
+        pytest.skip("this machine has no CPUs 0 and 1 for us")
+    made = Machine(tmp_path)
+    yield made
+    made.end()
+
+
+def test_the_start_moves_every_thread_to_one_of_the_cpus(machine: Machine) -> None:
+    began = {machine.one_cpu(seed).cpu for seed in range(20)}
+    assert began == {0, 1}
+    last = machine.one_cpu()
+    assert os.sched_getaffinity(machine.thread) == {last.cpu}
+
+
+def test_it_moves_on_when_others_need_its_cpu_and_stays_when_they_do_not(
+    machine: Machine,
+) -> None:
+    one = machine.one_cpu()
+    here = one.cpu
+    for _ in range(20):
+        machine.passes(5, 0.4, 0.4, own=0.4)
+        one.look()
+    assert one.cpu == here
+    crowded = [0.1, 0.1]
+    crowded[here] = 0.9
+    looks = 0
+    while one.cpu == here:
+        machine.passes(5, *crowded, own=0.3)
+        one.look()
+        looks += 1
+        assert looks < 50, "it never moves"
+    assert os.sched_getaffinity(machine.thread) == {1 - here}
+
+
+def test_two_on_one_cpu_do_not_follow_each_other_for_ever(machine: Machine) -> None:
+    pair = [machine.one_cpu(seed) for seed in (1, 2)]
+    for _ in range(50):
+        busy = [sum(0.5 for one in pair if one.cpu == cpu) for cpu in (0, 1)]
+        machine.passes(5, *busy, own=0.0)
+        machine.used += 2.5
+        for one in pair:
+            one.look()
+        if pair[0].cpu != pair[1].cpu:
+            return
+    pytest.fail("they are still together")
+
+
+@pytest.mark.parametrize("stat", [None, "cpu0 many\n", ""])
+def test_where_the_system_does_not_tell_it_stays(machine: Machine, stat: str | None) -> None:
+    one = machine.one_cpu()
+    here = one.cpu
+    (machine.proc / "stat").unlink()
+    if stat is not None:
+        (machine.proc / "stat").write_text(stat)
+    one.look()
+    assert one.cpu == here
+
+
+def test_a_thread_that_has_ended_is_no_error(machine: Machine) -> None:
+    (machine.proc / "self/task" / str(2**22 + 1)).mkdir()
+    cpu = machine.one_cpu().cpu
+    assert os.sched_getaffinity(machine.thread) == {cpu}
