@@ -1,0 +1,24 @@
+"""Where a real worker's threads run."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from reservation_worker.one_cpu import allowed
+from tests.world import World, until
+
+
+@pytest.mark.skipif(len(allowed()) < 2, reason="only one CPU here")
+@pytest.mark.parametrize(("given", "cpus"), [("true", 1), ("false", len(allowed()))])
+def test_all_threads_of_a_worker_keep_to_one_cpu_unless_told_otherwise(
+    world: World, given: str, cpus: int
+):
+    world.expire(world.seed(20))
+    worker = world.run_worker(WORKER_ONE_CPU=given)
+    until(lambda: len(world.released()) == 20, 30, "all is settled")
+    threads = [int(task.name) for task in Path(f"/proc/{worker.pid}/task").iterdir()]
+    assert len(threads) > 20
+    found = {frozenset(os.sched_getaffinity(thread)) for thread in threads}
+    assert {len(one) for one in found} == {cpus}
+    assert len(found) == 1
