@@ -1,6 +1,6 @@
 """Measures the worker against its goals, on stubs that cost it nothing.
 
-Usage: python -m benchmarks.bench [--quick] [--rounds 5] [--rows "40 ms"] [--out build/bench]
+Usage: python -m benchmarks.bench [--quick] [--rounds 3] [--rows "40 ms"] [--out build/bench]
 
 Every round runs every row once, in another order, so that what else the machine does falls on all
 of them. The peers are installed at first, a minute; where that fails their rows are not measured.
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"no row is named like {args.rows!r}; there are:\n")
         sys.stderr.writelines(f"  {row.name}\n" for row in ROWS)
         return 2
-    rounds = args.rounds or (1 if args.quick else 5)
+    rounds = args.rounds or (1 if args.quick else 3)
     absent = without_peers(rows)
     rows = [row for row in rows if row.name not in absent]
     before = machine()
@@ -145,7 +145,7 @@ def _short(figures: dict[str, Any]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="the main rows once, under a minute")
-    parser.add_argument("--rounds", type=int, default=0, help="runs of each row (5; quick: 1)")
+    parser.add_argument("--rounds", type=int, default=0, help="runs of each row (3; quick: 1)")
     parser.add_argument("--rows", nargs="+", default=[], help="only rows with this in their name")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="for the results")
     return parser

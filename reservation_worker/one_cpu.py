@@ -66,7 +66,7 @@ class OneCpu:
         self._proc = proc
         self._clock = clock
         self._used = used
-        self._dice = dice or random.Random()  # noqa: S311 - it only spreads the load
+        self._dice = dice or random.Random()  # noqa: S311 -- it only spreads the load
         self.cpu = self._dice.choice(sorted(cpus))
         self._move()
         self._last = self._read()
