@@ -44,8 +44,8 @@ class Setup:
 class Row:
     """One line of the table. `events` (seconds for `idle`); `quick` is for the quick form, 0: not.
 
-    `long` is only measured when it is asked for by name, `once` in the first round only. The rows `beside` are measured along with
-    it, in the same run; its ratios are to the first.
+    `long` is only measured when it is asked for by name, `once` in the first round only. The rows
+    `beside` are measured along with it, in the same run; its ratios are to the first.
     """
 
     name: str
