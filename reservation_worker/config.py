@@ -82,7 +82,7 @@ VARIABLES = (
         "WORKER_ONE_CPU",
         parsers.switch,
         "true",
-        "whether all threads keep to one CPU, the least busy: a quarter less CPU time an event",
+        "whether all threads keep to one CPU, the least busy: an event takes less CPU time",
     ),
     Variable("MAX_RETRIES", parsers.whole(0, 100), "5", "tries of an event after the first"),
     Variable(

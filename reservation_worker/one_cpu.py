@@ -16,6 +16,9 @@ PERIOD = 5.0
 """How often to look whether another CPU is less busy, in seconds."""
 MARGIN = 0.25
 """By how much of a CPU the others there must use less for a move to be worth it."""
+FULL = 0.95
+"""From here on a CPU has no time left, and what others use tells less than what they want."""
+MARGIN_WHEN_FULL = 0.1
 
 PROC = Path("/proc")
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
@@ -31,8 +34,9 @@ def better(busy: Mapping[int, float], here: int, own: float) -> list[int]:
 
     `own` is what this process itself has used of its CPU.
     """
-    others = busy.get(here, 0.0) - own
-    return [cpu for cpu, share in busy.items() if cpu != here and share < others - MARGIN]
+    total = busy.get(here, 0.0)
+    most = total - own - (MARGIN if total < FULL else MARGIN_WHEN_FULL)
+    return [cpu for cpu, share in busy.items() if cpu != here and share < most]
 
 
 def busy_seconds(stat: str) -> dict[int, float]:
@@ -52,27 +56,32 @@ class _Reading(NamedTuple):
 
 
 class OneCpu:
-    """Moves all threads to one of `cpus`, and on to a less busy one at each `look` if need be."""
+    """Moves all threads to one CPU, and on to a less busy one at each `look` if need be.
+
+    `cpus` tells which ones the calling thread may use now.
+    """
 
     def __init__(
         self,
-        cpus: set[int],
+        cpus: Callable[[], set[int]] = allowed,
         proc: Path = PROC,
         clock: Callable[[], float] = time.monotonic,
         used: Callable[[], float] = time.process_time,
         dice: random.Random | None = None,
     ) -> None:
-        self._cpus = cpus
         self._proc = proc
         self._clock = clock
         self._used = used
         self._dice = dice or random.Random()  # noqa: S311 -- it only spreads the load
-        self.cpu = self._dice.choice(sorted(cpus))
+        self._now_allowed = cpus
+        self.cpu = self._choose()
         self._move()
         self._last = self._read()
 
     def look(self) -> None:
         """Call it each PERIOD. Raises nothing."""
+        if self._now_allowed() != {self.cpu}:
+            self.cpu = self._choose()  # somebody else has moved us: a changed cpuset
         before, now = self._last, self._read()
         self._last = now
         seconds = max(now.at - before.at, 1e-9)
@@ -84,7 +93,12 @@ class OneCpu:
         # Half of the times: two workers on one CPU see the same and would move together for ever.
         if found and self._dice.random() < 0.5:
             self.cpu = self._dice.choice(found)
-            self._move()
+        # Also where it stays: a thread may have been made by one that was not moved yet.
+        self._move()
+
+    def _choose(self) -> int:
+        self._cpus = self._now_allowed()
+        return self._dice.choice(sorted(self._cpus))
 
     def _read(self) -> _Reading:
         busy: dict[int, float] = {}

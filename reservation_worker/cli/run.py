@@ -53,8 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
     settings = load_settings()
     limit[0] = settings.shutdown_timeout
-    cpus = allowed() if settings.worker_one_cpu else set()
-    one_cpu = OneCpu(cpus) if len(cpus) > 1 else None
+    one_cpu = OneCpu() if settings.worker_one_cpu and len(allowed()) > 1 else None
     from loguru import logger  # noqa: PLC0415
 
     from reservation_worker.observability.logger import configure  # noqa: PLC0415

@@ -31,6 +31,9 @@ def test_a_cpus_busy_time_is_user_nice_system_and_interrupts() -> None:
         # What we use ourselves is no reason to go.
         ({0: 0.9, 1: 0.1}, 0.7, []),
         ({0: 0.5, 1: 0.25}, 0.0, []),
+        # On a full CPU the others want more than they get.
+        ({0: 1.0, 1: 0.3}, 0.5, [1]),
+        ({0: 0.9, 1: 0.3}, 0.45, []),
         ({1: 0.0}, 0.5, []),
         ({}, 0.0, []),
     ],
@@ -66,7 +69,11 @@ class Machine:
 
     def one_cpu(self, seed: int = 1) -> OneCpu:
         dice = random.Random(seed)
-        return OneCpu({0, 1}, self.proc, lambda: self.at, lambda: self.used, dice)
+        os.sched_setaffinity(self.thread, {0, 1})
+        return OneCpu(self.allowed, self.proc, lambda: self.at, lambda: self.used, dice)
+
+    def allowed(self) -> set[int]:
+        return os.sched_getaffinity(self.thread)
 
     def end(self) -> None:
         self._end.set()
@@ -109,17 +116,31 @@ def test_it_moves_on_when_others_need_its_cpu_and_stays_when_they_do_not(
     assert os.sched_getaffinity(machine.thread) == {1 - here}
 
 
-def test_two_on_one_cpu_do_not_follow_each_other_for_ever(machine: Machine) -> None:
-    pair = [machine.one_cpu(seed) for seed in (1, 2)]
-    for _ in range(50):
-        busy = [sum(0.5 for one in pair if one.cpu == cpu) for cpu in (0, 1)]
-        machine.passes(5, *busy, own=0.0)
-        machine.used += 2.5
-        for one in pair:
-            one.look()
-        if pair[0].cpu != pair[1].cpu:
-            return
-    pytest.fail("they are still together")
+def test_two_on_one_cpu_do_not_follow_each_other_for_ever(
+    machine: Machine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = Machine(tmp_path_factory.mktemp("other"))
+    try:
+        pair = [machine.one_cpu(1), other.one_cpu(2)]
+        for _ in range(50):
+            busy = [sum(0.5 for one in pair if one.cpu == cpu) for cpu in (0, 1)]
+            for place in (machine, other):
+                place.passes(5, *busy, own=0.5)
+            for one in pair:
+                one.look()
+            if pair[0].cpu != pair[1].cpu:
+                return
+        pytest.fail("they are still together")
+    finally:
+        other.end()
+
+
+def test_who_is_moved_by_somebody_else_chooses_again_among_what_is_left(machine: Machine) -> None:
+    one = machine.one_cpu()
+    left = 1 - one.cpu
+    os.sched_setaffinity(machine.thread, {left})
+    one.look()
+    assert (one.cpu, machine.allowed()) == (left, {left})
 
 
 @pytest.mark.parametrize("stat", [None, "cpu0 many\n", ""])
