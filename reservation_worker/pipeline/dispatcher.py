@@ -211,6 +211,8 @@ class Dispatcher:
             delivery = self._backlog.pop()
             delivery.started_at = self._clock()
             self._running.add(delivery)
+            if self._worth_a_receive():
+                self._roomy.notify_all()
             return delivery
 
     def shutdown(self) -> None:

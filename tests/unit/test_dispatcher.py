@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -118,6 +119,20 @@ def test_with_all_threads_busy_one_batch_may_wait_and_no_more(
     made.accept(some(1, first=10), running=4)
     # Nine are free, but no thread would idle for want of them.
     assert made.dispatcher.room(None, NO_WAIT) == 0
+
+
+def test_a_poller_without_room_is_told_when_the_next_of_one_reservation_has_begun(
+    pool: Callable[[int], Pool],
+) -> None:
+    made = pool(2)
+    line = [delivery(number, "rsv_1") for number in range(12)]
+    made.accept(line, running=1)
+    with ThreadPoolExecutor(1) as poller:
+        # A thread idles, but every slot is taken.
+        room = poller.submit(made.dispatcher.room, None, 10 * PATIENCE)
+        eventually(lambda: made.dispatcher._roomy._waiters)  # type: ignore[attr-defined]
+        made.let_go(line[0])
+        assert room.result(PATIENCE) == 1
 
 
 def test_nothing_is_received_beside_large_messages_until_they_are_settled(
