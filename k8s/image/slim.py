@@ -56,7 +56,7 @@ def trim(endpoints: Path) -> int:
     table = json.loads(endpoints.read_text())
     for partition in table["partitions"]:
         services = partition["services"]
-        partition["services"] = {one: services[one] for one in SERVICES & services.keys()}
+        partition["services"] = {one: services[one] for one in sorted(SERVICES & services.keys())}
     endpoints.write_text(json.dumps(table))
     return before - endpoints.stat().st_size
 
