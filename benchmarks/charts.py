@@ -24,7 +24,7 @@ Results = Mapping[str, Any]
 DEPTHS = ("backlog of 1,000", "backlog of 10,000", "backlog of 100,000", "backlog of 1,000,000")
 THREADS = tuple(row.name for row in ROWS if row.name.startswith("5 ms, half a CPU"))
 LATENCIES = ("0 ms", "40 ms")
-"""The rows of the peers are named "<peer>, 40 ms"."""
+"""The rows of the peers are named "peer <name>, 40 ms"."""
 OURS_BESIDE = ("{}", "{}, all spans", "{}, no spans")
 
 

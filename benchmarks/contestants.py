@@ -92,8 +92,9 @@ TEXTBOOK = _peer(
     _python("benchmarks.peers.textbook"),
     name="textbook",
     exits=_KILLED,
-    settings="boto3, requests.Session and gRPC as they come; a pool of 20 threads, fed without"
-    " waiting: the usual loop that waits for each ten can't have 20 in flight",
+    settings="boto3, requests.Session and gRPC as they come, so ten kept connections each; a pool"
+    " of 20 threads, fed without waiting: the usual loop that waits for each ten can't have 20 in"
+    " flight",
     lacks="leases; retry by visibility; batch deletes (one call an event); a bound on what it"
     " takes in; drain (killed between settling and deleting); breaker; poison to the DLQ with a"
     " reason",

@@ -50,7 +50,7 @@ def settings(plan: Plan) -> str:
 
 def fit(plan: Plan) -> str:
     """The pod's rate against the table of sizes in docs/deployment.md."""
-    measured = {5: 56, 20: 205, 50: 312, 100: 327}
+    measured = {20: 234, 50: 540, 100: 720}
     full = plan.shipped.change(cpu=1.0)
     rows = [
         (threads, rate, f"{full.change(concurrency=threads).pod.rate:.0f}")

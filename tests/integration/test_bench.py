@@ -89,8 +89,8 @@ def test_half_a_cpu_is_half_a_cpu(tmp_path: Path) -> None:
     except QuotaError as error:
         pytest.skip(str(error))
     try:
+        began = time.monotonic()
         with Child(quota.command([sys.executable, "-c", BURN]), directory=tmp_path) as child:
-            began = time.monotonic()
             child.until(lambda: child.stdout.read_bytes() == b"\n", 30, "burnt")
             # 0.4 s of CPU at 50 ms in each period of 100 ms.
             assert time.monotonic() - began > 0.65
