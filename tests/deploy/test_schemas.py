@@ -16,6 +16,9 @@ PACKAGES = (
 )
 
 
+pytestmark = pytest.mark.timeout(300)
+
+
 @pytest.fixture(scope="module")
 def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The schemas' packages, fetched for this run only."""
@@ -26,6 +29,10 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = [
         "--loglevel=error",
         "--no-audit",
+        # A connection that hangs is given up in time for another try.
+        "--fetch-timeout=20000",
+        "--fetch-retries=4",
+        "--fetch-retry-mintimeout=1000",
         "--no-fund",
         "--ignore-scripts",
         "--prefix",

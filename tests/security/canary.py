@@ -180,10 +180,12 @@ def run_through_every_failure() -> Output:
         world.expire([f"rsv_down{number}" for number in range(12)])
         worker.until(lambda: worker.probe("/ready")[0] == 503, 30, "opened a breaker")
         world.sqs.kill()
-        worker.until(
-            lambda: "receive failed" in worker.stdout.read_text(), 30, "said that SQS is gone"
-        )
+        said = worker.stdout.read_text
+        worker.until(lambda: "Could not connect to the endpoint" in said(), 30, "missed SQS")
         made.places["pages in an outage"] = pages(worker)
+        # Nothing is received while a breaker is open.
+        world.neighbours.clear()
+        worker.until(lambda: "receive failed" in said(), 60, "failed to receive")
         worker.signal(signal.SIGTERM)
         worker.wait(30)
         made.places["stdout"] = worker.stdout.read_text()
