@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from reservation_worker.one_cpu import busy_seconds
+
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _GONE = (FileNotFoundError, ProcessLookupError)
 
@@ -62,10 +64,8 @@ def moment(workers: Iterable[int], stubs: Iterable[int]) -> Moment:
     worker = sum(cpu_seconds(leader) for leader in workers)
     times = os.times()
     ours = worker + sum(cpu_seconds(leader) for leader in stubs) + times.user + times.system
-    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
-    user, nice, system, _idle, _iowait, irq, softirq, *_ = fields
-    busy = (user + nice + system + irq + softirq) * _TICK
-    return Moment(time.monotonic(), worker, ours, busy)
+    busy = busy_seconds(Path("/proc/stat").read_text())
+    return Moment(time.monotonic(), worker, ours, sum(busy.values()))
 
 
 def foreign_cpus(before: Moment, after: Moment) -> float:

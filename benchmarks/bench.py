@@ -111,7 +111,7 @@ def measure(
     found: dict[str, list[dict[str, float]]] = {row.name: [] for row in rows}
     failed: dict[str, str] = {}
     began = time.monotonic()
-    with Rig() as rig:
+    with Rig.started() as rig:
         for turn in range(rounds):
             shift = turn * len(rows) // rounds
             for row in [*rows[shift:], *rows[:shift]]:

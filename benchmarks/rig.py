@@ -5,8 +5,8 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from benchmarks.account import Moment, memory_mb, moment
@@ -32,32 +32,28 @@ class Process(Child):
         super().__init__(command, env, place)
 
 
+@dataclass(frozen=True)
 class Rig:
-    """Starts the stubs, and on leaving ends them."""
+    """The stubs, while they run."""
 
-    def __init__(self) -> None:
-        self._exit = ExitStack()
+    directory: Path
+    sqs: SqsStub
+    neighbours: NeighboursStub
+    collector: CollectorStub
 
-    def __enter__(self) -> Self:
-        with ExitStack() as undo:
-            undo.push(self._exit)
-            directory = self._exit.enter_context(
-                tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
-            )
-            self.directory = Path(directory)
-            self.sqs = self._exit.enter_context(SqsStub(self.directory))
-            self.neighbours = self._exit.enter_context(NeighboursStub(self.directory))
-            self.collector = self._exit.enter_context(CollectorStub(self.directory))
-            undo.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._exit.__exit__(kind, error, trace)
+    @classmethod
+    @contextmanager
+    def started(cls) -> Iterator[Self]:
+        """Starts the stubs, and on leaving ends them."""
+        temporary = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
+        with temporary as name:
+            place = Path(name)
+            with (
+                SqsStub(place) as sqs,
+                NeighboursStub(place) as neighbours,
+                CollectorStub(place) as collector,
+            ):
+                yield cls(place, sqs, neighbours, collector)
 
     @property
     def stubs(self) -> list[int]:
