@@ -121,8 +121,8 @@ def measure(
                 try:
                     figures = SCENARIOS[row.scenario](rig, row, events)
                 except Exception as error:  # an hour of other rows is not to be lost
-                    failed[row.name] = str(error)
-                    say(began, f"{row.name}: FAILED {str(error).splitlines()[0]}")
+                    failed[row.name] = str(error) or repr(error)
+                    say(began, f"{row.name}: FAILED {failed[row.name].splitlines()[0]}")
                     continue
                 found[row.name].append(figures)
                 say(began, f"round {turn + 1}/{rounds}  {row.name}: {_short(figures)}")
