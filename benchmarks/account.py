@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from reservation_worker.one_cpu import busy_seconds
+from reservation_worker.cli.run.one_cpu import busy_seconds
 
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _GONE = (FileNotFoundError, ProcessLookupError)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.install import MODULES, PYTHON
-from reservation_worker.simulator.emulator import CREDENTIALS, REGION
+from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from benchmarks.contestants import Contestant, Place
 from benchmarks.quota import CpuQuota
 from benchmarks.rows import Setup
 from benchmarks.stubs.processes import CollectorStub, NeighboursStub, SqsStub
-from reservation_worker.simulator.child import Child
-from reservation_worker.simulator.ports import free_port
+from reservation_worker.simulator.processes.child import Child
+from reservation_worker.simulator.processes.ports import free_port
 
 PATIENCE = 7200.0
 """The longest run, in seconds."""

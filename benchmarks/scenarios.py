@@ -107,7 +107,7 @@ def idle(rig: Rig, row: Row, seconds: int) -> dict[str, float]:
 
 def imports(_rig: Rig, _row: Row, _events: int) -> dict[str, float]:
     """CPU time of the imports of a run beyond Python's own start, and the dearest packages."""
-    module = "reservation_worker.app"
+    module = "reservation_worker.bootstrap"
     figures = {"cpu_s": _cpu_of(f"import {module}") - _cpu_of("pass")}
     command = [sys.executable, "-X", "importtime", "-c", f"import {module}"]
     told = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from reservation_worker.simulator.process_worker import WorkerProcess
-from reservation_worker.simulator.scenario import Message, Scenario, build
-from reservation_worker.simulator.stack import Stack
+from reservation_worker.simulator.processes.stack import Stack
+from reservation_worker.simulator.processes.worker import WorkerProcess
+from reservation_worker.simulator.story.scenario import Message, Scenario, build
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "screenshots"
 FLAGS = (

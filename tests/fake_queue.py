@@ -22,8 +22,8 @@ from reservation_worker.observability.metrics import Metrics
 from reservation_worker.pipeline.batching import BATCH
 from reservation_worker.pipeline.delivery import Delivery, open_delivery
 from reservation_worker.pipeline.leases import Lease
-from reservation_worker.pipeline.sqs import Depths, Failure, Message
-from reservation_worker.queue_facts import QueueFacts
+from reservation_worker.sqs.facts import QueueFacts
+from reservation_worker.sqs.queue import Depths, Failure, Message
 
 PATIENCE = 30.0
 """How long a test waits for what must happen before it fails, in seconds."""

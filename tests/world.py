@@ -3,11 +3,11 @@
 import json
 from collections.abc import Callable
 
-from reservation_worker.simulator.child import poll_until
-from reservation_worker.simulator.process_worker import WorkerProcess
-from reservation_worker.simulator.reservations import Record
-from reservation_worker.simulator.scenario import Message
-from reservation_worker.simulator.stack import Stack
+from reservation_worker.simulator.neighbours.reservations import Record
+from reservation_worker.simulator.processes.child import poll_until
+from reservation_worker.simulator.processes.stack import Stack
+from reservation_worker.simulator.processes.worker import WorkerProcess
+from reservation_worker.simulator.story.scenario import Message
 
 
 class World(Stack):

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from reservation_worker.simulator.processes.server import ServerProcess
+
 from benchmarks.stubs.queue import NAME
-from reservation_worker.simulator.process_server import ServerProcess
 
 
 class StubProcess(ServerProcess):

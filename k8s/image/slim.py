@@ -14,8 +14,8 @@ from pathlib import Path
 SERVICES = {"sqs", "sts", "secretsmanager", "sns", "events", "sso", "sso-oidc"}
 """What the worker and its verbs call, and what boto3's credential chain calls."""
 IMPORTED = (
-    "reservation_worker.app",
-    "reservation_worker.sources",
+    "reservation_worker.bootstrap",
+    "reservation_worker.config.sources",
     "reservation_worker.cli.main",
     "reservation_worker.cli.worker_http",
 )

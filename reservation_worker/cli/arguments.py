@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from reservation_worker.parsers import must_be
+from reservation_worker.config.parsers import must_be
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
 
 def kind(text: str) -> str:
     """The canonical type of an event, from it or from the metrics' label."""
-    from reservation_worker.events import Kind  # noqa: PLC0415
+    from reservation_worker.events.parse import Kind  # noqa: PLC0415
 
     names = {name: one.event_type for one in Kind for name in (one.value, one.event_type)}
     if text not in names:

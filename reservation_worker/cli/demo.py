@@ -55,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
     # The parts are processes: end them in good order also when the terminal or a script goes.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
-    from reservation_worker.simulator.child import ChildError  # noqa: PLC0415
     from reservation_worker.simulator.play import PlayError  # noqa: PLC0415
+    from reservation_worker.simulator.processes.child import ChildError  # noqa: PLC0415
 
     directory = Path(tempfile.mkdtemp(prefix="reservation-worker-demo-"))
     ok = False

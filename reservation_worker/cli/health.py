@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reservation_worker.cli.arguments import checked
+from reservation_worker.config.parsers import base_url
 from reservation_worker.errors import OperationError
-from reservation_worker.parsers import base_url
 
 if TYPE_CHECKING:
     from reservation_worker.clients.http import Answer
@@ -50,8 +50,8 @@ def run(args: argparse.Namespace) -> int:
 def _base() -> str:
     """The worker's URL by SERVER_HOST and SERVER_PORT alone, whatever else may be wrong."""
     from reservation_worker.cli import worker_http  # noqa: PLC0415
-    from reservation_worker.config import inspect  # noqa: PLC0415
-    from reservation_worker.sources import gather  # noqa: PLC0415
+    from reservation_worker.config.settings import inspect  # noqa: PLC0415
+    from reservation_worker.config.sources import gather  # noqa: PLC0415
 
     values, sources = gather(os.environ, Path("."), [])
     parsed, wrong = inspect(values, sources)

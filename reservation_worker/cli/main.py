@@ -13,8 +13,8 @@ from typing import Protocol
 
 from reservation_worker import __version__
 from reservation_worker.cli import burst, config, demo, dlq, doctor, health, publish, run
+from reservation_worker.config.redaction import Redactor
 from reservation_worker.errors import ConfigurationError, OperationError
-from reservation_worker.redaction import Redactor
 
 PROGRAM = "reservation-worker"
 EPILOG = (

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from reservation_worker import aws
 from reservation_worker.errors import OperationError
+from reservation_worker.sqs import session as aws
 
 if TYPE_CHECKING:
     from boto3.session import Session

@@ -18,7 +18,7 @@ from reservation_worker.clients.ports import (
     StatusChange,
 )
 from reservation_worker.errors import PermanentError, TransientError
-from reservation_worker.events import Event, Kind
+from reservation_worker.events.parse import Event, Kind
 from reservation_worker.outcome import SUPERSEDED, Ack, DeadLetterReason, Outcome, Reject
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from loguru import logger
 
-from reservation_worker.redaction import Redactor
+from reservation_worker.config.redaction import Redactor
 
 if TYPE_CHECKING:
     from loguru import Message, Record

@@ -20,7 +20,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from reservation_worker import __version__
 from reservation_worker.errors import ConfigurationError
-from reservation_worker.events import TraceHints
+from reservation_worker.events.parse import TraceHints
 
 MAX_TRACE_ID = 128
 """The longest trace id from outside that is handed on, in characters (contract, section 1)."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reservation_worker.outcome import Reject
-from reservation_worker.pipeline.sqs import Message
+from reservation_worker.sqs.queue import Message
 
 MAX_ATTRIBUTES = 10
 MAX_BYTES = 1024 * 1024

@@ -10,7 +10,7 @@ from reservation_worker.observability.metrics import Metrics
 from reservation_worker.pipeline.batching import LINGER, Batches
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.memory import SettledMemory
-from reservation_worker.pipeline.sqs import Queue
+from reservation_worker.sqs.queue import Queue
 
 ATTEMPTS = 3
 """How often a delete is tried when SQS says that its failure is not ours."""

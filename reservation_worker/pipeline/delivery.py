@@ -3,9 +3,9 @@
 import threading
 from dataclasses import dataclass, field
 
-from reservation_worker.events import Event, Ignored, Kind, parse
+from reservation_worker.events.parse import Event, Ignored, Kind, parse
 from reservation_worker.pipeline.leases import Lease
-from reservation_worker.pipeline.sqs import Message
+from reservation_worker.sqs.queue import Message
 
 _claim = threading.Lock()
 

@@ -13,7 +13,7 @@ from loguru import logger
 from reservation_worker.errors import LeaseLost, LeaseTooShort, SqsError
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.pipeline.batching import BATCH
-from reservation_worker.pipeline.sqs import Queue
+from reservation_worker.sqs.queue import Queue
 
 
 class Lease:

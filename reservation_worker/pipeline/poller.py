@@ -12,7 +12,7 @@ from reservation_worker.pipeline.delivery import Delivery, open_delivery
 from reservation_worker.pipeline.dispatcher import Dispatcher
 from reservation_worker.pipeline.gate import Gate
 from reservation_worker.pipeline.leases import Leases
-from reservation_worker.pipeline.sqs import READ_MARGIN, Queue
+from reservation_worker.sqs.queue import READ_MARGIN, Queue
 
 LONGEST_PAUSE = 30
 """The longest pause after failed receives, in seconds."""

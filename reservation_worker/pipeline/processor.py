@@ -11,7 +11,7 @@ from reservation_worker.errors import (
     LeaseTooShort,
     TransientError,
 )
-from reservation_worker.events import Event, Ignored, Kind, TraceHints
+from reservation_worker.events.parse import Event, Ignored, Kind, TraceHints
 from reservation_worker.handlers.settlement import Neighbours
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.observability.tracing import Trace, mark_failed, read_trace

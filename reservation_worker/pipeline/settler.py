@@ -8,7 +8,7 @@ from typing import Any
 from loguru import logger
 
 from reservation_worker.errors import SqsError
-from reservation_worker.events import Event
+from reservation_worker.events.parse import Event
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.outcome import (
     UNTRIED,
@@ -24,8 +24,8 @@ from reservation_worker.pipeline.deadletter import attributes_of
 from reservation_worker.pipeline.deleter import Deleter
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Leases
-from reservation_worker.pipeline.sqs import Queue
 from reservation_worker.resilience.backoff import MAX_RETRY_AFTER, retry_delay
+from reservation_worker.sqs.queue import Queue
 
 
 class Settler:

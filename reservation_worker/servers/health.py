@@ -14,7 +14,7 @@ from waitress.server import create_server
 from werkzeug.exceptions import HTTPException, NotFound
 
 from reservation_worker.servers.connections import MOST, Connection, close_surplus
-from reservation_worker.servers.probes import Check, Probes
+from reservation_worker.status.probes import Check, Probes
 
 
 def make_app(probes: Probes, registry: CollectorRegistry, *pages: Blueprint) -> Flask:

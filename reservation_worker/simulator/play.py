@@ -8,11 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from reservation_worker.simulator.child import ChildError
-from reservation_worker.simulator.reconcile import Report
-from reservation_worker.simulator.scenario import Scenario, build
-from reservation_worker.simulator.scrape import Metrics
-from reservation_worker.simulator.stack import Stack
+from reservation_worker.simulator.judge.reconcile import Report
+from reservation_worker.simulator.judge.scrape import Metrics
+from reservation_worker.simulator.processes.child import ChildError
+from reservation_worker.simulator.processes.stack import Stack
+from reservation_worker.simulator.story.scenario import Scenario, build
 
 OUTAGE_SECONDS = 2.0
 _GLANCE = 0.1

@@ -57,7 +57,7 @@ def test_a_worker_without_sqs_stays_alive_says_so_and_is_not_ready(world: World)
 def test_a_production_install_needs_no_test_library():
     repository = Path(__file__).parents[2]
     code = (
-        "import sys, reservation_worker.app, reservation_worker.cli.run;"
+        "import sys, reservation_worker.bootstrap, reservation_worker.cli.run;"
         "print([name for name in ('moto', 'pytest', 'ministack', 'requests', 'rich', 'responses')"
         " if name in sys.modules])"
     )

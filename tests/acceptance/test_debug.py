@@ -13,8 +13,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from reservation_worker.simulator.ports import free_port
-from reservation_worker.simulator.process_worker import WorkerProcess
+from reservation_worker.simulator.processes.ports import free_port
+from reservation_worker.simulator.processes.worker import WorkerProcess
 from tests.fake_queue import PATIENCE
 from tests.security.test_process import addresses
 from tests.world import World, until

@@ -6,8 +6,8 @@ import sys
 from collections import Counter
 from typing import Any
 
-from reservation_worker.simulator.child import Child
-from reservation_worker.simulator.emulator import CREDENTIALS, REGION
+from reservation_worker.simulator.processes.child import Child
+from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 from tests.world import World, until
 
 FEW = 200

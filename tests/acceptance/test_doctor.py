@@ -25,9 +25,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 
 from reservation_worker.cli import main as cli
 from reservation_worker.cli.doctor import machine, neighbours
-from reservation_worker.simulator.emulator import CREDENTIALS, REGION
-from reservation_worker.simulator.ports import free_port
-from reservation_worker.simulator.process_sqs_proxy import SqsProxyProcess
+from reservation_worker.simulator.processes.ports import free_port
+from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
+from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 from tests.integration.test_tracing_export import Collector
 from tests.world import World
 

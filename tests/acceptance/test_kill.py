@@ -2,7 +2,7 @@
 
 import random
 
-from reservation_worker.simulator.scenario import build
+from reservation_worker.simulator.story.scenario import build
 from tests.world import World, until
 
 EVENTS = 300

@@ -7,7 +7,7 @@ from typing import Any
 
 import boto3
 
-from reservation_worker.simulator.emulator import CREDENTIALS, REGION
+from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 from tests.world import World, until
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reservation_worker.one_cpu import allowed
+from reservation_worker.cli.run.one_cpu import allowed
 from tests.world import World, until
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import boto3
 import pytest
 
-from reservation_worker.simulator.child import Child
-from reservation_worker.simulator.emulator import CREDENTIALS, REGION
-from reservation_worker.simulator.process_worker import WorkerProcess
-from reservation_worker.simulator.provision import create_queues
+from reservation_worker.simulator.processes.child import Child
+from reservation_worker.simulator.processes.worker import WorkerProcess
+from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
+from reservation_worker.simulator.sqs.provision import create_queues
 from tests.world import World, until
 
 

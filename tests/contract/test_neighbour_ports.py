@@ -23,9 +23,11 @@ from reservation_worker.clients.ports import (
 )
 from reservation_worker.clients.reservation import ReservationClient
 from reservation_worker.errors import NeighbourDown, PermanentError, TransientError
-from reservation_worker.simulator.inventory import InventoryServer
-from reservation_worker.simulator.ledger import Ledger, Record
-from reservation_worker.simulator.reservation_api import ReservationApi as ReservationApiServer
+from reservation_worker.simulator.neighbours.inventory import InventoryServer
+from reservation_worker.simulator.neighbours.ledger import Ledger, Record
+from reservation_worker.simulator.neighbours.reservation_api import (
+    ReservationApi as ReservationApiServer,
+)
 from tests.fake_queue import eventually
 from tests.fakes import FakeInventory, FakePool, FakeReservationApi, Lost
 

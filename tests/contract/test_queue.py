@@ -20,10 +20,10 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from reservation_worker.errors import SqsError
-from reservation_worker.pipeline import sqs
-from reservation_worker.pipeline.sqs import Depths, Message, SqsQueue
-from reservation_worker.queue_facts import QueueFacts
-from reservation_worker.simulator.process_sqs import EXTERNAL_SQS, SqsProcess
+from reservation_worker.simulator.processes.sqs import EXTERNAL_SQS, SqsProcess
+from reservation_worker.sqs import queue as sqs
+from reservation_worker.sqs.facts import QueueFacts
+from reservation_worker.sqs.queue import Depths, Message, SqsQueue
 from tests.fake_queue import PATIENCE, DeadLetter, FakeQueue
 
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"

@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 import pytest
 
-from reservation_worker.simulator.emulator import CREDENTIALS, REGION
+from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 from tests.deploy.tools import K8S
 from tests.world import World
 

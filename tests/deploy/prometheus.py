@@ -10,8 +10,8 @@ from typing import Any
 import requests
 import yaml
 
-from reservation_worker.simulator.child import Child
-from reservation_worker.simulator.ports import free_port
+from reservation_worker.simulator.processes.child import Child
+from reservation_worker.simulator.processes.ports import free_port
 from tests.deploy.tools import need
 
 ROOT = Path(__file__).parents[2]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from reservation_worker.pipeline.sqs import SqsQueue
-from reservation_worker.simulator.emulator import REGION
-from reservation_worker.simulator.scenario import Message
+from reservation_worker.simulator.sqs.emulator import REGION
+from reservation_worker.simulator.story.scenario import Message
+from reservation_worker.sqs.queue import SqsQueue
 from tests.deploy.cloud import ACCOUNT, BUS, Cloud, document, granted, token
 
 ROLE = "reservation-worker-role"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reservation_worker.simulator.process_worker import WorkerProcess
+from reservation_worker.simulator.processes.worker import WorkerProcess
 from tests.deploy.conftest import BASE
 from tests.deploy.tools import ROOT, run
 from tests.world import World, until
@@ -96,17 +96,18 @@ def test_what_the_image_adds_to_its_base_is_small_and_has_no_tools_to_build_or_t
 
 def test_its_compiled_files_serve_without_being_written_anew(image: str) -> None:
     script = (
-        "import reservation_worker.app, sys; print(all(m.__cached__ and __import__('os').path."
-        "exists(m.__cached__) for m in sys.modules.values() if 'site-packages' in"
-        " (getattr(m, '__file__', None) or '') and m.__file__.endswith('.py')))"
+        "import reservation_worker.bootstrap, sys; print(all(m.__cached__ and"
+        " __import__('os').path.exists(m.__cached__) for m in sys.modules.values()"
+        " if 'site-packages' in (getattr(m, '__file__', None) or '')"
+        " and m.__file__.endswith('.py')))"
     )
     assert in_image(image, "python", "-c", script) == "True\n"
 
 
-@pytest.mark.parametrize("module", ["provision", "neighbours"])
+@pytest.mark.parametrize("module", ["sqs.provision", "neighbours"])
 def test_it_runs_what_the_development_stack_takes_from_it(image: str, module: str) -> None:
     said = in_image(image, "python", "-m", f"reservation_worker.simulator.{module}", "--help")
-    assert said.startswith(f"usage: {module}")
+    assert said.startswith(f"usage: {module.rpartition('.')[2]}")
 
 
 def test_it_says_what_it_is_and_how_it_is_run(image: str) -> None:

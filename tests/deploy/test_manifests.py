@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from reservation_worker.config import VARIABLES, Settings
-from reservation_worker.sources import READ_BY_SDKS
+from reservation_worker.config.settings import VARIABLES, Settings
+from reservation_worker.config.sources import READ_BY_SDKS
 from tests.deploy.tools import K8S, Objects, rendered
 
 # Read by glibc, not by the worker.

@@ -5,9 +5,9 @@ import json
 import pytest
 import requests
 
-from reservation_worker.simulator import provision
-from reservation_worker.simulator.reservations import Record
-from reservation_worker.simulator.variants import variants
+from reservation_worker.simulator.neighbours.reservations import Record
+from reservation_worker.simulator.sqs import provision
+from reservation_worker.simulator.story.variants import variants
 from tests.deploy.cloud import BUS, Cloud
 from tests.deploy.tools import rendered
 from tests.world import until

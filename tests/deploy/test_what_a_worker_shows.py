@@ -11,9 +11,9 @@ import boto3
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
-from reservation_worker.simulator.emulator import CREDENTIALS, REGION
-from reservation_worker.simulator.scenario import build
-from reservation_worker.simulator.scrape import Metrics
+from reservation_worker.simulator.judge.scrape import Metrics
+from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
+from reservation_worker.simulator.story.scenario import build
 from tests.deploy import insights
 from tests.deploy.prometheus import (
     ALERTS,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from reservation_worker.simulator.reconcile import Report
+from reservation_worker.simulator.judge.reconcile import Report
 
 
 @dataclass(frozen=True, slots=True)

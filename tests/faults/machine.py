@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
-from reservation_worker.simulator.process_worker import WorkerProcess
+from reservation_worker.simulator.processes.worker import WorkerProcess
 
 FULL_DISK, CLOSED_PIPE = "full disk", "closed pipe"
 """What its standard output is."""

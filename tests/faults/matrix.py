@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reservation_worker.simulator.sqs_faults import FAULTS
+from reservation_worker.simulator.sqs.faults import FAULTS
 from tests.faults.case import Answers, Case, Outcome, Step
 from tests.faults.machine import CLOCK, CLOSED_PIPE, FULL_DISK, HANGING_COLLECTOR
 from tests.faults.neighbour_cases import IN, NEIGHBOURS, RS, outage

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from select import select
 
-from reservation_worker.simulator.child import ChildError, poll_until
-from reservation_worker.simulator.process_sqs_proxy import SqsProxyProcess
-from reservation_worker.simulator.process_worker import WorkerProcess
-from reservation_worker.simulator.scenario import build
-from reservation_worker.simulator.stack import Stack
+from reservation_worker.simulator.processes.child import ChildError, poll_until
+from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
+from reservation_worker.simulator.processes.stack import Stack
+from reservation_worker.simulator.processes.worker import WorkerProcess
+from reservation_worker.simulator.story.scenario import build
 from tests.faults.case import Case, Outcome, Step
 from tests.faults.fence import Frozen
 from tests.faults.judge import Accounts, Judge

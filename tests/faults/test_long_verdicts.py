@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from reservation_worker.simulator.reconcile import Report
+from reservation_worker.simulator.judge.reconcile import Report
 from tests.faults.case import Case, Mark, Outcome, Sample, Step
 from tests.faults.long_verdicts import LongRun, judge_outage, judge_soak
 

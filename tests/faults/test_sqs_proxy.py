@@ -9,8 +9,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from reservation_worker.simulator.process_sqs_proxy import SqsProxyProcess
 from reservation_worker.simulator.processes import SqsProcess
+from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
 
 _names = itertools.count()
 

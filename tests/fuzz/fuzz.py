@@ -19,7 +19,7 @@ from tests.fuzz.fuzz_worker import WorkerFigures, fuzz_worker
 
 __all__ = ["ParserFigures", "WorkerFigures", "coverage_of", "fuzz_parser", "fuzz_worker", "main"]
 
-PARSER = ("events.py", "envelopes.py")
+PARSER = ("events/parse.py", "events/envelopes.py")
 
 
 def coverage_of(examples: int, seed: int) -> dict[str, dict[str, Any]]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from reservation_worker.simulator.reservations import Record
-from reservation_worker.simulator.scenario import NOTHING, build
-from reservation_worker.simulator.variants import variants
+from reservation_worker.simulator.neighbours.reservations import Record
+from reservation_worker.simulator.story.scenario import NOTHING, build
+from reservation_worker.simulator.story.variants import variants
 from tests.fuzz.fuzz_words import NAMES, TYPES
 
 _KINDS = {names[0]: kind for kind, names in TYPES.items()}

@@ -3,9 +3,9 @@
 import sys
 from dataclasses import dataclass
 
-from reservation_worker import events
 from reservation_worker.errors import InvalidEvent
-from reservation_worker.simulator.scenario import Message, Scenario
+from reservation_worker.events import parse as events
+from reservation_worker.simulator.story.scenario import Message, Scenario
 from tests.fuzz.mutations import ANY, EVENT, IGNORED, INVALID, Mutant, mutants
 
 INVALID_PAYLOAD, DROPPED, SETTLED = "invalid_payload", "dropped", "settled"

@@ -12,7 +12,7 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from reservation_worker import events
+from reservation_worker.events import parse as events
 from tests.fuzz.fuzz_promises import BrokenPromise, Parse, check
 from tests.fuzz.mutations import Mutant, mutant
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from reservation_worker import events
 from reservation_worker.errors import InvalidEvent
+from reservation_worker.events import parse as events
 from tests.fuzz.mutations import ANY, EVENT, IGNORED, INVALID, Mutant, sns
 
 Parse = Callable[[str | bytes, Mapping[str, str]], events.Event | events.Ignored]

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from reservation_worker.simulator.reconcile import DeadLetter, reconcile
-from reservation_worker.simulator.scenario import NOTHING, POISON, Scenario
-from reservation_worker.simulator.scrape import Metrics
+from reservation_worker.simulator.judge.reconcile import DeadLetter, reconcile
+from reservation_worker.simulator.judge.scrape import Metrics
+from reservation_worker.simulator.story.scenario import NOTHING, POISON, Scenario
 from tests.fuzz.fuzz_fates import (
     COMPENSATION,
     DROPPED,

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from reservation_worker.simulator.child import ChildError, poll_until
-from reservation_worker.simulator.process_worker import WorkerProcess
-from reservation_worker.simulator.scenario import Message, Scenario, build
-from reservation_worker.simulator.stack import Stack
+from reservation_worker.simulator.processes.child import ChildError, poll_until
+from reservation_worker.simulator.processes.stack import Stack
+from reservation_worker.simulator.processes.worker import WorkerProcess
+from reservation_worker.simulator.story.scenario import Message, Scenario, build
 from tests.fuzz.fuzz_fates import SETTLED, choose
 from tests.fuzz.fuzz_verdict import Accounts, judge
 

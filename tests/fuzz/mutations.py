@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from reservation_worker.simulator.reservations import Record
+from reservation_worker.simulator.neighbours.reservations import Record
 from tests.fuzz import fuzz_fields, fuzz_texts, fuzz_wild
 from tests.fuzz.fuzz_drafts import Table, draft
 

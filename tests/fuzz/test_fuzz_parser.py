@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from reservation_worker import events
 from reservation_worker.errors import InvalidEvent
+from reservation_worker.events import parse as events
 from tests.fuzz import fuzz_promises
 from tests.fuzz.fuzz import coverage_of, fuzz_parser
 from tests.fuzz.fuzz_fields import CHANGING, IGNORED, INVALID, NEUTRAL

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from reservation_worker.simulator.reconcile import DeadLetter
-from reservation_worker.simulator.scrape import Metrics
+from reservation_worker.simulator.judge.reconcile import DeadLetter
+from reservation_worker.simulator.judge.scrape import Metrics
 from tests.fuzz import fuzz_fates as fate
 from tests.fuzz.fuzz import fuzz_worker
 from tests.fuzz.fuzz_fates import Sent

@@ -15,9 +15,9 @@ from benchmarks.contestants import CONTESTANTS, OURS, TEXTBOOK
 from benchmarks.quota import CpuQuota, QuotaError
 from benchmarks.rows import NO_SPANS, Row, Setup
 from benchmarks.stubs.processes import SqsStub
-from reservation_worker.pipeline.sqs import Failure, SqsQueue
-from reservation_worker.simulator.child import Child
-from reservation_worker.simulator.emulator import CREDENTIALS
+from reservation_worker.simulator.processes.child import Child
+from reservation_worker.simulator.sqs.emulator import CREDENTIALS
+from reservation_worker.sqs.queue import Failure, SqsQueue
 
 BURN = "import time\nwhile time.process_time() < 0.4: pass\nprint(flush=True)\ntime.sleep(60)"
 

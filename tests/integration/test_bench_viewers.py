@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.rig import Process
 from benchmarks.viewers import watching
-from reservation_worker.simulator.child import ChildError
+from reservation_worker.simulator.processes.child import ChildError
 
 
 @contextmanager

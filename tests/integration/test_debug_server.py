@@ -16,12 +16,12 @@ from reservation_worker.errors import (
     SqsError,
     TransientError,
 )
-from reservation_worker.events import Event
+from reservation_worker.events.parse import Event
 from reservation_worker.handlers.settlement import Neighbours
 from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject
 from reservation_worker.pipeline.calls import INVENTORY
-from reservation_worker.pipeline.sqs import Depths
-from reservation_worker.servers.live import int32
+from reservation_worker.servers.debug.live import int32
+from reservation_worker.sqs.queue import Depths
 from reservation_worker.stubs.proto.common.v1 import errors_pb2, types_pb2
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2 as pb
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2_grpc

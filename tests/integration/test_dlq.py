@@ -19,12 +19,12 @@ from reservation_worker.cli.dlq.letters import Letter, by_origin
 from reservation_worker.cli.dlq.mover import SAFE, Mover
 from reservation_worker.cli.dlq.queues import Failure, Queues, connect
 from reservation_worker.cli.main import main
-from reservation_worker.config import Settings
+from reservation_worker.config.settings import Settings
 from reservation_worker.errors import OperationError
-from reservation_worker.simulator.emulator import CREDENTIALS, REGION
-from reservation_worker.simulator.process_sqs_proxy import SqsProxyProcess
-from reservation_worker.simulator.provision import create_queues
-from reservation_worker.simulator.reservations import Record
+from reservation_worker.simulator.neighbours.reservations import Record
+from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
+from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
+from reservation_worker.simulator.sqs.provision import create_queues
 from tests.world import World
 
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"

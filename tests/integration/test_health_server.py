@@ -11,8 +11,8 @@ import requests
 
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.servers.health import HealthServer, make_app
-from reservation_worker.servers.page import make_pages
-from reservation_worker.servers.probes import Check, Probes
+from reservation_worker.status.page import make_pages
+from reservation_worker.status.probes import Check, Probes
 from tests.fake_queue import PATIENCE, new_metrics
 
 GOOD = Check("first", True, "fine")

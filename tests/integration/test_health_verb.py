@@ -13,7 +13,7 @@ import pytest
 from reservation_worker.cli import worker_http
 from reservation_worker.errors import OperationError
 from reservation_worker.servers.health import HealthServer, make_app
-from reservation_worker.servers.probes import Check, Probes
+from reservation_worker.status.probes import Check, Probes
 from tests.fake_queue import PATIENCE, new_metrics
 from tests.modules import modules_loaded
 
@@ -113,7 +113,15 @@ def test_a_server_that_dribbles_is_given_up_in_time(monkeypatch: pytest.MonkeyPa
 def test_the_probe_loads_nothing_heavy(port: str, tmp_path: Path) -> None:
     loaded = modules_loaded("health", cwd=tmp_path, SERVER_PORT=port)
     assert "urllib3" in loaded
-    heavy = {"boto3", "botocore", "rich", "requests", "grpc", "flask", "reservation_worker.app"}
+    heavy = {
+        "boto3",
+        "botocore",
+        "rich",
+        "requests",
+        "grpc",
+        "flask",
+        "reservation_worker.bootstrap",
+    }
     assert not loaded & heavy
 
 

@@ -11,14 +11,12 @@ import pytest
 import requests
 from flask import Flask
 
-from reservation_worker.app import build
+from reservation_worker.bootstrap import build
 from reservation_worker.clients.ports import CallContext, StatusAnswer, StatusChange
-from reservation_worker.config import Settings
+from reservation_worker.config.settings import Settings
 from reservation_worker.errors import LeaseLost
-from reservation_worker.events import Event, Kind
+from reservation_worker.events.parse import Event, Kind
 from reservation_worker.handlers.settlement import Neighbours
-from reservation_worker.lifecycle import App
-from reservation_worker.observability.history import History
 from reservation_worker.outcome import Ack, Outcome, Retry
 from reservation_worker.pipeline.calls import INVENTORY
 from reservation_worker.pipeline.deleter import Deleter
@@ -27,9 +25,11 @@ from reservation_worker.pipeline.gate import Gate
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.memory import SettledMemory
 from reservation_worker.pipeline.poller import Poller
-from reservation_worker.queue_facts import QueueFacts
-from reservation_worker.servers.debug import DebugServer
+from reservation_worker.servers.debug.server import DebugServer
 from reservation_worker.servers.health import HealthServer
+from reservation_worker.sqs.facts import QueueFacts
+from reservation_worker.status.history import History
+from reservation_worker.worker import App
 from tests.fake_queue import PATIENCE, FakeQueue, event_body, eventually, new_metrics, sample
 
 VISIBILITY = 60

@@ -12,8 +12,8 @@ import pytest
 
 from reservation_worker.servers import connections
 from reservation_worker.servers.health import HealthServer, make_app
-from reservation_worker.servers.probes import Probes
 from reservation_worker.servers.profiles import is_local, make_profiles
+from reservation_worker.status.probes import Probes
 from reservation_worker.stubs.proto.pprof.v1.profile_pb2 import Profile
 from tests.fake_queue import PATIENCE, eventually
 from tests.integration.test_health_server import Rig

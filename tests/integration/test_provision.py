@@ -8,12 +8,12 @@ from typing import Any
 import boto3
 import pytest
 
-from reservation_worker.events import parse
-from reservation_worker.simulator import provision
-from reservation_worker.simulator.child import Child
-from reservation_worker.simulator.emulator import CREDENTIALS, REGION
-from reservation_worker.simulator.process_sqs import SqsProcess
-from reservation_worker.simulator.variants import variants
+from reservation_worker.events.parse import parse
+from reservation_worker.simulator.processes.child import Child
+from reservation_worker.simulator.processes.sqs import SqsProcess
+from reservation_worker.simulator.sqs import provision
+from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
+from reservation_worker.simulator.story.variants import variants
 
 EVENT = {
     "id": "evt_1",

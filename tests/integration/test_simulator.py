@@ -15,15 +15,15 @@ import grpc
 import pytest
 import requests
 
-from reservation_worker.simulator.child import Child
-from reservation_worker.simulator.inventory import InventoryServer
-from reservation_worker.simulator.ledger import Ledger, Record
+from reservation_worker.simulator.judge.scrape import Metrics
+from reservation_worker.simulator.neighbours.inventory import InventoryServer
+from reservation_worker.simulator.neighbours.ledger import Ledger, Record
+from reservation_worker.simulator.neighbours.reservation_api import ReservationApi
 from reservation_worker.simulator.processes import ChildError, NeighboursProcess, SqsProcess
-from reservation_worker.simulator.provision import create_queues
-from reservation_worker.simulator.reservation_api import ReservationApi
-from reservation_worker.simulator.scenario import Message
-from reservation_worker.simulator.scrape import Metrics
-from reservation_worker.simulator.stack import Stack
+from reservation_worker.simulator.processes.child import Child
+from reservation_worker.simulator.processes.stack import Stack
+from reservation_worker.simulator.sqs.provision import create_queues
+from reservation_worker.simulator.story.scenario import Message
 from reservation_worker.stubs.proto.common.v1 import errors_pb2
 from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2 as pb
 from reservation_worker.stubs.proto.reservation.v1.inventory_pb2_grpc import InventoryServiceStub

@@ -15,19 +15,19 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from reservation_worker import __version__
-from reservation_worker.config import VARIABLES
+from reservation_worker.config.settings import VARIABLES
 from reservation_worker.errors import NeighbourDown, SqsError
-from reservation_worker.observability.history import KEPT
 from reservation_worker.outcome import Ack, DeadLetterReason, Reject
 from reservation_worker.pipeline.calls import INVENTORY
 from reservation_worker.servers.health import make_app
-from reservation_worker.servers.page import make_pages
-from reservation_worker.servers.probes import Probes
-from reservation_worker.servers.status import FAILURES, LONGEST
+from reservation_worker.status.document import FAILURES, LONGEST
+from reservation_worker.status.history import KEPT
+from reservation_worker.status.page import make_pages
+from reservation_worker.status.probes import Probes
 from tests.fake_queue import PATIENCE, eventually, new_metrics
 from tests.integration.test_lifecycle import Worker
 
-API = json.loads(resources.files("reservation_worker.servers").joinpath("openapi.json").read_text())
+API = json.loads(resources.files("reservation_worker.status").joinpath("openapi.json").read_text())
 REGISTRY: Registry[Any] = Registry().with_resource("api:", DRAFT202012.create_resource(API))
 
 

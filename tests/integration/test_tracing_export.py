@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 
-from reservation_worker.events import TraceHints
+from reservation_worker.events.parse import TraceHints
 from reservation_worker.observability.tracing import Tracing, exporter, read_trace
 from tests.fake_queue import PATIENCE
 

@@ -10,7 +10,7 @@ from reservation_worker.pipeline.batching import BATCH
 from reservation_worker.pipeline.deleter import ATTEMPTS, Deleter
 from reservation_worker.pipeline.leases import Lease
 from reservation_worker.pipeline.memory import SettledMemory
-from reservation_worker.pipeline.sqs import Failure, Message
+from reservation_worker.sqs.queue import Failure, Message
 from tests.fake_queue import PATIENCE, FakeQueue, new_metrics, opened, sample
 
 FAILURES = {

@@ -14,8 +14,8 @@ from hypothesis import event as note
 from hypothesis import strategies as st
 
 from reservation_worker.errors import InvalidEvent
-from reservation_worker.events import Event, Ignored, Kind, parse
-from reservation_worker.simulator.variants import variants
+from reservation_worker.events.parse import Event, Ignored, Kind, parse
+from reservation_worker.simulator.story.variants import variants
 
 IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", fullmatch=True)
 NAMES = st.text(min_size=1, max_size=20)

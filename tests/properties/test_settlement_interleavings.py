@@ -31,7 +31,7 @@ from hypothesis import strategies as st
 
 from reservation_worker.clients.ports import Reservation, Seats, StatusAnswer, StatusChange
 from reservation_worker.errors import NeighbourDown, PermanentError, TransientError
-from reservation_worker.events import Event, Kind, TraceHints
+from reservation_worker.events.parse import Event, Kind, TraceHints
 from reservation_worker.handlers.settlement import HANDLERS, Neighbours
 from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject
 

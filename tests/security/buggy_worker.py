@@ -7,9 +7,9 @@ import os
 import sys
 from typing import Any, NoReturn
 
-from reservation_worker import redaction
-from reservation_worker.config import Settings
-from reservation_worker.events import Kind
+from reservation_worker.config import redaction
+from reservation_worker.config.settings import Settings
+from reservation_worker.events.parse import Kind
 from tests.faults.sabotage.entry import main
 
 

@@ -16,8 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 
-from reservation_worker.simulator.emulator import CREDENTIALS, REGION
-from reservation_worker.simulator.process_worker import WorkerProcess
+from reservation_worker.simulator.processes.worker import WorkerProcess
+from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 from tests.integration.test_tracing_export import Collector
 from tests.security.lines import read_log
 from tests.world import World, until

@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 
 from reservation_worker.servers import connections
-from reservation_worker.servers.probes import Check
+from reservation_worker.status.probes import Check
 from tests.fake_queue import PATIENCE
 from tests.integration.test_health_server import GOOD, Rig
 from tests.security.raw_http import HOST, SECOND, ask, probes_answer, read_all

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reservation_worker.simulator.reservations import Record
+from reservation_worker.simulator.neighbours.reservations import Record
 from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2 as pb
 from tests.security.taps import Seen, Taps, tapped
 from tests.world import World, until

@@ -18,7 +18,7 @@ from reservation_worker.clients.ports import CallContext, StatusChange
 from reservation_worker.clients.reservation import ReservationClient
 from reservation_worker.errors import TransientError
 from reservation_worker.observability.logger import configure
-from reservation_worker.simulator.reservations import Record
+from reservation_worker.simulator.neighbours.reservations import Record
 from tests.security.lines import read_line, read_log
 from tests.unit.test_reservation_answers import Neighbour, Request
 from tests.world import World, until

@@ -8,8 +8,8 @@ from collections import defaultdict
 from ipaddress import ip_address
 from pathlib import Path
 
-from reservation_worker.simulator.ports import free_port
-from reservation_worker.simulator.process_worker import WorkerProcess
+from reservation_worker.simulator.processes.ports import free_port
+from reservation_worker.simulator.processes.worker import WorkerProcess
 from tests.world import World, until
 
 LISTENING = "0A"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reservation_worker.redaction import Redactor
+from reservation_worker.config.redaction import Redactor
 
 ENVIRON = {
     "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",

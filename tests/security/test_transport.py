@@ -18,7 +18,7 @@ from reservation_worker.clients.inventory import InventoryClient
 from reservation_worker.clients.ports import CallContext, Seats
 from reservation_worker.clients.reservation import ReservationClient
 from reservation_worker.errors import NeighbourDown
-from reservation_worker.events import TraceHints
+from reservation_worker.events.parse import TraceHints
 from reservation_worker.observability.tracing import Tracing, exporter, read_trace
 from tests.fake_queue import PATIENCE
 from tests.unit.test_reservation_answers import self_signed

@@ -5,7 +5,7 @@ import pytest
 from reservation_worker.pipeline.backlog import Backlog
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Lease
-from reservation_worker.pipeline.sqs import Message
+from reservation_worker.sqs.queue import Message
 from tests.fake_queue import event_body, opened
 
 

@@ -4,7 +4,7 @@ import json
 
 from benchmarks.stubs.latency import Latency
 from benchmarks.stubs.queue import Queue, body
-from reservation_worker.events import Event, parse
+from reservation_worker.events.parse import Event, parse
 
 
 class Clock:

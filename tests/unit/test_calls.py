@@ -22,7 +22,7 @@ from reservation_worker.errors import (
     PermanentError,
     TransientError,
 )
-from reservation_worker.events import TraceHints
+from reservation_worker.events.parse import TraceHints
 from reservation_worker.observability.tracing import Tracing, read_trace
 from reservation_worker.pipeline.calls import INVENTORY, RESERVATION_API, Caller, Calls
 from reservation_worker.pipeline.gate import Gate, Guarded

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from reservation_worker.cli.config import env_example, markdown
-from reservation_worker.config import VARIABLES, Settings
+from reservation_worker.config.settings import VARIABLES, Settings
 from reservation_worker.errors import ConfigurationError
 
 QUEUE = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/reservation-events"

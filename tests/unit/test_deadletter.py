@@ -8,7 +8,7 @@ import pytest
 
 from reservation_worker.outcome import DeadLetterReason, Reject
 from reservation_worker.pipeline.deadletter import MAX_BYTES, attributes_of
-from reservation_worker.pipeline.sqs import Message
+from reservation_worker.sqs.queue import Message
 from tests.fake_queue import FakeQueue
 
 OURS = ["dlq_reason", "dlq_source_message_id", "dlq_error", "dlq_attempts", "dlq_time"]

@@ -6,9 +6,9 @@ import pytest
 from loguru import logger
 
 from reservation_worker.errors import SqsError
-from reservation_worker.pipeline import depth
-from reservation_worker.pipeline.depth import FRESH, DepthReader
-from reservation_worker.pipeline.sqs import Depths
+from reservation_worker.sqs.queue import Depths
+from reservation_worker.status import depth
+from reservation_worker.status.depth import FRESH, DepthReader
 from tests.fake_queue import PATIENCE, FakeClock, eventually
 
 SOME = Depths(visible=3, in_flight=2, delayed=1, dead=0)

@@ -10,7 +10,7 @@ import pytest
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.dispatcher import MOST_TEXT, Dispatcher
 from reservation_worker.pipeline.leases import Lease
-from reservation_worker.pipeline.sqs import Message
+from reservation_worker.sqs.queue import Message
 from tests.fake_queue import PATIENCE, FakeClock, event_body, eventually, opened
 
 NO_WAIT = 0.0

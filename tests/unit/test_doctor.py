@@ -15,7 +15,7 @@ from reservation_worker.cli.doctor import examine as examination
 from reservation_worker.cli.doctor.network import split
 from reservation_worker.cli.doctor.show import as_json, show
 from reservation_worker.cli.doctor.verdict import Check, Row, Verdict, good, odd, unknown, wrong
-from reservation_worker.sources import Survey
+from reservation_worker.config.sources import Survey
 
 URL = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/reservation-events"
 KNOWN: dict[str, Any] = {
@@ -57,7 +57,7 @@ def stuck() -> Iterator[Check]:
 def examined(monkeypatch: pytest.MonkeyPatch, *checks: Check, limit: float = 30) -> list[Row]:
     monkeypatch.setattr(examination, "CHECKS", checks)
     survey = Survey({}, {}, KNOWN, [])
-    monkeypatch.setattr("reservation_worker.sources.survey", lambda: survey)
+    monkeypatch.setattr("reservation_worker.config.sources.survey", lambda: survey)
     return examination.examine([], limit)
 
 

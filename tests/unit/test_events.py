@@ -1,4 +1,4 @@
-"""What reservation_worker.events promises: one case a line of each table of contract, section 1."""
+"""The parser's promises: one case for each line of the tables in docs/contract.md#events."""
 
 import dataclasses
 import json
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from reservation_worker.errors import InvalidEvent
-from reservation_worker.events import Event, Ignored, Kind, TraceHints, parse
-from reservation_worker.simulator.variants import variants
+from reservation_worker.events.parse import Event, Ignored, Kind, TraceHints, parse
+from reservation_worker.simulator.story.variants import variants
 
 RSV = "rsv_456"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

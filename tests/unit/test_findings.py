@@ -6,8 +6,8 @@ import pytest
 
 from reservation_worker.pipeline.calls import INVENTORY, RESERVATION_API
 from reservation_worker.resilience.breaker import State
-from reservation_worker.servers.findings import Finding, Verdict, judge
-from reservation_worker.servers.probes import Check
+from reservation_worker.status.findings import Finding, Verdict, judge
+from reservation_worker.status.probes import Check
 
 HEALTH = [Check("poller", True, "polling"), Check("threads", True, "0 of 20")]
 READY = [Check("queue", True, "received"), Check("draining", True, "no")]

@@ -6,8 +6,8 @@ import pytest
 from loguru import logger
 
 from reservation_worker.errors import SqsError
-from reservation_worker.pipeline.fitness import describe
-from reservation_worker.queue_facts import DEFAULT_VISIBILITY, QueueFacts, misfits
+from reservation_worker.sqs.facts import DEFAULT_VISIBILITY, QueueFacts, misfits
+from reservation_worker.sqs.fitness import describe
 
 FITTING = QueueFacts(visibility=60, max_receive_count=30, retention=345_600)
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from reservation_worker.observability import history as module
-from reservation_worker.observability.history import KEPT, SPAN, STEP, History
 from reservation_worker.observability.metrics import BUCKETS, Metrics
+from reservation_worker.status import history as module
+from reservation_worker.status.history import KEPT, SPAN, STEP, History
 from tests.fake_queue import FakeClock, eventually, new_metrics
 
 NOON = 1_767_323_045.0

@@ -4,6 +4,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -29,22 +30,21 @@ def ours(*names: str) -> frozenset[str]:
     return frozenset(f"{US}.{name}" for name in names)
 
 
-EVENTS = Rule(only=STDLIB | ours("errors", "events", "envelopes"))
-
 # The table of the design: what a room must not import. A module at the top is a room, too.
 ROOMS = {
     "errors": Rule(only=STDLIB),
     "outcome": Rule(only=STDLIB),
-    "events": EVENTS,
-    "envelopes": EVENTS,
+    "events": Rule(only=STDLIB | ours("errors", "events")),
     "handlers": Rule(
         only=STDLIB | ours("handlers", "clients.ports", "errors", "events", "outcome"),
         never=("os", "threading", "asyncio", "multiprocessing", "concurrent", "socket", *HTTP),
     ),
     "clients": Rule(never=(f"{US}.handlers", f"{US}.pipeline")),
     "resilience": Rule(only=STDLIB | ours("resilience", "errors")),
+    "sqs": Rule(never=("grpc", *HTTP)),
     "pipeline": Rule(never=("grpc", *HTTP, "os.environ", "os.getenv")),
     "observability": Rule(never=(f"{US}.handlers",)),
+    "status": Rule(never=(f"{US}.handlers",)),
     "servers": Rule(never=(f"{US}.handlers",)),
     "cli": Rule(never=(f"{US}.pipeline",)),
 }
@@ -53,7 +53,8 @@ ROOMS = {
 IMPORTERS = {
     "simulator": {"cli"},
     "stubs": {"clients", "servers", "simulator"},
-    "app": {"cli"},
+    "bootstrap": {"cli"},
+    "worker": {"bootstrap"},
     "cli": {"__main__"},
 }
 
@@ -118,6 +119,32 @@ def test_no_room_imports_what_it_must_not() -> None:
     assert violations(ROOT) == []
 
 
+def dependencies(root: Path) -> dict[str, set[str]]:
+    """The rooms that each room of the package at `root` imports."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(root.rglob("*.py")):
+        inside = path.relative_to(root)
+        room = inside.parts[0].removesuffix(".py")
+        names = imports(path.read_text(), ".".join([US, *inside.parts[:-1]]))
+        ours = {name.split(".")[1] for name in names if name.startswith(f"{US}.")}
+        found.setdefault(room, set()).update(ours - {room})
+    return found
+
+
+def test_the_rooms_import_each_other_without_a_circle() -> None:
+    order = list(TopologicalSorter(dependencies(ROOT)).static_order())
+    assert order.index("errors") < order.index("pipeline") < order.index("bootstrap")
+
+
+def test_a_circle_of_two_rooms_is_noticed(tmp_path: Path) -> None:
+    for room, other in (("pipeline", "status"), ("status", "pipeline")):
+        path = tmp_path / room / "module.py"
+        path.parent.mkdir()
+        path.write_text(f"def late():\n    from {US}.{other} import module\n")
+    with pytest.raises(CycleError):
+        TopologicalSorter(dependencies(tmp_path)).prepare()
+
+
 def test_every_room_of_the_rules_is_there() -> None:
     rooms = {path.name.removesuffix(".py") for path in ROOT.iterdir()}
     assert set(ROOMS) | set(IMPORTERS) <= rooms
@@ -131,14 +158,14 @@ def test_every_room_of_the_rules_is_there() -> None:
     [
         ("events", "import boto3"),
         ("events", "from reservation_worker.outcome import Ack"),
-        ("outcome", "from reservation_worker.events import Event"),
+        ("outcome", "from reservation_worker.events.parse import Event"),
         ("handlers", "import threading"),
         ("handlers", "from os import environ"),
         ("handlers", "from concurrent.futures import ThreadPoolExecutor"),
         ("handlers", "import grpc.aio"),
         ("handlers", "from reservation_worker.clients.inventory import InventoryClient"),
         ("handlers", "from reservation_worker.clients import reservation"),
-        ("handlers", "from reservation_worker.pipeline.sqs import Queue"),
+        ("handlers", "from reservation_worker.sqs.queue import Queue"),
         ("handlers", "from ..clients.http import HttpTransport"),
         ("clients", "from reservation_worker import handlers"),
         ("clients", "from reservation_worker.pipeline.gate import Gate"),
@@ -153,12 +180,14 @@ def test_every_room_of_the_rules_is_there() -> None:
         ("pipeline", "if TYPE_CHECKING:\n    from flask import Flask"),
         ("observability", "from reservation_worker.handlers.settlement import HANDLERS"),
         ("servers", "from ..handlers import settlement"),
-        ("cli", "from reservation_worker.pipeline import sqs"),
-        ("app", "import reservation_worker.simulator.stock"),
+        ("cli", "from reservation_worker.pipeline import poller"),
+        ("bootstrap", "import reservation_worker.simulator.neighbours.stock"),
         ("pipeline", "from reservation_worker.stubs.proto.common.v1 import types_pb2"),
-        ("pipeline", "from reservation_worker.app import build"),
-        ("app", "from reservation_worker.cli.main import main"),
-        ("app", "from tests.fakes import FakeInventory"),
+        ("pipeline", "from reservation_worker.bootstrap import build"),
+        ("pipeline", "from reservation_worker.worker import Worker"),
+        ("sqs", "import urllib3"),
+        ("bootstrap", "from reservation_worker.cli.main import main"),
+        ("bootstrap", "from tests.fakes import FakeInventory"),
     ],
 )
 def test_a_violation_is_noticed(room: str, source: str) -> None:
@@ -177,7 +206,7 @@ def test_a_violation_is_noticed(room: str, source: str) -> None:
         ("pipeline", "from grpcio_like import thing"),
         ("servers", "from flask import Flask"),
         ("cli", "from reservation_worker.simulator.processes import SqsProcess"),
-        ("cli", "from reservation_worker.app import build"),
+        ("cli", "from reservation_worker.bootstrap import build"),
         ("simulator", "from reservation_worker.stubs.proto.common.v1 import types_pb2"),
     ],
 )
@@ -186,13 +215,13 @@ def test_what_is_allowed_is_not_noticed(room: str, source: str) -> None:
 
 
 def test_a_violation_is_found_wherever_it_is_in_the_package(tmp_path: Path) -> None:
-    for name in ("handlers/deep/er.py", "handlers/fine.py", "events.py"):
+    for name in ("handlers/deep/er.py", "handlers/fine.py", "outcome.py"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("import json\n")
     (tmp_path / "handlers/deep/er.py").write_text("from ...clients import http\n")
-    (tmp_path / "events.py").write_text("import requests\n")
+    (tmp_path / "outcome.py").write_text("import requests\n")
     assert violations(tmp_path) == [
-        "events.py imports requests",
         "handlers/deep/er.py imports reservation_worker.clients.http",
+        "outcome.py imports requests",
     ]

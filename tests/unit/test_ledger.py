@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from reservation_worker.simulator.ledger import Ledger, Record, Verdict
+from reservation_worker.simulator.neighbours.ledger import Ledger, Record, Verdict
 
 HALL, LAWN = "evt_hall", "evt_lawn"
 SEATED = Record("rsv_1", HALL, ("A1", "A2"))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from loguru import logger
 
+from reservation_worker.notifications import CAPACITY, LONGEST, Notifier, SnsTopic, notification
 from reservation_worker.outcome import SUPERSEDED
-from reservation_worker.pipeline.notifier import CAPACITY, LONGEST, Notifier, SnsTopic, notification
 from tests.fake_queue import PATIENCE, eventually, new_metrics, sample
 from tests.unit.test_recent import settled
 

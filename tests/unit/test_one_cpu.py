@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reservation_worker.one_cpu import OneCpu, allowed, better, busy_seconds
+from reservation_worker.cli.run.one_cpu import OneCpu, allowed, better, busy_seconds
 
 TICK = os.sysconf("SC_CLK_TCK")
 STAT = """cpu  9 9 9 9 9 9 9 9 9 9

@@ -16,7 +16,7 @@ from reservation_worker.errors import (
     NeighbourDown,
     TransientError,
 )
-from reservation_worker.events import Event, Kind
+from reservation_worker.events.parse import Event, Kind
 from reservation_worker.observability.tracing import Tracing
 from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject, Retry
 from reservation_worker.pipeline import delivery as delivery_module

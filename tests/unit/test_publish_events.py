@@ -13,9 +13,9 @@ from reservation_worker.cli.publish.lines import entries
 from reservation_worker.cli.publish.samples import samples
 from reservation_worker.cli.publish.targets import BusTarget, Failure, QueueTarget
 from reservation_worker.errors import InvalidEvent, OperationError
-from reservation_worker.events import Event, parse
-from reservation_worker.simulator.samples import SEEDED_TIME, TYPES
-from reservation_worker.simulator.variants import variants
+from reservation_worker.events.parse import Event, parse
+from reservation_worker.simulator.story.samples import SEEDED_TIME, TYPES
+from reservation_worker.simulator.story.variants import variants
 
 QUEUE, BUS = QueueTarget("http://localhost/q"), BusTarget("tickets")
 EVENT = '{"type":"reservation.expired","source":"s","trace_id":"t","detail":{"reservation_id":"r"}}'

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from reservation_worker.observability.recent import KEPT, LONGEST, Recent
 from reservation_worker.outcome import Settled
+from reservation_worker.status.recent import KEPT, LONGEST, Recent
 
 
 def settled(number: int, counted: str = "success") -> Settled:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from reservation_worker.simulator.ledger import Ledger, Record
-from reservation_worker.simulator.reconcile import DeadLetter, Report, reconcile
-from reservation_worker.simulator.scenario import Message, Scenario, build
+from reservation_worker.simulator.judge.reconcile import DeadLetter, Report, reconcile
+from reservation_worker.simulator.neighbours.ledger import Ledger, Record
+from reservation_worker.simulator.story.scenario import Message, Scenario, build
 
 HALL, LAWN = "evt_hall", "evt_lawn"
 

@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 
 from reservation_worker.errors import InvalidEvent
-from reservation_worker.events import Ignored, parse
-from reservation_worker.simulator.ledger import Ledger
-from reservation_worker.simulator.poison import poison_bodies
-from reservation_worker.simulator.scenario import TALES, Message, build
+from reservation_worker.events.parse import Ignored, parse
+from reservation_worker.simulator.neighbours.ledger import Ledger
+from reservation_worker.simulator.story.poison import poison_bodies
+from reservation_worker.simulator.story.scenario import TALES, Message, build
 
 
 @pytest.mark.parametrize("events", [1, 2, 3, 10, 50, 333, 1000])

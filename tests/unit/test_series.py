@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from reservation_worker.observability.history import Point
 from reservation_worker.observability.metrics import OUTCOMES
-from reservation_worker.observability.quantile import quantile
-from reservation_worker.servers.series import columns, window
+from reservation_worker.status.history import Point
+from reservation_worker.status.quantile import quantile
+from reservation_worker.status.series import columns, window
 
 INF = math.inf
 NONE = {0.1: 0, 0.2: 0, INF: 0}

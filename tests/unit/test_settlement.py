@@ -11,7 +11,7 @@ import pytest
 
 from reservation_worker.clients.ports import Reservation, Seats, StatusAnswer, StatusChange
 from reservation_worker.errors import NeighbourDown, PermanentError, TransientError
-from reservation_worker.events import Event, Kind, TraceHints
+from reservation_worker.events.parse import Event, Kind, TraceHints
 from reservation_worker.handlers.settlement import HANDLERS
 from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject
 from tests.fakes import (

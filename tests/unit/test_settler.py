@@ -14,7 +14,7 @@ from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.memory import SettledMemory
 from reservation_worker.pipeline.settler import Settler
-from reservation_worker.pipeline.sqs import Failure
+from reservation_worker.sqs.queue import Failure
 from tests.fake_queue import (
     PATIENCE,
     FakeClock,

@@ -12,10 +12,10 @@ import pytest
 import requests
 from moto.server import ThreadedMotoServer
 
-from reservation_worker import sources
-from reservation_worker.config import Settings
+from reservation_worker.config import sources
+from reservation_worker.config.settings import Settings
+from reservation_worker.config.sources import load_settings, survey
 from reservation_worker.errors import ConfigurationError
-from reservation_worker.sources import load_settings, survey
 
 QUEUE = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/reservation-events"
 NAME = "traffictacos/reservation-worker"

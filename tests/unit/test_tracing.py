@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from reservation_worker.events import Event, TraceHints, parse
+from reservation_worker.events.parse import Event, TraceHints, parse
 from reservation_worker.observability.tracing import Trace, Tracing, mark_failed, read_trace
 from tests.fake_queue import PATIENCE
 

@@ -15,8 +15,8 @@ from reservation_worker.cli.publish import (
     settings_for,
     verdict,
 )
+from reservation_worker.config.parsers import base_url, queue_url, seconds
 from reservation_worker.errors import OperationError
-from reservation_worker.parsers import base_url, queue_url, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from reservation_worker.cli.interrupt import Interrupt
     from reservation_worker.cli.publish.publisher import Summary
     from reservation_worker.cli.publish.samples import Sample
-    from reservation_worker.config import Settings
-    from reservation_worker.simulator.scrape import Metrics
+    from reservation_worker.config.settings import Settings
+    from reservation_worker.simulator.judge.scrape import Metrics
 
 NAME = "burst"
 HELP = "Load test: publish events, wait until running workers have settled them, print figures."
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     from reservation_worker.cli.interrupt import interrupt_noted  # noqa: PLC0415
     from reservation_worker.cli.publish.publisher import PARALLEL, Publisher  # noqa: PLC0415
     from reservation_worker.cli.publish.targets import QueueTarget  # noqa: PLC0415
-    from reservation_worker.simulator.samples import TYPES  # noqa: PLC0415
+    from reservation_worker.simulator.story.samples import TYPES  # noqa: PLC0415
 
     settings = settings_for(args.queue_url)
     target = QueueTarget(settings.sqs_queue_url)
@@ -129,7 +129,7 @@ def _wait(
     tell: "Callable[[int], object]",
 ) -> "tuple[Metrics, str]":
     """What the workers have done once `events` are settled, or by ctrl-C, or what went wrong."""
-    from reservation_worker.simulator.scrape import Metrics  # noqa: PLC0415
+    from reservation_worker.simulator.judge.scrape import Metrics  # noqa: PLC0415
 
     gained = Metrics()
     try:

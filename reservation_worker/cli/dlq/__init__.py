@@ -6,7 +6,7 @@ from importlib import import_module
 
 from reservation_worker.cli.arguments import checked, rate
 from reservation_worker.cli.dlq import selection
-from reservation_worker.parsers import queue_url
+from reservation_worker.config.parsers import queue_url
 
 NAME = "dlq"
 HELP = "Look at dead letters, put them back, save or delete them; any SQS dead-letter queue."
@@ -77,7 +77,7 @@ def _add_queues(parser: argparse.ArgumentParser, default: str | None = None) -> 
 
 def run(args: argparse.Namespace) -> int:
     """Do it: 0 done, 130 after ctrl-C. Raises ConfigurationError and OperationError."""
-    from reservation_worker.sources import load_settings  # noqa: PLC0415
+    from reservation_worker.config.sources import load_settings  # noqa: PLC0415
 
     given = {"SQS_QUEUE_URL": args.queue_url, "SQS_DLQ_URL": args.dlq_url}
     args.settings = load_settings(given={name: url for name, url in given.items() if url})

@@ -13,9 +13,9 @@ from typing import Any
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.letters import Letter
 from reservation_worker.cli.dlq.text import cell
-from reservation_worker.envelopes import detail_of, read_object, unwrap
 from reservation_worker.errors import InvalidEvent
-from reservation_worker.events import Event
+from reservation_worker.events.envelopes import detail_of, read_object, unwrap
+from reservation_worker.events.parse import Event
 from reservation_worker.outcome import DeadLetterReason
 
 

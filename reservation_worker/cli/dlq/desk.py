@@ -14,8 +14,8 @@ from reservation_worker.cli.dlq.letters import Letter
 from reservation_worker.cli.dlq.queues import Queues
 from reservation_worker.cli.dlq.text import plural
 from reservation_worker.cli.interrupt import Interrupt, interrupt_noted
+from reservation_worker.config.redaction import hide_userinfo
 from reservation_worker.errors import OperationError
-from reservation_worker.redaction import hide_userinfo
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """A terminal that is closed, or a pod that is ended, is a ctrl-C, too."""

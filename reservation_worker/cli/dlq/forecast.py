@@ -14,7 +14,7 @@ from reservation_worker.clients.ports import (
     StatusChange,
 )
 from reservation_worker.errors import InvalidEvent, PermanentError
-from reservation_worker.events import Event, Ignored, Kind
+from reservation_worker.events.parse import Event, Ignored, Kind
 from reservation_worker.handlers.settlement import HANDLERS
 from reservation_worker.outcome import Ack, DeadLetterReason, Reject
 

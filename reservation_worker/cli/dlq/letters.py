@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from reservation_worker.errors import InvalidEvent
-from reservation_worker.events import Event, Ignored, parse
+from reservation_worker.events.parse import Event, Ignored, parse
 from reservation_worker.outcome import DeadLetterReason
 
 SQS_REDRIVE = "sqs_redrive"

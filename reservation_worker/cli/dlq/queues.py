@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.config import Config
 
-from reservation_worker import aws
 from reservation_worker.cli import operator_aws
 from reservation_worker.errors import OperationError
+from reservation_worker.sqs import session as aws
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-    from reservation_worker.config import Settings
+    from reservation_worker.config.settings import Settings
 
 BATCH = 10
 """The most entries of a batch: SQS's limit."""

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError
 
-from reservation_worker import aws
 from reservation_worker.cli.doctor.verdict import Row, wrong
 from reservation_worker.cli.operator_aws import ADVICE
+from reservation_worker.sqs import session as aws
 
 if TYPE_CHECKING:
     from boto3.session import Session

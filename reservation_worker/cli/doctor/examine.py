@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from reservation_worker import sources
 from reservation_worker.cli import terminal
 from reservation_worker.cli.doctor import (
     collector,
@@ -20,8 +19,9 @@ from reservation_worker.cli.doctor import (
     queue,
 )
 from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, unknown, wrong
-from reservation_worker.config import VARIABLES
-from reservation_worker.redaction import HIDDEN, Redactor
+from reservation_worker.config import sources
+from reservation_worker.config.redaction import HIDDEN, Redactor
+from reservation_worker.config.settings import VARIABLES
 
 LIMIT = 20.0
 """How long all checks together may take, in seconds; reading the secret before them: 35 at most."""

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from reservation_worker import parsers
 from reservation_worker.cli.doctor import aws_calls
 from reservation_worker.cli.doctor.objects import at, items, mapping, name_of
 from reservation_worker.cli.doctor.verdict import Known, Row, good, odd, unknown, wrong
+from reservation_worker.config import parsers
 
 TRIGGER = "aws-sqs-queue"
 _AUTHENTICATION = "use a TriggerAuthentication with podIdentity: provider: aws"

@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from reservation_worker.cli.doctor import aws_calls, permissions
 from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, odd, unknown, wrong
 from reservation_worker.errors import ConfigurationError
-from reservation_worker.queue_facts import DAY, HOPELESS, QueueFacts, dead_letter_arn, misfits
+from reservation_worker.sqs.facts import DAY, HOPELESS, QueueFacts, dead_letter_arn, misfits
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

@@ -6,15 +6,15 @@ import os
 from typing import TYPE_CHECKING
 
 from reservation_worker.cli.arguments import bus, checked, kind, prefix, rate
+from reservation_worker.config.parsers import queue_url, whole
+from reservation_worker.config.redaction import Redactor
 from reservation_worker.errors import OperationError
-from reservation_worker.parsers import queue_url, whole
-from reservation_worker.redaction import Redactor
 
 if TYPE_CHECKING:
     from reservation_worker.cli.publish.publisher import Summary
     from reservation_worker.cli.publish.samples import Sample
     from reservation_worker.cli.publish.targets import Entry, Target
-    from reservation_worker.config import Settings
+    from reservation_worker.config.settings import Settings
 
 NAME = "publish"
 HELP = "Send sample events, or those of a file, to the queue or to an EventBridge bus."
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
 
 def settings_for(url: str | None) -> "Settings":
     """The settings in force, with `url` in place of SQS_QUEUE_URL wherever that was set."""
-    from reservation_worker.sources import load_settings  # noqa: PLC0415
+    from reservation_worker.config.sources import load_settings  # noqa: PLC0415
 
     return load_settings(given={"SQS_QUEUE_URL": url} if url else {})
 
@@ -138,7 +138,7 @@ def samples_for(args: argparse.Namespace, count: int, types: "list[str]") -> "li
     from datetime import UTC, datetime  # noqa: PLC0415
 
     from reservation_worker.cli.publish.samples import samples  # noqa: PLC0415
-    from reservation_worker.simulator.samples import SEEDED_TIME  # noqa: PLC0415
+    from reservation_worker.simulator.story.samples import SEEDED_TIME  # noqa: PLC0415
 
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     try:

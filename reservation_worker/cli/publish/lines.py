@@ -5,7 +5,7 @@ from pathlib import Path
 
 from reservation_worker.cli.publish.targets import Entry, Target
 from reservation_worker.errors import InvalidEvent, OperationError
-from reservation_worker.events import parse
+from reservation_worker.events.parse import parse
 
 _SHOWN = 20
 

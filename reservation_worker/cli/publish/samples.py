@@ -5,9 +5,9 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from reservation_worker.simulator.reservations import Record
-from reservation_worker.simulator.samples import event
-from reservation_worker.simulator.variants import variants
+from reservation_worker.simulator.neighbours.reservations import Record
+from reservation_worker.simulator.story.samples import event
+from reservation_worker.simulator.story.variants import variants
 
 ALL = "all"
 NOT_BY_BUS = frozenset({"flat", "sns"})

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from reservation_worker.envelopes import string
 from reservation_worker.errors import InvalidEvent
+from reservation_worker.events.envelopes import string
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_sqs import SQSClient
 
-    from reservation_worker.config import Settings
+    from reservation_worker.config.settings import Settings
 
 Entry = Mapping[str, str]
 
@@ -83,8 +83,8 @@ class QueueTarget:
 
     def connect(self, settings: "Settings") -> None:
         """See Target."""
-        from reservation_worker import aws  # noqa: PLC0415
         from reservation_worker.cli import operator_aws  # noqa: PLC0415
+        from reservation_worker.sqs import session as aws  # noqa: PLC0415
 
         session = operator_aws.session(settings.sqs_region)
         with aws.explained():
@@ -157,8 +157,8 @@ class BusTarget:
 
     def connect(self, settings: "Settings") -> None:
         """See Target."""
-        from reservation_worker import aws  # noqa: PLC0415
         from reservation_worker.cli import operator_aws  # noqa: PLC0415
+        from reservation_worker.sqs import session as aws  # noqa: PLC0415
 
         region = self.name.split(":")[3] if self.name.startswith("arn:") else settings.aws_region
         session = operator_aws.session(region)

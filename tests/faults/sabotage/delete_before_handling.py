@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from reservation_worker.config import Settings
-from reservation_worker.pipeline.fitness import describe
-from reservation_worker.pipeline.sqs import Message, SqsQueue
+from reservation_worker.config.settings import Settings
+from reservation_worker.sqs.fitness import describe
+from reservation_worker.sqs.queue import Message, SqsQueue
 from tests.faults.sabotage.entry import main
 
 

@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from reservation_worker import app
+from reservation_worker import bootstrap as app
 from reservation_worker.cli import run
-from reservation_worker.config import Settings
+from reservation_worker.config.settings import Settings
 
 _build: Any = app.build
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from reservation_worker.config import Settings
-from reservation_worker.pipeline.fitness import describe
-from reservation_worker.pipeline.sqs import Failure, SqsQueue
+from reservation_worker.config.settings import Settings
+from reservation_worker.sqs.fitness import describe
+from reservation_worker.sqs.queue import Failure, SqsQueue
 from tests.faults.sabotage.entry import main
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from reservation_worker.clients import inventory
 from reservation_worker.clients.verdict import Verdict
-from reservation_worker.config import Settings
+from reservation_worker.config.settings import Settings
 from tests.faults.sabotage.entry import main
 
 

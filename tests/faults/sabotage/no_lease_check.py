@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from reservation_worker import app
-from reservation_worker.config import Settings
+from reservation_worker import bootstrap as app
+from reservation_worker.config.settings import Settings
 from reservation_worker.pipeline.leases import Lease, Leases
 from tests.faults.sabotage.entry import main
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from reservation_worker.clients.ports import Reservation, Seats, StatusAnswer, StatusChange
-from reservation_worker.config import Settings
-from reservation_worker.events import Event, Kind
+from reservation_worker.config.settings import Settings
+from reservation_worker.events.parse import Event, Kind
 from reservation_worker.handlers.settlement import HANDLERS, Neighbours
 from reservation_worker.outcome import Outcome
 from tests.faults.sabotage.entry import main

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from reservation_worker.config import Settings
-from reservation_worker.events import Ignored
+from reservation_worker.config.settings import Settings
+from reservation_worker.events.parse import Ignored
 from reservation_worker.outcome import Ack, Outcome, Retry
 from reservation_worker.pipeline import processor
 from tests.faults.sabotage.entry import main

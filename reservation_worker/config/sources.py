@@ -1,0 +1,249 @@
+"""Gathers the settings: process environment, .env.local, .env and the secret.
+
+Precedence: secret, process environment, .env.local, .env. An empty value is unset in each of them,
+so a lower one shows through. What the values mean is config.py's business.
+"""
+
+import io
+import json
+import os
+import socket
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from dotenv.parser import parse_stream
+
+from reservation_worker.config.redaction import hide_userinfo
+from reservation_worker.config.settings import VARIABLES, Settings, inspect
+from reservation_worker.errors import ConfigurationError
+
+# boto3 and the OpenTelemetry SDK read these from the process environment themselves.
+READ_BY_SDKS = ("AWS_", "OTEL_")
+SECRET_KEYS = {
+    "sqs_queue_url": "SQS_QUEUE_URL",
+    "inventory_grpc_addr": "INVENTORY_GRPC_ADDR",
+    "reservation_api_base": "RESERVATION_API_BASE",
+    "otel_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
+}
+NEEDED_FOR_SECRET = ("USE_SECRET_MANAGER", "SECRET_NAME", "AWS_REGION", "AWS_PROFILE")
+SECRET_TIMEOUT = 5  # seconds to connect, and for each read
+SECRET_ATTEMPTS = 3
+
+ADVICE = {
+    "ResourceNotFoundException": "check SECRET_NAME and AWS_REGION",
+    "AccessDeniedException": "allow the worker's role secretsmanager:GetSecretValue on it",
+    "DecryptionFailure": "allow the worker's role kms:Decrypt on the secret's key",
+    "InvalidRequestException": "check that the secret is not scheduled for deletion",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is set and what is wrong with it.
+
+    `known` has by field of Settings what is right; what an unread secret would have set is not in
+    it.
+    """
+
+    values: Mapping[str, str]
+    sources: Mapping[str, str]
+    known: Mapping[str, Any]
+    problems: list[str]
+
+
+def load_settings(
+    environ: MutableMapping[str, str] = os.environ,
+    directory: Path = Path("."),
+    given: Mapping[str, str] = MappingProxyType({}),
+) -> Settings:
+    """The settings in force for `environ` and the .env files of `directory`.
+
+    `given` is what a verb's options say, by variable name: it wins over everything.
+    Puts AWS_* and OTEL_* of the files into `environ` for the SDKs, and takes empty ones out.
+    Raises ConfigurationError with every problem at once.
+    """
+    found = survey(environ, directory, given)
+    if found.problems:
+        raise ConfigurationError(found.problems)
+    return Settings.from_mapping(found.values, found.sources)
+
+
+def survey(
+    environ: MutableMapping[str, str] = os.environ,
+    directory: Path = Path("."),
+    given: Mapping[str, str] = MappingProxyType({}),
+) -> Survey:
+    """As load_settings, but what is right can be used although something else is wrong."""
+    problems: list[str] = []
+    values, sources = gather(environ, directory, problems)
+    _share_with_sdks(values, sources, environ, problems)
+    # What this machine is called is never a file's to say.
+    values["HOSTNAME"] = environ.get("HOSTNAME", "").strip() or socket.gethostname()
+    options = dict.fromkeys(given, "option")
+    values |= given
+    sources |= options
+
+    # A wrong USE_SECRET_MANAGER is not in `parsed`: then the secret may be wanted.
+    parsed, wrong = inspect(values, sources)
+    unread: set[str] = set()
+    if parsed.get("use_secret_manager", True):
+        try:
+            secret = _read_secret(parsed, wrong, bool(problems))
+        except ConfigurationError as error:
+            # What the secret would have set cannot be judged without it; the rest can.
+            problems += error.problems
+            unread.update(SECRET_KEYS.values())
+            values = {name: text for name, text in values.items() if name not in unread}
+        else:
+            values.update(secret | dict(given))
+            sources.update(dict.fromkeys(secret, "secret") | options)
+        parsed, wrong = inspect(values, sources)
+    problems += [text for name, text in wrong.items() if name not in unread]
+    hidden = {variable.field for variable in VARIABLES if variable.name in unread}
+    known = {name: value for name, value in parsed.items() if name not in hidden}
+    return Survey(values, sources, known, problems)
+
+
+def gather(
+    environ: Mapping[str, str], directory: Path, problems: list[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What `environ` and the .env files set, and where; appends to `problems` of the files."""
+    values: dict[str, str] = {}
+    sources: dict[str, str] = {}
+    for source in (".env", ".env.local", "environment"):
+        layer = environ if source == "environment" else _read_file(directory / source, problems)
+        filled = {name: text.strip() for name, text in layer.items() if text.strip()}
+        values.update(filled)
+        sources.update(dict.fromkeys(filled, source))
+    return values, sources
+
+
+def _read_file(path: Path, problems: list[str]) -> dict[str, str]:
+    """The variables of one .env file, none if it is not there; appends to `problems`."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        problems.append(f"{path} cannot be read ({error.strerror}): make it readable or remove it.")
+        return {}
+    except UnicodeDecodeError as error:
+        problems.append(f"{path} is not UTF-8 text (byte {error.start + 1}): save it as UTF-8.")
+        return {}
+    found: dict[str, str] = {}
+    # dotenv_values() is this loop, but only logs a line that it cannot read, and skips it.
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.key is not None and binding.value is not None:
+            found[binding.key] = binding.value
+        elif binding.error or binding.key is not None:
+            source = binding.original.string
+            blank = source[: len(source) - len(source.lstrip())]
+            # The line itself stays out of the message: it may be half a password.
+            problems.append(
+                f"{path} line {binding.original.line + blank.count(chr(10))} is not NAME=value: "
+                "correct it, or remove it."
+            )
+    return found
+
+
+def _share_with_sdks(
+    values: Mapping[str, str],
+    sources: Mapping[str, str],
+    environ: MutableMapping[str, str],
+    problems: list[str],
+) -> None:
+    for name in [name for name in environ if name.startswith(READ_BY_SDKS)]:
+        if not environ[name].strip():
+            # boto3 takes an empty AWS_PROFILE for a profile without a name, and fails.
+            del environ[name]
+    for name, text in values.items():
+        if name.startswith(READ_BY_SDKS) and environ.get(name) != text:
+            try:
+                environ[name] = text
+            except ValueError:  # a NUL, or a = in the name
+                problems.append(
+                    f"{name!r} in {sources[name]} cannot be an environment variable: remove its "
+                    "control characters."
+                )
+
+
+def _read_secret(
+    parsed: Mapping[str, Any], wrong: Mapping[str, str], file_is_wrong: bool
+) -> dict[str, str]:
+    """What the secret sets, by variable name. Raises ConfigurationError if that is unknown."""
+    blocking = [name for name in NEEDED_FOR_SECRET if name in wrong]
+    if blocking or file_is_wrong:
+        cause = ", ".join(blocking) or "a .env file"
+        raise ConfigurationError(
+            [f"The secret was not read, and what it sets not checked: correct {cause} first."]
+        )
+    name, region = parsed["secret_name"], parsed["aws_region"]
+    secret = _json_object(_fetch(name, region))
+    if secret is None:
+        raise ConfigurationError(
+            [
+                f"The secret {name!r} in {region} is not a JSON object: store it as JSON text with "
+                f"any of the keys {', '.join(SECRET_KEYS)}."
+            ]
+        )
+    problems = [
+        f"The key {key} of the secret {name!r} is not a string: put its value in quotes, or "
+        "remove the key."
+        for key in SECRET_KEYS
+        if key in secret and not isinstance(secret[key], str)
+    ]
+    if problems:
+        raise ConfigurationError(problems)
+    # Keys that we don't know belong to others who share the secret.
+    found = {
+        variable: secret[key].strip() for key, variable in SECRET_KEYS.items() if key in secret
+    }
+    return {variable: text for variable, text in found.items() if text}
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    # Returns rather than raises: json's error carries the whole secret.
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _fetch(name: str, region: str) -> str:
+    """The text of secret `name`; each call ends within 35 s. Raises ConfigurationError."""
+    from botocore.config import Config  # noqa: PLC0415 -- slow to load; most starts need no secret
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    from reservation_worker.sqs import session as aws  # noqa: PLC0415
+
+    advice = "check the AWS credentials (role or AWS_PROFILE), AWS_REGION and the network"
+    try:
+        config = Config(
+            connect_timeout=SECRET_TIMEOUT,
+            read_timeout=SECRET_TIMEOUT,
+            retries={"mode": "standard", "total_max_attempts": SECRET_ATTEMPTS},
+        )
+        client = aws.session(region, config).client("secretsmanager")
+        answer = client.get_secret_value(SecretId=name)
+    except ClientError as error:
+        advice = ADVICE.get(error.response.get("Error", {}).get("Code", ""), advice)
+        why = str(error)
+    # OSError: a token file or CA bundle that is not there. ValueError: AWS_* that boto3 parses.
+    except (BotoCoreError, OSError, ValueError) as error:
+        why = str(error)
+    else:
+        if "SecretString" in answer:
+            return answer["SecretString"]
+        why, advice = "it is binary", "store it as text"
+    # An endpoint or a proxy may be given with a password in its URL.
+    why = hide_userinfo(" ".join(why.split())).rstrip(".")
+    raise ConfigurationError(
+        [
+            f"The secret {name!r} in {region} could not be read ({why}): {advice}, or set "
+            "USE_SECRET_MANAGER=false."
+        ]
+    )

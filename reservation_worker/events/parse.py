@@ -1,0 +1,221 @@
+"""From the body of a message to one frozen event, or InvalidEvent (contract, section 1).
+
+Every producer's variant is understood here and nowhere else: the layers of envelopes come off
+first, then the type is looked up, then the fields are read by each of their names.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from reservation_worker.errors import InvalidEvent
+from reservation_worker.events.envelopes import (
+    detail_of,
+    first,
+    is_text,
+    read_object,
+    show,
+    string,
+    text,
+    unwrap,
+)
+
+
+class Kind(StrEnum):
+    """The three events the worker settles; the value is the metrics' `type` label."""
+
+    EXPIRED = "expired"
+    APPROVED = "approved"
+    FAILED = "failed"
+
+    @property
+    def event_type(self) -> str:
+        """The canonical type (contract, section 1)."""
+        return _EVENT_TYPES[self]
+
+
+@dataclass(frozen=True, slots=True)
+class TraceHints:
+    """Candidates in the contract's order; observability.tracing judges which one is valid."""
+
+    traceparents: tuple[str, ...] = ()
+    trace_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What the settlement needs to know. None: the message does not say."""
+
+    kind: Kind
+    reservation_id: str
+    id: str | None  # the message's own identity
+    event_id: str | None  # the ticketed show
+    seat_ids: tuple[str, ...] | None  # (): general admission
+    qty: int | None
+    payment_intent_id: str | None
+    error_code: str | None
+    user_id: str | None
+    order_id: str | None
+    trace: TraceHints
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Understood, and there is nothing to do: acknowledged with outcome `dropped`."""
+
+    reservation_id: str
+    reason: str
+    trace: TraceHints
+
+
+# The tables of contract, section 1.
+
+_EVENT_TYPES = {
+    Kind.EXPIRED: "reservation.expired",
+    Kind.APPROVED: "payment.approved",
+    Kind.FAILED: "payment.failed",
+}
+
+_KINDS = {
+    "reservation.expired": Kind.EXPIRED,
+    "reservation.hold.expired": Kind.EXPIRED,
+    "ReservationExpired": Kind.EXPIRED,
+    "payment.approved": Kind.APPROVED,
+    "PaymentApproved": Kind.APPROVED,
+    "payment.failed": Kind.FAILED,
+    "PaymentFailed": Kind.FAILED,
+}
+_PAYMENT_STATUS_TYPES = frozenset({"Payment Status Updated", "payment.status_updated"})
+_PAYMENT_STATUSES = {
+    "PAYMENT_STATUS_COMPLETED": Kind.APPROVED,
+    "PAYMENT_STATUS_APPROVED": Kind.APPROVED,
+    "PAYMENT_STATUS_FAILED": Kind.FAILED,
+    "PAYMENT_STATUS_CANCELLED": Kind.FAILED,
+    "PAYMENT_STATUS_EXPIRED": Kind.FAILED,
+    "PAYMENT_STATUS_PENDING": None,
+    "PAYMENT_STATUS_PROCESSING": None,
+    "PAYMENT_STATUS_REFUNDED": None,
+    "PAYMENT_STATUS_UNSPECIFIED": None,
+}
+# It ends up in a URL path. Only for fullmatch: `$` would let a trailing newline through.
+_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_MAX_QTY = 2**31 - 1  # int32 on inventory-svc's wire
+
+
+def parse(
+    body: str | bytes, attributes: Mapping[str, str] = MappingProxyType({})
+) -> Event | Ignored:
+    """Understand a message; `attributes` are its string attributes, read for the trace only.
+
+    Raises InvalidEvent with one sentence for the person on call: what is wrong, and where.
+    Where a field has two names, the first that is present wins: the canonical one, then camelCase.
+    """
+    layers = unwrap(read_object(body, "the body"))
+    event = layers[-1]
+    detail = detail_of(event)
+    trace = _trace(attributes, layers, detail)
+
+    name = string(event, "type", "detail-type")
+    if name is None:
+        raise InvalidEvent("the event has no type: neither type nor detail-type is there")
+    is_payment_status = name in _PAYMENT_STATUS_TYPES
+    if not is_payment_status and name not in _KINDS:
+        raise InvalidEvent(f"the type {show(name)} is unknown")
+
+    reservation_id = _reservation_id(detail)
+    event_id = string(detail, "event_id", "eventId")
+    payment_names = ("payment_intent_id", "paymentIntentId", "payment_id")
+    payment_intent_id = string(detail, *payment_names[: 3 if is_payment_status else 2])
+    error_code = string(detail, "error_code", "errorCode")
+    seat_ids, qty, warnings = _seats(detail)
+
+    kind = _payment_status(detail) if is_payment_status else _KINDS[name]
+    if kind is None:
+        return Ignored(reservation_id, f"nothing to do for {detail['status']}", trace)
+    return Event(
+        kind=kind,
+        reservation_id=reservation_id,
+        id=_unused_string(event, "id"),
+        event_id=event_id,
+        seat_ids=seat_ids,
+        qty=qty,
+        payment_intent_id=payment_intent_id,
+        error_code=error_code,
+        user_id=_unused_string(detail, "user_id", "userId"),
+        order_id=_unused_string(detail, "order_id", "orderId"),
+        trace=trace,
+        warnings=warnings,
+    )
+
+
+def _trace(
+    attributes: Mapping[str, str], layers: list[dict[str, Any]], detail: dict[str, Any]
+) -> TraceHints:
+    event, outer = layers[-1], layers[-2::-1]
+    # The order differs: a traceparent is looked for in the detail first, a trace_id in the event.
+    parents = [layer.get("traceparent") for layer in (detail, event, *outer)]
+    names = ("trace_id", "traceId")
+    ids = [layer.get(name) for layer in (event, detail, *outer) for name in names]
+    return TraceHints(
+        traceparents=_candidates([attributes.get("traceparent"), *parents]),
+        trace_ids=_candidates([attributes.get("TraceId"), *ids]),
+    )
+
+
+def _candidates(values: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for value in values if value and is_text(value)))
+
+
+def _unused_string(layer: dict[str, Any], *names: str) -> str | None:
+    """A field the settlement can do without: ill-typed, it is dropped, and rejects nothing."""
+    value = next((layer[name] for name in names if layer.get(name) not in (None, "")), None)
+    return value if is_text(value) else None
+
+
+def _reservation_id(detail: dict[str, Any]) -> str:
+    value = string(detail, "reservation_id", "reservationId")
+    if value is None:
+        raise InvalidEvent("the event has no reservation_id")
+    if not _SAFE_ID.fullmatch(value):
+        raise InvalidEvent(f"the reservation_id {show(value)} is not safe to put into a URL")
+    return value
+
+
+def _payment_status(detail: dict[str, Any]) -> Kind | None:
+    status = string(detail, "status")
+    if status is None:
+        raise InvalidEvent("the payment status update has no status")
+    if status not in _PAYMENT_STATUSES:
+        raise InvalidEvent(f"the payment status {show(status)} is unknown")
+    return _PAYMENT_STATUSES[status]
+
+
+def _seats(detail: dict[str, Any]) -> tuple[tuple[str, ...] | None, int | None, tuple[str, ...]]:
+    """Seats and quantity, filled in from each other, with warnings where they disagree."""
+    name, qty = first(detail, "qty", "quantity")
+    # `type`, not isinstance: true is an int to Python.
+    if qty is not None and (type(qty) is not int or not 1 <= qty <= _MAX_QTY):
+        raise InvalidEvent(f"{name} is {show(qty)}, not a whole number from 1 to {_MAX_QTY}")
+
+    name, listed = first(detail, "seat_ids", "seatIds")
+    if listed is None:
+        return None, qty, ()
+    if not isinstance(listed, list):
+        raise InvalidEvent(f"{name} is {show(listed)}, not a list")
+    for index, seat in enumerate(listed):
+        if not text(f"{name}[{index}]", seat):
+            raise InvalidEvent(f"{name}[{index}] is an empty string")
+    seats = tuple(dict.fromkeys(listed))
+    if not seats:
+        return seats, qty, ()
+
+    warnings = []
+    if len(seats) < len(listed):
+        warnings.append(f"{name} repeats {len(listed) - len(seats)} of its seats")
+    if qty is not None and qty != len(seats):
+        warnings.append(f"the quantity is {qty}, but {name} has {len(seats)} seats: the seats win")
+    return seats, len(seats), tuple(warnings)

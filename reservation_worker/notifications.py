@@ -1,0 +1,147 @@
+"""Thread: tells the customer's side by SNS what was settled; best effort, never in the way."""
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from botocore.config import Config
+from loguru import logger
+
+from reservation_worker.observability.metrics import Metrics
+from reservation_worker.outcome import SUPERSEDED, Settled
+from reservation_worker.pipeline.batching import Batches
+from reservation_worker.pipeline.memory import SettledMemory
+from reservation_worker.sqs import session as aws
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef as Entry
+
+CAPACITY = 1_000
+"""Notifications that may wait; beyond it they are dropped and counted."""
+FLUSH = 3.0
+"""How long a stop waits for what is still to be sent, in seconds."""
+LONGEST = 1_000
+"""A longer text of an event is left out of its notification, in characters."""
+
+TYPES = {
+    "approved": "reservation_confirmed",
+    "failed": "payment_failed",
+    "expired": "reservation_expired",
+}
+"""The notification's type by the metrics' `type` of the event."""
+
+
+def notification(settled: Settled) -> dict[str, str] | None:
+    """What the customer's side is told of a settled delivery; None: nothing.
+
+    A replay tells it again, for the first try may have ended before it was told: `id` names the
+    effect, so that readers can tell copies.
+    """
+    if settled.counted != "success" or settled.note == SUPERSEDED:
+        return None
+    kind = TYPES[settled.label]
+    facts = {
+        "id": f"{kind}:{settled.reservation_id}",
+        "type": kind,
+        "reservation_id": settled.reservation_id,
+        "event_id": settled.event_id,
+        "payment_intent_id": settled.payment_intent_id,
+        "user_id": settled.user_id,
+        "trace_id": settled.trace_id,
+        "settled_at": datetime.fromtimestamp(settled.at, UTC).isoformat(timespec="milliseconds"),
+    }
+    return {name: text for name, text in facts.items() if text and len(text) <= LONGEST}
+
+
+class SnsTopic:
+    """An SNS topic by boto3. Making it raises ConfigurationError for what boto3 can't work with."""
+
+    def __init__(self, arn: str) -> None:
+        self._arn = arn
+        config = Config(
+            connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2, "mode": "standard"}
+        )
+        with aws.explained():
+            self._client = aws.session(arn.split(":")[3], config).client("sns")
+
+    def publish(self, notifications: Sequence[Mapping[str, str]]) -> int:
+        """Send up to ten; returns how many SNS refused. Raises what boto3 raises."""
+        entries = [self._entry(str(n), one) for n, one in enumerate(notifications)]
+        answer = self._client.publish_batch(TopicArn=self._arn, PublishBatchRequestEntries=entries)
+        for failed in answer.get("Failed", []):
+            logger.warning("SNS refused a notification: {}", failed)
+        return len(answer.get("Failed", []))
+
+    def _entry(self, name: str, facts: Mapping[str, str]) -> "Entry":
+        entry: Entry = {
+            "Id": name,
+            "Message": json.dumps(facts),
+            # For subscriptions that filter.
+            "MessageAttributes": {"type": {"DataType": "String", "StringValue": facts["type"]}},
+        }
+        if self._arn.endswith(".fifo"):
+            # Hashed, for SNS takes 128 characters, and that many a reservation's id may have.
+            entry["MessageDeduplicationId"] = sha256(facts["id"].encode()).hexdigest()
+            entry["MessageGroupId"] = facts["reservation_id"]
+        return entry
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+class Notifier:
+    """`publish` sends up to ten notifications and returns how many were refused."""
+
+    def __init__(
+        self, publish: Callable[[Sequence[Mapping[str, str]]], int], metrics: Metrics
+    ) -> None:
+        self._publish = publish
+        self._metrics = metrics
+        self._waiting: Batches[dict[str, str]] = Batches(CAPACITY)
+        # A duplicate publication is not told twice by the same pod.
+        self._told = SettledMemory()
+        self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
+
+    def start(self) -> None:
+        """Start sending."""
+        self._thread.start()
+
+    def add(self, settled: Settled) -> None:
+        """A watcher of the settler: never blocks, never raises."""
+        facts = notification(settled)
+        if facts is None or self._told.knows(facts["id"]):
+            return
+        if self._waiting.put(facts):
+            self._told.remember(facts["id"])
+        else:
+            self._count("dropped", 1)
+
+    def stop(self, timeout: float) -> None:
+        """Send what waits, for at most `timeout` seconds; safe before start and twice."""
+        if self._thread.is_alive():
+            self._waiting.close()
+            self._thread.join(timeout)
+            if self._thread.is_alive():
+                logger.warning("notifications do not get through; those that wait are not sent")
+
+    def _run(self) -> None:
+        while batch := self._waiting.take():
+            self._send(batch)
+
+    def _send(self, batch: Sequence[Mapping[str, str]]) -> None:
+        try:
+            failed = self._publish(batch)
+        except Exception as error:  # whatever it is, the events are settled
+            failed = len(batch)
+            for facts in batch:
+                self._told.forget(facts["id"])
+            logger.warning("{} notifications could not be sent: {}", failed, error)
+        self._count("failed", failed)
+        self._count("sent", len(batch) - failed)
+
+    def _count(self, result: str, number: int) -> None:
+        self._metrics.notifications.labels(result).inc(number)

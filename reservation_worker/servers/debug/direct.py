@@ -1,0 +1,63 @@
+"""Events that came by no queue, handled by the same rules: what the debug server is asked for."""
+
+from collections.abc import Callable
+from uuid import uuid4
+
+from reservation_worker.errors import NotNow
+from reservation_worker.events.parse import parse
+from reservation_worker.outcome import Outcome
+from reservation_worker.pipeline.delivery import Delivery
+from reservation_worker.pipeline.dispatcher import Dispatcher
+from reservation_worker.pipeline.leases import Lease, Leases
+from reservation_worker.pipeline.processor import Processor
+from reservation_worker.sqs.queue import Message
+
+
+class Direct:
+    """Handles an event in its caller's thread: no slot of the pool, and no message to settle.
+
+    In place of a message's lease there is `deadline`, in seconds, that nothing renews.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        processor: Processor,
+        leases: Leases,
+        deadline: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._processor = processor
+        self._leases = leases
+        self.deadline = deadline
+        self._clock = clock
+        self._running: set[Lease] = set()
+
+    def handle(self, body: str, attempt: int, patience: float) -> tuple[Outcome, str]:
+        """The outcome of the event in `body` on its try number `attempt`, and its trace id.
+
+        Waits at most `patience` seconds for another of the same reservation to end. Raises
+        InvalidEvent, and NotNow when the reservation stays busy or the worker stops.
+        """
+        message = Message(f"debug-{uuid4()}", "", body, receive_count=attempt)
+        lease = Lease("", float("inf"), renew_until=0.0)
+        delivery = Delivery(message, parse(body), lease, self._clock())
+        # Before the reservation is taken: who has it is known to `fence`.
+        self._running.add(lease)
+        try:
+            with self._dispatcher.alone(delivery.key, patience) as alone:
+                if not alone:
+                    raise NotNow(f"{delivery.key} is being handled, or the worker stops: try later")
+                lease.deadline = self._clock() + self.deadline
+                outcome, trace_id = self._processor.handle(delivery)
+        finally:
+            self._running.discard(lease)
+        if outcome is None:
+            raise NotNow(f"{delivery.key} was not done in time; what was done stands: try later")
+        return outcome, trace_id
+
+    def fence(self) -> None:
+        """The stop's: no new call of a neighbour starts for what is still under way."""
+        for lease in tuple(self._running):
+            self._leases.fence(lease)

@@ -1,0 +1,181 @@
+"""reservation.v1.WorkerService: tells what the worker does, and settles what it is asked to."""
+
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import grpc
+from loguru import logger
+
+from reservation_worker.errors import InvalidEvent, NotNow
+from reservation_worker.events.parse import Kind
+from reservation_worker.outcome import Outcome
+from reservation_worker.servers.debug.live import Live
+from reservation_worker.servers.debug.translate import (
+    Verdict,
+    expiry_event,
+    moved,
+    payment_event,
+    verdict,
+)
+from reservation_worker.stubs.proto.common.v1 import types_pb2
+from reservation_worker.stubs.proto.reservation.v1 import worker_pb2, worker_pb2_grpc
+
+MOST_WRITES = 2
+"""So many settlements at once; what is beyond is refused, so that threads are left for reads."""
+PATIENCE = 10.0
+"""How long a settlement waits for another of the same reservation, in seconds."""
+
+_ASKED = "asked over the debug server: {}"
+_TYPES = (*(kind.event_type for kind in Kind), "unknown")
+
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
+
+
+class Handle(Protocol):
+    """(body, attempt, patience in seconds) → outcome and trace id; pipeline.direct's."""
+
+    def __call__(self, body: str, attempt: int, patience: float) -> tuple[Outcome, str]: ...
+
+
+class _Refused(Exception):
+    """The call ends in this status, with a text for the person who made it."""
+
+    def __init__(self, code: grpc.StatusCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
+    """The calls. Without `handle` those that write are refused."""
+
+    def __init__(self, live: Live, handle: Handle | None) -> None:
+        self._live = live
+        self._handle = handle
+        self._room = threading.BoundedSemaphore(MOST_WRITES)
+
+    def HealthCheck(
+        self, request: worker_pb2.HealthCheckRequest, context: grpc.ServicerContext
+    ) -> worker_pb2.HealthCheckResponse:
+        """How the worker is."""
+        return _answer(context, lambda: self._health(request.worker_instance_id))
+
+    def GetJobStatus(
+        self, request: worker_pb2.GetJobStatusRequest, context: grpc.ServicerContext
+    ) -> worker_pb2.GetJobStatusResponse:
+        """What it handles, and what it settled lately."""
+        return _answer(context, lambda: self._jobs(request))
+
+    def ProcessReservationExpiry(
+        self, request: worker_pb2.ProcessReservationExpiryRequest, context: grpc.ServicerContext
+    ) -> worker_pb2.ProcessReservationExpiryResponse:
+        """Settle a reservation whose hold ran out."""
+
+        def answer() -> worker_pb2.ProcessReservationExpiryResponse:
+            outcome, found = self._settle(expiry_event, request, context)
+            return worker_pb2.ProcessReservationExpiryResponse(
+                status=found.status,
+                released_seats=moved(outcome, types_pb2.SEAT_STATUS_AVAILABLE),
+                processed_at=self._live.now(),
+                next_action=found.next_action,
+                error=found.error,
+            )
+
+        return _answer(context, answer)
+
+    def ProcessPaymentResult(
+        self, request: worker_pb2.ProcessPaymentResultRequest, context: grpc.ServicerContext
+    ) -> worker_pb2.ProcessPaymentResultResponse:
+        """Settle a reservation whose payment went well, or did not."""
+
+        def answer() -> worker_pb2.ProcessPaymentResultResponse:
+            outcome, found = self._settle(payment_event, request, context)
+            sold = request.result_type == worker_pb2.PAYMENT_RESULT_TYPE_APPROVED
+            return worker_pb2.ProcessPaymentResultResponse(
+                status=found.status,
+                order_id=getattr(outcome, "order_id", None) or "",
+                affected_seats=moved(
+                    outcome,
+                    types_pb2.SEAT_STATUS_SOLD if sold else types_pb2.SEAT_STATUS_AVAILABLE,
+                ),
+                processed_at=self._live.now(),
+                next_action=found.next_action,
+                error=found.error,
+            )
+
+        return _answer(context, answer)
+
+    def ProcessCompensation(
+        self, request: worker_pb2.ProcessCompensationRequest, context: grpc.ServicerContext
+    ) -> worker_pb2.ProcessCompensationResponse:
+        """Refused: people compensate."""
+        context.abort(
+            grpc.StatusCode.UNIMPLEMENTED,
+            "the worker compensates nothing by itself: list what is due by `reservation-worker"
+            " dlq compensations`, refund at the payment provider, and free seats by"
+            " ProcessReservationExpiry or ProcessPaymentResult",
+        )
+
+    def _health(self, wanted: str) -> worker_pb2.HealthCheckResponse:
+        if wanted not in ("", self._live.worker_id):
+            raise _Refused(
+                grpc.StatusCode.NOT_FOUND,
+                f"this worker is {self._live.worker_id}; leave worker_instance_id empty to ask it",
+            )
+        return self._live.health()
+
+    def _jobs(self, request: worker_pb2.GetJobStatusRequest) -> worker_pb2.GetJobStatusResponse:
+        if request.event_type not in ("", *_TYPES):
+            raise _Refused(
+                grpc.StatusCode.INVALID_ARGUMENT, f"event_type is not one of {', '.join(_TYPES)}"
+            )
+        return self._live.jobs(request.job_id, request.event_type)
+
+    def _settle(
+        self, event: Callable[[Request], str], request: Request, context: grpc.ServicerContext
+    ) -> tuple[Outcome, Verdict]:
+        asked: Any = request
+        if self._handle is None:
+            raise _Refused(
+                grpc.StatusCode.PERMISSION_DENIED,
+                "this worker only tells: start it with GRPC_DEBUG_ALLOW_WRITE=true to settle here",
+            )
+        if asked.retry_count < 0:
+            raise _Refused(grpc.StatusCode.INVALID_ARGUMENT, "retry_count is below 0")
+        if not self._room.acquire(blocking=False):
+            raise _Refused(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"{MOST_WRITES} settlements are under way here: try again when one has ended",
+            )
+        line = logger.bind(reservation_id=asked.reservation_id, peer=context.peer())
+        try:
+            remaining: float | None = context.time_remaining()
+            patience = PATIENCE if remaining is None else min(PATIENCE, remaining)
+            outcome, trace_id = self._handle(event(request), asked.retry_count + 1, patience)
+        except InvalidEvent as error:
+            raise _Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
+        except NotNow as error:
+            # It may have begun, and what was done stands.
+            line.bind(error=str(error)).warning(_ASKED, type(request).__name__)
+            raise _Refused(grpc.StatusCode.UNAVAILABLE, str(error)) from error
+        finally:
+            self._room.release()
+        found = verdict(outcome, trace_id)
+        line.bind(
+            trace_id=trace_id,
+            outcome=worker_pb2.ProcessingStatus.Name(found.status),
+            error=found.error.message if found.error else None,
+        ).warning(_ASKED, type(request).__name__)
+        return outcome, found
+
+
+def _answer(context: grpc.ServicerContext, work: Callable[[], Answer]) -> Answer:
+    """The answer of `work`; what it raises becomes a status, and nothing of a bug gets out."""
+    try:
+        return work()
+    except _Refused as refused:
+        context.abort(refused.code, str(refused))
+    except Exception:
+        logger.exception("a call of the debug server failed")
+        context.abort(grpc.StatusCode.INTERNAL, "an error of the worker, see its log")

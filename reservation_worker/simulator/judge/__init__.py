@@ -1,0 +1,1 @@
+"""Whether everything that was published ended as it must. Pure."""

@@ -1,0 +1,161 @@
+"""Says whether everything that was published ended as it must. Pure.
+
+Compares three accounts of one run: the scenario (what was published), the ledger's dump (what the
+neighbours did) and the dead-letter queue. It trusts none of the worker's own figures.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from reservation_worker.simulator.judge.audit import audit
+from reservation_worker.simulator.story.scenario import APPROVED, POISON, Message, Scenario
+
+_COMPENSATION = "compensation_required"
+_INVALID = "invalid_payload"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message of the dead-letter queue. SQS's own redrive sets neither reason nor source."""
+
+    message_id: str
+    body: str
+    reason: str = ""
+    source_message_id: str = ""
+    error: str = ""
+
+    @property
+    def source(self) -> str:
+        """Which message it was: a crash between send and delete leaves two copies of one."""
+        return self.source_message_id or self.message_id
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Each list holds one plain sentence for every defect; all are empty when it reconciles."""
+
+    oversold: tuple[str, ...] = ()
+    leaked: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    doubled: tuple[str, ...] = ()
+    premature: tuple[str, ...] = ()
+    unexpected_dead_letters: tuple[str, ...] = ()
+    compensations_due: frozenset[str] = frozenset()
+    compensations_found: frozenset[str] = frozenset()
+    dead_letters_by_reason: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def defects(self) -> dict[str, tuple[str, ...]]:
+        """The defects by kind."""
+        return {
+            "oversold": self.oversold,
+            "leaked": self.leaked,
+            "lost": self.lost,
+            "doubled": self.doubled,
+            "premature": self.premature,
+            "unexpected_dead_letters": self.unexpected_dead_letters,
+        }
+
+    @property
+    def ok(self) -> bool:
+        """No defect, and every compensation that is due was asked for, no other."""
+        return not any(self.defects.values()) and (
+            self.compensations_due == self.compensations_found
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain JSON values."""
+        return {
+            "ok": self.ok,
+            **{name: list(sentences) for name, sentences in self.defects.items()},
+            "compensations_due": sorted(self.compensations_due),
+            "compensations_found": sorted(self.compensations_found),
+            "dead_letters_by_reason": dict(self.dead_letters_by_reason),
+        }
+
+
+def reconcile(
+    scenario: Scenario,
+    dump: Mapping[str, Any],
+    dead_letters: Iterable[DeadLetter],
+    queue_depth: int = 0,
+) -> Report:
+    """Compare. `queue_depth` counts all that is left: visible, in flight and delayed."""
+    letters = list({letter.source: letter for letter in dead_letters}.values())
+    by_body: dict[str, list[DeadLetter]] = {}
+    for letter in letters:
+        by_body.setdefault(letter.body, []).append(letter)
+    published = Counter(message.body for message in scenario.messages)
+    kinds = {message.body: message for message in scenario.messages}
+    reservations = dump["reservations"]
+
+    lost = [] if not queue_depth else [f"{queue_depth} messages are left in the queue"]
+    lost += _unexplained_ends(scenario, reservations)
+    unexpected: list[str] = []
+    due: set[str] = set()
+    for body, message in kinds.items():
+        found = by_body.get(body, [])
+        reason = _fate(message, reservations)
+        if reason == _COMPENSATION:
+            due.add(message.reservation_id)
+        if reason and len(found) < published[body]:
+            missing = published[body] - len(found)
+            lost.append(f"{missing} of {_name(message)} must be dead letters ({reason})")
+        unexpected += [
+            f"{_name(message)} is a dead letter: {letter.reason or 'no reason'}, {letter.error}"
+            for letter in found
+            if letter.reason != reason
+        ]
+    unexpected += [
+        f"a dead letter that was never published: {letter.body[:80]!r}"
+        for letter in letters
+        if letter.body not in kinds
+    ]
+    asked = {
+        kinds[letter.body].reservation_id
+        for letter in letters
+        if letter.reason == _COMPENSATION and letter.body in kinds
+    }
+    found_defects = audit(dump)
+    return Report(
+        oversold=tuple(found_defects.oversold),
+        leaked=tuple(found_defects.leaked),
+        lost=tuple(lost),
+        doubled=tuple(found_defects.doubled),
+        premature=tuple(found_defects.premature),
+        unexpected_dead_letters=tuple(unexpected),
+        compensations_due=frozenset(due),
+        compensations_found=frozenset(asked),
+        dead_letters_by_reason=Counter(letter.reason or "redriven by SQS" for letter in letters),
+    )
+
+
+def _fate(message: Message, reservations: Mapping[str, Any]) -> str:
+    """The reason with which the message must be a dead letter; "": it must not be one."""
+    if message.kind == POISON:
+        return _INVALID
+    if message.kind != APPROVED:
+        return ""
+    record = reservations.get(message.reservation_id) or {}
+    settled = record.get("status") == "CONFIRMED"
+    if settled and record.get("payment_intent_id") == message.payment_intent_id:
+        return ""
+    return _COMPENSATION
+
+
+def _unexplained_ends(scenario: Scenario, reservations: Mapping[str, Any]) -> Sequence[str]:
+    lost = []
+    for reservation_id, ends in scenario.expected.items():
+        record = reservations.get(reservation_id)
+        state = record["status"] if record else "gone"
+        if state not in ends:
+            lost.append(f"{reservation_id} is {state}, not {' or '.join(sorted(ends))}")
+    return lost
+
+
+def _name(message: Message) -> str:
+    if message.kind == POISON:
+        return f"poison ({message.variant})"
+    return f"{message.reservation_id} {message.kind} ({message.variant}; {message.tale})"

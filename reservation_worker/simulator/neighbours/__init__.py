@@ -1,0 +1,1 @@
+"""Both neighbours for real, over one ledger."""

@@ -1,0 +1,50 @@
+"""Both neighbours and their control app in one process, as the demo and the tests start it.
+
+It ends on SIGTERM, or when the pipe that is its stdin closes: it does not outlive its parent.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from reservation_worker.simulator.neighbours.control import Control
+from reservation_worker.simulator.neighbours.http_server import HOST, HttpServer
+from reservation_worker.simulator.neighbours.inventory import InventoryServer
+from reservation_worker.simulator.neighbours.ledger import Ledger
+from reservation_worker.simulator.neighbours.reservation_api import ReservationApi
+from reservation_worker.simulator.processes.serve import serve_until, stop_on_signals
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until told to stop."""
+    args = _parser().parse_args(argv)
+    stop = stop_on_signals()
+    ledger = Ledger()
+    inventory = InventoryServer(ledger.seats, args.inventory_port, args.host)
+    reservation = ReservationApi(ledger.reservations, args.reservation_port, args.host)
+    app = Control(ledger, inventory, reservation).app
+    control = HttpServer(app, args.control_port, threads=8, host=args.host)
+    for server in (inventory, reservation):
+        server.faults.set_latency(args.latency_ms / 1000, args.jitter_ms / 1000)
+    try:
+        for service in (inventory, reservation, control):
+            service.start()
+        ports = {"inventory": inventory.port, "reservation": reservation.port}
+        serve_until(stop, **ports, control=control.port)
+    finally:
+        for service in (control, reservation, inventory):
+            service.stop()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="neighbours", description="The worker's two neighbours.")
+    parser.add_argument("--host", default=HOST, help="address to listen on (default: loopback)")
+    for name in ("inventory", "reservation", "control"):
+        parser.add_argument(f"--{name}-port", type=int, default=0, help="0: pick a free one")
+    parser.add_argument("--latency-ms", type=float, default=0, help="of every call")
+    parser.add_argument("--jitter-ms", type=float, default=0, help="more or less by this much")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,45 @@
+"""The truth of the pretend world: both neighbours' ledgers over one journal. Pure, no I/O."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from reservation_worker.simulator.neighbours.journal import Journal
+from reservation_worker.simulator.neighbours.reservations import Change, Record, ReservationLedger
+from reservation_worker.simulator.neighbours.seats import SeatAnswer, SeatLedger
+from reservation_worker.simulator.neighbours.stock import Verdict
+
+__all__ = [
+    "Change",
+    "Journal",
+    "Ledger",
+    "Record",
+    "ReservationLedger",
+    "SeatAnswer",
+    "SeatLedger",
+    "Verdict",
+]
+
+
+class Ledger:
+    """Reservations and seats, seeded together and dumped together."""
+
+    def __init__(self) -> None:
+        self.journal = Journal()
+        self.reservations = ReservationLedger(self.journal)
+        self.seats = SeatLedger(self.journal)
+
+    def seed(self, records: Iterable[Record], pools: Mapping[str, int] | None = None) -> None:
+        """Make the world before the first event."""
+        for show, capacity in (pools or {}).items():
+            self.seats.add_pool(show, capacity)
+        for record in records:
+            self.seats.seed(record)
+            self.reservations.seed(record)
+
+    def dump(self, since: int = 0) -> dict[str, Any]:
+        """Everything as plain JSON values; of the journal only what came after number `since`."""
+        return {
+            "journal": [entry.as_dict() for entry in self.journal.entries(since)],
+            "reservations": self.reservations.snapshot(),
+            **self.seats.snapshot(),
+        }

@@ -1,0 +1,138 @@
+"""reservation-api's truth: the state machine of reservations, each idempotency key applied once."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from reservation_worker.simulator.neighbours.journal import APPLIED, REFUSED, REPLAY, Journal
+
+# Written down here a second time on purpose: the truth must not borrow the worker's opinion.
+OPEN = frozenset({"PENDING", "HOLD"})
+FINAL = frozenset({"CONFIRMED", "CANCELLED", "EXPIRED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A reservation. No seat_ids with a quantity means general admission."""
+
+    reservation_id: str
+    event_id: str
+    seat_ids: tuple[str, ...] = ()
+    quantity: int = 0
+    status: str = "HOLD"
+    user_id: str | None = None
+    payment_intent_id: str | None = None
+    order_id: str | None = None
+    cancel_reason: str | None = None
+    error_code: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.status not in OPEN | FINAL:
+            raise ValueError(f"{self.reservation_id}: there is no state {self.status!r}")
+        if self.seat_ids:
+            object.__setattr__(self, "quantity", len(self.seat_ids))
+        if self.quantity < 1:
+            raise ValueError(f"{self.reservation_id}: neither seats nor a quantity")
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> "Record":
+        """A record from what `as_dict` made of it."""
+        return cls(**{**row, "seat_ids": tuple(row.get("seat_ids") or ())})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The record as plain JSON values."""
+        row = {name: getattr(self, name) for name in self.__slots__}
+        row["seat_ids"] = list(self.seat_ids)
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The answer to a change of state: whether it was made, and the record after it."""
+
+    done: bool
+    record: Record
+    replay: bool = False
+
+
+class ReservationLedger:
+    """PENDING or HOLD becomes CONFIRMED, CANCELLED or EXPIRED; none of these is ever left.
+
+    A key's first answer is stored with the effect, under the same lock, and repeated for ever.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._lock = threading.Lock()
+        self._records: dict[str, Record] = {}
+        self._answers: dict[str, Change] = {}
+
+    def seed(self, record: Record) -> None:
+        """Put a reservation there as if other services had made it."""
+        with self._lock:
+            if record.reservation_id in self._records:
+                raise ValueError(f"{record.reservation_id} is there already")
+            self._records[record.reservation_id] = record
+            self._journal.write(
+                "seed",
+                record.reservation_id,
+                APPLIED,
+                show=record.event_id,
+                seats=record.seat_ids,
+                quantity=record.quantity,
+                after=record.status,
+            )
+
+    def change(
+        self,
+        reservation_id: str,
+        status: str,
+        key: str = "",
+        facts: Mapping[str, str | None] | None = None,
+    ) -> Change | None:
+        """Move to a final state, `facts` going onto the record; None: no such reservation."""
+        if status not in FINAL:
+            raise ValueError(f"{status!r} is no final state")
+        with self._lock:
+            record = self._records.get(reservation_id)
+            if record is None:
+                return None
+            if key and key in self._answers:
+                # No look at the facts: a key names the effect, and that was had already.
+                stored = self._answers[key]
+                self._write(REPLAY, key, record, record)
+                return replace(stored, replay=True)
+            if record.status in OPEN:
+                known: dict[str, Any] = {k: v for k, v in (facts or {}).items() if v is not None}
+                changed = replace(record, status=status, **known)
+                self._records[reservation_id] = changed
+                answer = Change(True, changed)
+                self._write(APPLIED, key, record, changed)
+            else:
+                answer = Change(False, record)
+                self._write(REFUSED, key, record, record)
+            if key:
+                self._answers[key] = answer
+            return answer
+
+    def get(self, reservation_id: str) -> Record | None:
+        """The reservation now."""
+        with self._lock:
+            return self._records.get(reservation_id)
+
+    def snapshot(self) -> dict[str, dict[str, Any]]:
+        """All reservations by id, as plain JSON values."""
+        with self._lock:
+            return {key: record.as_dict() for key, record in self._records.items()}
+
+    def _write(self, outcome: str, key: str, before: Record, after: Record) -> None:
+        self._journal.write(
+            "status",
+            after.reservation_id,
+            outcome,
+            key=key,
+            show=after.event_id,
+            before=before.status,
+            after=after.status,
+        )

@@ -1,0 +1,141 @@
+"""inventory-svc's truth: who has which seats, each idempotency key applied once.
+
+It has the real service's known danger in it: ReleaseHold frees every requested seat whose row
+carries the reservation's id, *sold ones included*, and nothing but its key guards a release by
+quantity. The ledger does that and writes down what it did: telling right from wrong is for
+reconcile.py.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from reservation_worker.simulator.neighbours.journal import (
+    APPLIED,
+    NOTHING,
+    REFUSED,
+    REPLAY,
+    Journal,
+)
+from reservation_worker.simulator.neighbours.reservations import Record
+from reservation_worker.simulator.neighbours.stock import Effect, Pool, Rows, Verdict
+
+# Large enough that a pool nobody declared never runs dry by accident.
+DEFAULT_POOL = 1_000_000
+
+_OUTCOMES = {
+    ("release", Verdict.DONE): APPLIED,
+    ("release", Verdict.ALREADY): NOTHING,
+    ("release", Verdict.NOT_FOUND): NOTHING,
+    ("commit", Verdict.DONE): APPLIED,
+    ("commit", Verdict.ALREADY): NOTHING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SeatAnswer:
+    """The answer to a release or a commit: the seats it changed and, once sold, the order."""
+
+    verdict: Verdict
+    seats: tuple[str, ...] = ()
+    order_id: str = ""
+    replay: bool = False
+
+
+class SeatLedger:
+    """Rows and pools by show. A key is stored together with its effect, under one lock."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._lock = threading.Lock()
+        self._rows: dict[str, Rows] = {}
+        self._pools: dict[str, Pool] = {}
+        self._answers: dict[str, SeatAnswer] = {}
+
+    def add_pool(self, show: str, capacity: int) -> None:
+        """Declare a show's general admission."""
+        with self._lock:
+            self._pools[show] = Pool(capacity, capacity)
+
+    def seed(self, record: Record) -> None:
+        """Give a reservation what its state implies: places held, sold, or none any more."""
+        with self._lock:
+            if record.seat_ids:
+                self._rows.setdefault(record.event_id, Rows()).seed(record)
+            else:
+                default = Pool(DEFAULT_POOL, DEFAULT_POOL)
+                self._pools.setdefault(record.event_id, default).seed(record)
+
+    def release(
+        self, reservation_id: str, show: str, seats: Sequence[str], quantity: int, key: str = ""
+    ) -> SeatAnswer:
+        """ReleaseHold, with the danger that the module's head names."""
+        with self._lock:
+            if stored := self._stored("release", reservation_id, show, key):
+                return replace(stored, verdict=Verdict.ALREADY)
+            effect = Effect(Verdict.NOT_FOUND)
+            if seats and show in self._rows:
+                effect = self._rows[show].release(reservation_id, seats)
+            elif not seats and show in self._pools:
+                effect = self._pools[show].release(reservation_id, quantity)
+            answer = SeatAnswer(effect.verdict, effect.seats)
+            return self._settle("release", reservation_id, show, quantity, key, effect, answer)
+
+    def commit(
+        self, reservation_id: str, show: str, seats: Sequence[str], quantity: int, key: str = ""
+    ) -> SeatAnswer:
+        """CommitReservation: all of the seats become sold, or none."""
+        with self._lock:
+            if stored := self._stored("commit", reservation_id, show, key):
+                return stored
+            effect = Effect(Verdict.NOT_FOUND)
+            if seats and show in self._rows:
+                effect = self._rows[show].commit(reservation_id, seats)
+            elif not seats and show in self._pools:
+                effect = self._pools[show].commit(reservation_id, quantity)
+            sold = effect.verdict in (Verdict.DONE, Verdict.ALREADY)
+            order_id = f"ord_{reservation_id}" if sold else ""
+            answer = SeatAnswer(effect.verdict, effect.seats, order_id)
+            return self._settle("commit", reservation_id, show, quantity, key, effect, answer)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Rows and pools by show, as plain JSON values."""
+        with self._lock:
+            return {
+                "seats": {show: rows.as_dict() for show, rows in self._rows.items()},
+                "pools": {show: pool.as_dict() for show, pool in self._pools.items()},
+            }
+
+    def _stored(self, op: str, reservation_id: str, show: str, key: str) -> SeatAnswer | None:
+        stored = self._answers.get(key) if key else None
+        if stored is None:
+            return None
+        self._journal.write(op, reservation_id, REPLAY, key=key, show=show, seats=stored.seats)
+        return replace(stored, replay=True)
+
+    def _settle(
+        self,
+        op: str,
+        reservation_id: str,
+        show: str,
+        quantity: int,
+        key: str,
+        effect: Effect,
+        answer: SeatAnswer,
+    ) -> SeatAnswer:
+        # Only effects are remembered: a refusal changed nothing that could happen twice.
+        if key and effect.verdict is Verdict.DONE:
+            self._answers[key] = answer
+        self._journal.write(
+            op,
+            reservation_id,
+            _OUTCOMES.get((op, effect.verdict), REFUSED),
+            key=key,
+            show=show,
+            seats=effect.seats,
+            quantity=len(effect.seats) or quantity,
+            before=effect.before,
+            after=effect.after,
+        )
+        return answer

@@ -1,0 +1,151 @@
+"""The stock of one show: numbered seats in rows, or a pool for general admission.
+
+Both do what the real service's tables do, the known danger included. They know nothing of keys,
+locks and the journal: that is the seat ledger's part.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from reservation_worker.simulator.neighbours.reservations import OPEN, Record
+
+AVAILABLE, RESERVED, SOLD = "AVAILABLE", "RESERVED", "SOLD"
+
+
+class Verdict(StrEnum):
+    """What a call came to; inventory.py says it in the words of the wire."""
+
+    DONE = "done"
+    ALREADY = "already"
+    NOT_FOUND = "not_found"
+    HOLD_GONE = "hold_gone"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a call came to, the seats it changed, and what it touched before and after."""
+
+    verdict: Verdict
+    seats: tuple[str, ...] = ()
+    before: Any = None
+    after: Any = None
+
+
+def state_for(record: Record) -> str:
+    """What a reservation's state implies for its seats."""
+    if record.status in OPEN:
+        return RESERVED
+    return SOLD if record.status == "CONFIRMED" else AVAILABLE
+
+
+class Rows:
+    """Numbered seats: a state and the id of the reservation that has the seat."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, tuple[str, str]] = {}
+
+    def seed(self, record: Record) -> None:
+        """Give the reservation its seats."""
+        taken = [seat for seat in record.seat_ids if self._rows.get(seat, ("", ""))[1]]
+        if taken:
+            raise ValueError(f"{record.reservation_id}: somebody has {', '.join(taken)}")
+        state = state_for(record)
+        owner = "" if state == AVAILABLE else record.reservation_id
+        self._rows.update(dict.fromkeys(record.seat_ids, (state, owner)))
+
+    def release(self, reservation_id: str, seats: Sequence[str]) -> Effect:
+        """Free those of the seats whose row carries the id, sold or not: this is the danger."""
+        before = self._view(seats)
+        freed = tuple(seat for seat, row in before.items() if row[1] == reservation_id)
+        self._rows.update(dict.fromkeys(freed, (AVAILABLE, "")))
+        if freed:
+            return Effect(Verdict.DONE, freed, before, self._view(seats))
+        return Effect(Verdict.ALREADY if before else Verdict.NOT_FOUND, (), before, before)
+
+    def commit(self, reservation_id: str, seats: Sequence[str]) -> Effect:
+        """Sell all of the seats, or none."""
+        before = self._view(seats)
+        rows = list(before.values())
+        if len(before) < len(set(seats)):
+            verdict = Verdict.NOT_FOUND
+        elif all(row == [RESERVED, reservation_id] for row in rows):
+            verdict = Verdict.DONE
+            self._rows.update(dict.fromkeys(before, (SOLD, reservation_id)))
+        elif all(row == [SOLD, reservation_id] for row in rows):
+            verdict = Verdict.ALREADY
+        elif any(row[1] not in ("", reservation_id) for row in rows):
+            verdict = Verdict.CONFLICT
+        else:
+            verdict = Verdict.HOLD_GONE
+        changed = tuple(before) if verdict is Verdict.DONE else ()
+        return Effect(verdict, changed, before, self._view(seats))
+
+    def as_dict(self) -> dict[str, list[str]]:
+        """All rows as plain JSON values."""
+        return self._view(list(self._rows))
+
+    def _view(self, seats: Sequence[str]) -> dict[str, list[str]]:
+        return {seat: list(self._rows[seat]) for seat in seats if seat in self._rows}
+
+
+@dataclass(slots=True)
+class Pool:
+    """General admission: a count of what is free, and who has how many."""
+
+    capacity: int
+    available: int
+    held: dict[str, int] = field(default_factory=dict)
+    sold: dict[str, int] = field(default_factory=dict)
+
+    def seed(self, record: Record) -> None:
+        """Give the reservation its places."""
+        state = state_for(record)
+        if state == AVAILABLE:
+            return
+        if self.available < record.quantity:
+            raise ValueError(f"{record.reservation_id}: {record.event_id} is sold out")
+        self.available -= record.quantity
+        book = self.held if state == RESERVED else self.sold
+        book[record.reservation_id] = record.quantity
+
+    def release(self, reservation_id: str, quantity: int) -> Effect:
+        """Put the places back, held or not, sold or not: this is the danger."""
+        before = self._view(reservation_id)
+        self.available += quantity
+        self._take_held(reservation_id, quantity)
+        return Effect(Verdict.DONE, (), before, self._view(reservation_id))
+
+    def commit(self, reservation_id: str, quantity: int) -> Effect:
+        """Sell what the reservation holds."""
+        before = self._view(reservation_id)
+        if before["held"] >= quantity:
+            self._take_held(reservation_id, quantity)
+            self.sold[reservation_id] = before["sold"] + quantity
+            verdict = Verdict.DONE
+        else:
+            verdict = Verdict.ALREADY if before["sold"] >= quantity else Verdict.HOLD_GONE
+        return Effect(verdict, (), before, self._view(reservation_id))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The pool as plain JSON values."""
+        return {
+            "capacity": self.capacity,
+            "available": self.available,
+            "held": dict(self.held),
+            "sold": dict(self.sold),
+        }
+
+    def _take_held(self, reservation_id: str, quantity: int) -> None:
+        left = self.held.pop(reservation_id, 0) - quantity
+        if left > 0:
+            self.held[reservation_id] = left
+
+    def _view(self, reservation_id: str) -> dict[str, int]:
+        return {
+            "available": self.available,
+            "held": self.held.get(reservation_id, 0),
+            "sold": self.sold.get(reservation_id, 0),
+        }

@@ -1,0 +1,96 @@
+"""Embedded SQS (MiniStack) as a child process."""
+
+import importlib.util
+import os
+import shlex
+import shutil
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reservation_worker.simulator.processes.child import Child, ChildError
+from reservation_worker.simulator.processes.loopback import Loopback
+from reservation_worker.simulator.processes.ports import free_port
+from reservation_worker.simulator.sqs.emulator import REGION, sqs_client
+from reservation_worker.simulator.sqs.provision import NAME
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+EXTERNAL_SQS = "EXTERNAL_SQS_URL"
+"""The variable that names an SQS endpoint to use in place of the embedded one."""
+
+
+def ministack_command() -> list[str]:
+    """How to start the emulator. MINISTACK_COMMAND overrides. Raises ChildError: not installed."""
+    if override := os.environ.get("MINISTACK_COMMAND"):
+        return shlex.split(override)
+    if importlib.util.find_spec("ministack") is not None:
+        return [sys.executable, "-m", "ministack"]
+    if found := shutil.which("ministack"):
+        return [found]
+    raise ChildError("MiniStack is not installed: pip install 'reservation-worker[demo]'")
+
+
+class ExternalSqs:
+    """An SQS endpoint that runs already; others may leave their queues in it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.queue_name = f"{NAME}-{uuid.uuid4().hex[:12]}"
+
+    def client(self) -> "SQSClient":
+        """A boto3 client of its own for the caller."""
+        return sqs_client(self.url)
+
+
+class SqsProcess(Child):
+    """Embedded SQS (MiniStack) on a free loopback port, its state in a directory of its own."""
+
+    name = "ministack"
+    queue_name = NAME
+
+    def __init__(self, directory: Path | None = None, tries: int = 5) -> None:
+        super().__init__(ministack_command(), directory=directory)
+        self._tries = tries
+        self._http = Loopback()
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """The endpoint, for AWS_ENDPOINT_URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> "SqsProcess":
+        """Start it; somebody may take the port in between, so try more than once."""
+        for left in reversed(range(self._tries)):
+            self.port = free_port()
+            self.env = {
+                "BIND_HOST": "127.0.0.1",
+                "GATEWAY_PORT": str(self.port),
+                "STATE_DIR": str(self.directory / "state"),
+                "MINISTACK_REGION": REGION,
+                "LOG_LEVEL": "WARNING",
+                "SFTP_ENABLED": "0",
+                "IOT_MTLS_ENABLED": "0",
+                # It tidies up containers that it takes for its own: not on this machine.
+                "DOCKER_HOST": f"unix://{self.directory}/no-docker.sock",
+            }
+            try:
+                super().start()
+            except ChildError:
+                if not left or "in use" not in self.tail():
+                    raise
+            else:
+                break
+        return self
+
+    def client(self) -> "SQSClient":
+        """A boto3 client of its own for the caller."""
+        return sqs_client(self.url)
+
+    def _up(self) -> None:
+        # Any answer will do: it binds its port before it can serve.
+        url = f"{self.url}/_ministack/health"
+        self.until(lambda: self._http.answer("GET", url) is not None, 30, "answered")

@@ -1,0 +1,1 @@
+"""The SQS side of the simulated world: emulator, queues, fault-injecting proxy."""

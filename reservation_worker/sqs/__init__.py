@@ -1,0 +1,1 @@
+"""SQS as this project uses it: sessions, the queue, its attributes, batches. Knows no pipeline."""

@@ -1,0 +1,1 @@
+"""The worker's state for people: history, findings, the status page and its JSON."""

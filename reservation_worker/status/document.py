@@ -1,0 +1,198 @@
+"""What the worker is doing, as one document: the status page and its readers live on it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from prometheus_client import Counter
+
+from reservation_worker import __version__
+from reservation_worker.config.redaction import Redactor
+from reservation_worker.config.settings import Settings
+from reservation_worker.observability.metrics import OUTCOMES, TYPES, Metrics
+from reservation_worker.outcome import Settled
+from reservation_worker.pipeline.dispatcher import Dispatcher
+from reservation_worker.pipeline.gate import Gate
+from reservation_worker.pipeline.leases import Leases
+from reservation_worker.pipeline.poller import Poller
+from reservation_worker.status.depth import DepthReader
+from reservation_worker.status.findings import judge
+from reservation_worker.status.history import SPAN, History
+from reservation_worker.status.probes import Check, Probes
+from reservation_worker.status.recent import Recent, Snapshot
+from reservation_worker.status.series import DONE, columns, window
+
+FAILURES = 20
+"""So many of the last failures are shown."""
+LONGEST = 300
+"""Of a text in the document, in characters."""
+
+
+class Status:
+    """Reads live state when it is asked; it waits for no neighbour, and hardly for SQS."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        probes: Probes,
+        dispatcher: Dispatcher,
+        gate: Gate,
+        leases: Leases,
+        poller: Poller,
+        recent: Recent,
+        history: History,
+        depth: DepthReader,
+        draining: Callable[[], bool],
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._probes = probes
+        self._dispatcher = dispatcher
+        self._gate = gate
+        self._leases = leases
+        self._poller = poller
+        self._recent = recent
+        self._history = history
+        self._depth = depth
+        self._draining = draining
+        self._shown_settings = settings.redacted()
+        self._redact = Redactor(os.environ)
+
+    def document(self) -> dict[str, Any]:
+        """Everything, in types of JSON; servers/openapi.json describes it."""
+        now = self._history.now()
+        points = self._history.points()
+        recent = self._recent.snapshot()
+        whole = window(points, now, SPAN)
+        health, ready = self._probes.health(), self._probes.ready()
+        breakers = {
+            name: (state, self._gate.breaker(name).remaining())
+            for name, state in self._gate.states().items()
+        }
+        document = {
+            "worker": {
+                "pod_name": self._settings.pod_name,
+                "version": __version__,
+                "now": round(now, 1),
+                "started_at": round(self._history.started_at, 1),
+                "uptime_seconds": round(now - self._history.started_at, 1),
+                "draining": self._draining(),
+            },
+            "checks": {"health": _shown(health), "ready": _shown(ready)},
+            "outcomes": self._outcomes(),
+            "last_minute": window(points, now, 60.0),
+            "last_15_minutes": whole,
+            "pool": self._pool(),
+            "breakers": [
+                {
+                    "neighbour": name,
+                    "state": state.name.lower(),
+                    "retry_in_seconds": round(remaining, 1),
+                    "in_flight_limit": self._gate.breaker(name).limit(),
+                }
+                for name, (state, remaining) in breakers.items()
+            ],
+            **self._queues(recent, now, whole["dead_lettered"]),
+            "polling": self._polling(),
+            "leases": self._lease_figures(),
+            "failures": [self._failure(one) for one in recent.failures[:FAILURES]],
+            "series": columns(points),
+        }
+        verdict, findings = judge(health, ready, breakers, self._shown_settings, document)
+        return document | {
+            "verdict": verdict.value,
+            "findings": [asdict(finding) for finding in findings],
+        }
+
+    def _outcomes(self) -> dict[str, Any]:
+        counts = {kind: dict.fromkeys(OUTCOMES, 0) for kind in TYPES}
+        for labels, value in self._metrics.values(self._metrics.events):
+            counts[labels["type"]][labels["outcome"]] = int(value)
+        settled = sum(by_outcome[name] for by_outcome in counts.values() for name in DONE)
+        return {"settled": settled, "by_type": counts}
+
+    def _pool(self) -> dict[str, int]:
+        busy, in_flight = self._dispatcher.busy, self._dispatcher.in_flight
+        return {
+            "threads": self._dispatcher.concurrency,
+            "threads_busy": busy,
+            "slots": self._dispatcher.slots,
+            "in_flight": in_flight,
+            "waiting": max(0, in_flight - busy),
+        }
+
+    def _queues(self, recent: Snapshot, now: float, in_window: int) -> dict[str, Any]:
+        depths, age = self._depth.depths(), self._depth.age
+        last = recent.last_dead_letter_at
+        refused = depths is None and self._depth.refused
+        return {
+            "queue": {
+                "visible": depths and depths.visible,
+                "in_flight": depths and depths.in_flight,
+                "delayed": depths and depths.delayed,
+                "read_seconds_ago": None if depths is None or age is None else round(age, 1),
+                "problem": "SQS refuses to tell, or does not answer" if refused else None,
+            },
+            "dead_letters": {
+                "depth": depths and depths.dead,
+                "by_reason": {
+                    labels["reason"]: int(value)
+                    for labels, value in self._metrics.values(self._metrics.dead_lettered)
+                },
+                "in_window": in_window,
+                "unsent": self._count(self._metrics.dead_letter_failures),
+                "last_seconds_ago": None if last is None else max(0.0, round(now - last, 1)),
+            },
+        }
+
+    def _polling(self) -> dict[str, int]:
+        receives = {
+            labels["result"]: int(value)
+            for labels, value in self._metrics.values(self._metrics.receives)
+        }
+        return {
+            "receives_with_messages": receives["messages"],
+            "receives_empty": receives["empty"],
+            "errors": self._count(self._metrics.poll_errors),
+            "errors_in_a_row": self._poller.errors_in_a_row,
+        }
+
+    def _lease_figures(self) -> dict[str, int]:
+        return {
+            "open": self._leases.count,
+            "renewed": self._count(self._metrics.leases_renewed),
+            "renewal_failures": self._count(self._metrics.lease_renewal_failures),
+            "lost": self._count(self._metrics.leases_lost),
+            "visibility_seconds": self._leases.visibility,
+        }
+
+    def _count(self, counter: Counter) -> int:
+        return sum(int(value) for _, value in self._metrics.values(counter))
+
+    def _failure(self, one: Settled) -> dict[str, Any]:
+        # No payment's id: what is shown is what the log shows.
+        texts = {
+            name: self._text(getattr(one, name))
+            for name in (
+                "event_type", "reservation_id", "event_id", "message_id", "trace_id", "reason",
+                "error",
+            )
+        }  # fmt: skip
+        return texts | {
+            "at": round(one.at, 1),
+            "outcome": one.counted,
+            "attempt": one.attempt,
+            "duration_ms": round(one.seconds * 1000, 1),
+        }
+
+    def _text(self, value: str | None) -> str | None:
+        if value is None:
+            return None
+        text = self._redact(value)
+        return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _shown(checks: list[Check]) -> list[dict[str, Any]]:
+    return [asdict(check) for check in checks]

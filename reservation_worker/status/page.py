@@ -1,0 +1,63 @@
+"""The status page, and the JSON behind it: routes that make_app takes on."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from importlib import resources
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+
+_FILES = resources.files("reservation_worker.status")
+_PAGE = "page.html"
+_API = "openapi.json"
+
+
+def make_pages(document: Callable[[], Mapping[str, Any]], config: Mapping[str, Any]) -> Blueprint:
+    """`/` and `/api/v1/`: `document` is called for each look at the status.
+
+    Raises OSError when the package was installed without its files.
+    """
+    pages = Blueprint("pages", __name__)
+    html = _FILES.joinpath(_PAGE).read_text("utf-8")
+    api = _FILES.joinpath(_API).read_text("utf-8")
+    policy = _policy(html)
+
+    @pages.get("/")
+    def page() -> Response:
+        answer = Response(html, content_type="text/html; charset=utf-8")
+        answer.headers["Content-Security-Policy"] = policy
+        return answer
+
+    @pages.get("/api/v1/status")
+    def status() -> Response:
+        return jsonify(document())
+
+    @pages.get("/api/v1/config")
+    def settings() -> Response:
+        return jsonify(config)
+
+    @pages.get("/api/v1/openapi.json")
+    def openapi() -> Response:
+        return Response(api, content_type="application/json")
+
+    @pages.after_request
+    def keep_to_ourselves(answer: Response) -> Response:
+        answer.headers["Cache-Control"] = "no-store"
+        answer.headers["Referrer-Policy"] = "no-referrer"
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        return answer
+
+    return pages
+
+
+def _policy(html: str) -> str:
+    """Nothing runs or is shown but what is in the page itself, and it talks to us only."""
+    rules = ["default-src 'none'", "connect-src 'self'", "img-src data:"]
+    rules += ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"]
+    for tag in ("style", "script"):
+        text = re.findall(rf"<{tag}>(.*?)</{tag}>", html, flags=re.S)[0]
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        rules.append(f"{tag}-src 'sha256-{digest}'")
+    return "; ".join(rules)
