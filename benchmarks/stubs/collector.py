@@ -10,9 +10,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     TraceServiceServicer,
     add_TraceServiceServicer_to_server,
 )
-from reservation_worker.simulator.processes.serve import serve_until, stop_on_signals
 
 from benchmarks.stubs.http import HOST, Request, listen
+from reservation_worker.simulator.processes.serve import serve_until, stop_on_signals
 
 
 class Collector(TraceServiceServicer):

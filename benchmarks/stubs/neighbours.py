@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
-from reservation_worker.simulator.processes.serve import serve_until, stop_on_signals
 
 from benchmarks.stubs.http import HOST, Request, listen
 from benchmarks.stubs.latency import Latency
+from reservation_worker.simulator.processes.serve import serve_until, stop_on_signals
 from reservation_worker.stubs.proto.common.v1 import types_pb2
 from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2 as pb
 

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from reservation_worker.simulator.processes.server import ServerProcess
-
 from benchmarks.stubs.queue import NAME
+from reservation_worker.simulator.processes.server import ServerProcess
 
 
 class StubProcess(ServerProcess):

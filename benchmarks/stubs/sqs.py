@@ -14,13 +14,12 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
-from reservation_worker.simulator.processes.serve import serve_until, stop_on_signals
-
 from benchmarks.figures import quantiles_ms
 from benchmarks.stubs.envelopes import FORMS
 from benchmarks.stubs.http import HOST, Request, listen
 from benchmarks.stubs.latency import Latency
 from benchmarks.stubs.queue import NAME, Message, Queue
+from reservation_worker.simulator.processes.serve import serve_until, stop_on_signals
 
 _ACCOUNT = "000000000000"
 _KIND = b"application/x-amz-json-1.0"
