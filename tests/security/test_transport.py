@@ -21,7 +21,7 @@ from reservation_worker.errors import NeighbourDown
 from reservation_worker.events.parse import TraceHints
 from reservation_worker.observability.tracing import Tracing, exporter, read_trace
 from tests.fake_queue import PATIENCE
-from tests.unit.test_reservation_answers import self_signed
+from tests.unit.clients.test_reservation_answers import self_signed
 
 CALL = CallContext(timeout=10.0)
 # A name that is reserved: nobody has it, so only a proxy could be asked for it.

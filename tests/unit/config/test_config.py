@@ -16,7 +16,7 @@ from reservation_worker.errors import ConfigurationError
 
 QUEUE = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/reservation-events"
 NAMES = [variable.name for variable in VARIABLES]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def settings(**values: str) -> Settings:

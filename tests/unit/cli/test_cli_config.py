@@ -16,7 +16,7 @@ from reservation_worker.config.settings import VARIABLES
 from tests.modules import modules_loaded
 
 QUEUE = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/reservation-events"
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def worker(
@@ -210,12 +210,12 @@ def test_a_character_that_stdout_cannot_show_is_escaped(tmp_path: Path) -> None:
 
 
 def test_the_readme_holds_the_table_of_all_variables() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
     assert markdown(VARIABLES) in readme
 
 
 def test_the_korean_readme_has_every_variable_with_its_default() -> None:
-    readme = (Path(__file__).parents[2] / "docs" / "README.ko.md").read_text()
+    readme = (Path(__file__).parents[3] / "docs" / "README.ko.md").read_text()
     for variable in VARIABLES:
         default = f"`{variable.default}`" if variable.default else "-"
         shown = "필수" if variable.required else default

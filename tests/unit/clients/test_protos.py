@@ -12,7 +12,7 @@ from reservation_worker.stubs.proto.common.v1 import errors_pb2, types_pb2
 from reservation_worker.stubs.proto.pprof.v1 import profile_pb2
 from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2, worker_pb2
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STUBS = ROOT / "reservation_worker" / "stubs"
 
 # Contract, section 3, and the table of WorkerService, written out: message, then number, name and

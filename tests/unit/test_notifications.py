@@ -11,7 +11,7 @@ from loguru import logger
 from reservation_worker.notifications import CAPACITY, LONGEST, Notifier, SnsTopic, notification
 from reservation_worker.outcome import SUPERSEDED
 from tests.fake_queue import PATIENCE, eventually, new_metrics, sample
-from tests.unit.test_recent import settled
+from tests.unit.status.test_recent import settled
 
 PAID = replace(
     settled(1),
