@@ -73,8 +73,8 @@ class Queue:
     def mark(self) -> None:
         """The account begins anew; the messages stay."""
         self.began = self.last_delete = self._clock()
-        self.deleted = self.redelivered = self.stale = 0
-        self.ages, self.held = array("d"), array("d")
+        self.deleted = self.redelivered = 0
+        self.held = array("d")
 
     def add(self, count: int) -> None:
         """So many more events."""
@@ -90,10 +90,7 @@ class Queue:
         while len(batch) < limit and (message := self._take()):
             message.count += 1
             message.handed_at, message.deadline = now, now + hidden
-            if message.count == 1:
-                self.ages.append(now - message.sent_at)
-            else:
-                self.redelivered += 1
+            self.redelivered += message.count > 1
             self._flight[message.id] = message
             heapq.heappush(self._deadlines, (message.deadline, message.id))
             batch.append(message)
@@ -114,7 +111,6 @@ class Queue:
         """As SQS does, an old receipt and one of a deleted message are no error."""
         message = self._held_by(receipt)
         if message is None:
-            self.stale += 1
             return
         del self._flight[message.id]
         self.last_delete = self._clock()

@@ -201,10 +201,8 @@ class Server:
             "deleted": queue.deleted,
             "seconds": queue.last_delete - queue.began,
             "redelivered": queue.redelivered,
-            "stale": queue.stale,
             "dead": self.dead,
             "held_ms": quantiles_ms(queue.held),
-            "age_ms": quantiles_ms(queue.ages),
         }
 
 

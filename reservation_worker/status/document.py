@@ -61,7 +61,7 @@ class Status:
         self._redact = Redactor(os.environ)
 
     def document(self) -> dict[str, Any]:
-        """Everything, in types of JSON; servers/openapi.json describes it."""
+        """Everything, in types of JSON; docs/status-page.md describes it."""
         now = self._history.now()
         points = self._history.points()
         recent = self._recent.snapshot()

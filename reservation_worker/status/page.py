@@ -11,7 +11,6 @@ from flask import Blueprint, Response, jsonify
 
 _FILES = resources.files("reservation_worker.status")
 _PAGE = "page.html"
-_API = "openapi.json"
 
 
 def make_pages(document: Callable[[], Mapping[str, Any]], config: Mapping[str, Any]) -> Blueprint:
@@ -21,7 +20,6 @@ def make_pages(document: Callable[[], Mapping[str, Any]], config: Mapping[str, A
     """
     pages = Blueprint("pages", __name__)
     html = _FILES.joinpath(_PAGE).read_text("utf-8")
-    api = _FILES.joinpath(_API).read_text("utf-8")
     policy = _policy(html)
 
     @pages.get("/")
@@ -37,10 +35,6 @@ def make_pages(document: Callable[[], Mapping[str, Any]], config: Mapping[str, A
     @pages.get("/api/v1/config")
     def settings() -> Response:
         return jsonify(config)
-
-    @pages.get("/api/v1/openapi.json")
-    def openapi() -> Response:
-        return Response(api, content_type="application/json")
 
     @pages.after_request
     def keep_to_ourselves(answer: Response) -> Response:

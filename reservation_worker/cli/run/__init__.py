@@ -27,8 +27,8 @@ def run(args: argparse.Namespace) -> int:
 
     Raises ConfigurationError with every problem if the configuration is wrong.
     """
-    asked: list[int] = []
-    limit = [DEFAULT_LIMIT]
+    asked = False
+    limit = DEFAULT_LIMIT
     # Python runs a handler only between two bytecodes of the main thread; the interpreter writes to
     # this pipe at once, so that no signal is missed just before a blocking read.
     heard, tell = os.pipe()
@@ -37,10 +37,11 @@ def run(args: argparse.Namespace) -> int:
 
     def ask(number: int, frame: object) -> None:
         # No locks here: the main thread may hold any of them.
+        nonlocal asked
         if not asked:
             # The last word, should a step of the stop itself get stuck: exit code 1.
-            faulthandler.dump_traceback_later(limit[0], exit=True)
-        asked.append(number)
+            faulthandler.dump_traceback_later(limit, exit=True)
+        asked = True
 
     # Its byte in the pipe is all that is needed; without a handler the signal would end us.
     signal.signal(signal.SIGUSR1, lambda number, frame: None)
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from reservation_worker.config.sources import load_settings  # noqa: PLC0415
 
     settings = load_settings()
-    limit[0] = settings.shutdown_timeout
+    limit = settings.shutdown_timeout
     one_cpu = OneCpu() if settings.worker_one_cpu and len(allowed()) > 1 else None
     from loguru import logger  # noqa: PLC0415
 
