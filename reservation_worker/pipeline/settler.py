@@ -19,12 +19,12 @@ from reservation_worker.outcome import (
     Retry,
     Settled,
 )
-from reservation_worker.pipeline.batching import BATCH
 from reservation_worker.pipeline.deadletter import attributes_of
 from reservation_worker.pipeline.deleter import Deleter
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.resilience.backoff import MAX_RETRY_AFTER, retry_delay
+from reservation_worker.sqs.batches import BATCH
 from reservation_worker.sqs.queue import Queue
 
 

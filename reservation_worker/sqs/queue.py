@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker.errors import SqsError
 from reservation_worker.sqs import session as aws
+from reservation_worker.sqs.batches import BatchFailure, failures, message, plain
 from reservation_worker.sqs.facts import QueueFacts, dead_letter_arn
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 READ_MARGIN = 5.0
 """How many seconds longer than its wait a receive may take before it counts as hanging."""
-
-# Codes of a receipt handle that is of no use any more (LocalStack and AWS say the second).
-GONE = frozenset({"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"})
 
 _COUNTS: "list[QueueAttributeNameType]" = [
     "ApproximateNumberOfMessages",
@@ -46,19 +44,6 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """Why one entry of a batch failed. A sender fault is not worth another try."""
-
-    code: str
-    sender_fault: bool
-
-    @property
-    def gone(self) -> bool:
-        """The receipt handle is of no use any more."""
-        return self.code in GONE
-
-
-@dataclass(frozen=True, slots=True)
 class Depths:
     """How many messages there are, as SQS estimates it; `dead`: in the DLQ, None if unknown."""
 
@@ -75,11 +60,11 @@ class Queue(Protocol):
         """At most `limit` messages, after waiting at most `wait` seconds for the first."""
         ...
 
-    def delete(self, receipts: Sequence[str]) -> dict[int, Failure]:
+    def delete(self, receipts: Sequence[str]) -> dict[int, BatchFailure]:
         """Delete up to BATCH messages; the failures by position."""
         ...
 
-    def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, Failure]:
+    def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, BatchFailure]:
         """Make up to BATCH messages visible again in `seconds`; the failures by position."""
         ...
 
@@ -187,9 +172,9 @@ class SqsQueue:
         )
         return [_message(raw) for raw in answer.get("Messages", [])]
 
-    def delete(self, receipts: Sequence[str]) -> dict[int, Failure]:
+    def delete(self, receipts: Sequence[str]) -> dict[int, BatchFailure]:
         """See Queue. Entry ids are positions: two copies of a message may be in one batch."""
-        return _failures(
+        return failures(
             _call(
                 lambda: self._control.delete_message_batch(
                     QueueUrl=self._url,
@@ -201,9 +186,9 @@ class SqsQueue:
             )
         )
 
-    def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, Failure]:
+    def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, BatchFailure]:
         """See Queue."""
-        return _failures(
+        return failures(
             _call(
                 lambda: self._control.change_message_visibility_batch(
                     QueueUrl=self._url,
@@ -222,17 +207,7 @@ class SqsQueue:
     def dead_letter(self, body: str, attributes: Mapping[str, Any], trace: str | None) -> None:
         """See Queue. `attributes` are in SQS's own form; `trace` is the AWSTraceHeader."""
         url = self.find_dlq()
-        system: Any = (
-            {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}} if trace else {}
-        )
-        _call(
-            lambda: self._control.send_message(
-                QueueUrl=url,
-                MessageBody=body,
-                MessageAttributes=dict(attributes),
-                MessageSystemAttributes=system,
-            )
-        )
+        _call(lambda: self._control.send_message(QueueUrl=url, **message(body, attributes, trace)))
 
     def close(self) -> None:
         """Close the connections of both clients."""
@@ -245,21 +220,9 @@ def _call(call: Callable[[], T]) -> T:
         return call()
     except ClientError as error:
         details = error.response.get("Error", {})
-        raise SqsError(_plain(details.get("Code")), str(error)) from error
+        raise SqsError(plain(details.get("Code")), str(error)) from error
     except (BotoCoreError, OSError, ValueError) as error:
         raise SqsError(type(error).__name__, str(error)) from error
-
-
-def _failures(answer: Any) -> dict[int, Failure]:
-    return {
-        int(entry["Id"]): Failure(_plain(entry.get("Code")), bool(entry.get("SenderFault")))
-        for entry in answer.get("Failed", [])
-    }
-
-
-def _plain(code: str | None) -> str:
-    """An error code alone: SQS's older protocol puts a prefix to some, LocalStack a suffix."""
-    return (code or "Unknown").removeprefix("AWS.SimpleQueueService.").removesuffix("Exception")
 
 
 def _message(raw: "MessageTypeDef") -> Message:

@@ -17,7 +17,8 @@ from benchmarks.rows import NO_SPANS, Row, Setup
 from benchmarks.stubs.processes import SqsStub
 from reservation_worker.simulator.processes.child import Child
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS
-from reservation_worker.sqs.queue import Failure, SqsQueue
+from reservation_worker.sqs.batches import BatchFailure
+from reservation_worker.sqs.queue import SqsQueue
 
 BURN = "import time\nwhile time.process_time() < 0.4: pass\nprint(flush=True)\ntime.sleep(60)"
 
@@ -51,7 +52,7 @@ def test_the_workers_own_client_finds_sqs_in_the_stub(stub: SqsStub, queue: SqsQ
     receipts = [one.receipt for one in messages]
     assert queue.delete(receipts[:9]) == {}
     assert queue.change_visibility([receipts[9], "msg-99#1"], 0) == {
-        1: Failure("MessageNotInflight", True)
+        1: BatchFailure("MessageNotInflight", True)
     }
     assert [one.receive_count for one in queue.receive(10, 0)] == [2, 1, 1]
     queue.dead_letter("body", {}, None)

@@ -17,7 +17,7 @@ from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.holds import Holds
 from reservation_worker.cli.dlq.letters import Letter, by_origin
 from reservation_worker.cli.dlq.mover import SAFE, Mover
-from reservation_worker.cli.dlq.queues import Failure, Queues, connect
+from reservation_worker.cli.dlq.queues import Queues, connect
 from reservation_worker.cli.main import main
 from reservation_worker.config.settings import Settings
 from reservation_worker.errors import OperationError
@@ -25,6 +25,7 @@ from reservation_worker.simulator.neighbours.reservations import Record
 from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 from reservation_worker.simulator.sqs.provision import create_queues
+from reservation_worker.sqs.batches import BatchFailure
 from tests.world import World
 
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
@@ -528,12 +529,12 @@ def test_what_was_sent_before_the_queue_went_away_is_deleted(bench: Bench) -> No
     bench.fill(3)
     queues = bench.queues()
     holds, letters = holding(queues)
-    answers: Iterator[dict[int, Failure] | OperationError] = iter(
-        [{1: Failure("InternalError", passing=True)}, OperationError("gone")]
+    answers: Iterator[dict[int, BatchFailure] | OperationError] = iter(
+        [{1: BatchFailure("InternalError", sender_fault=False)}, OperationError("gone")]
     )
 
     class Flaky(Queues):
-        def send(self, url: str, messages: Any) -> dict[int, Failure]:
+        def send(self, url: str, messages: Any) -> dict[int, BatchFailure]:
             answer = next(answers)
             if isinstance(answer, OperationError):
                 raise answer
@@ -563,7 +564,7 @@ def test_what_the_answer_to_a_send_does_not_name_is_not_deleted(bench: Bench) ->
             by_origin(letters)
         )
         assert report.moved == moved
-        assert set(report.left.values()) == {"the answer does not name it"}
+        assert set(report.left.values()) == {"Unanswered: the answer does not name it"}
     holds.release()
     assert bench.counts() == (2, 0)
 

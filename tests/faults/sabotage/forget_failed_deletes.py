@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from reservation_worker.config.settings import Settings
+from reservation_worker.sqs.batches import BatchFailure
 from reservation_worker.sqs.fitness import describe
-from reservation_worker.sqs.queue import Failure, SqsQueue
+from reservation_worker.sqs.queue import SqsQueue
 from tests.faults.sabotage.entry import main
 
 
 class ForgetsFailed(SqsQueue):
-    def delete(self, receipts: Sequence[str]) -> dict[int, Failure]:
+    def delete(self, receipts: Sequence[str]) -> dict[int, BatchFailure]:
         super().delete(receipts)
         return {}
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from reservation_worker.outcome import DeadLetterReason, Reject
-from reservation_worker.pipeline.deadletter import MAX_BYTES, attributes_of
+from reservation_worker.pipeline.deadletter import attributes_of
+from reservation_worker.sqs.batches import MAX_BYTES
 from reservation_worker.sqs.queue import Message
 from tests.fake_queue import FakeQueue
 
