@@ -525,6 +525,33 @@ def test_a_send_that_is_refused_before_a_retry_leaves_no_doubt(
     assert (bench.counts(), bench.counts(bench.queue)) == ((3, 0), (0, 0))
 
 
+def test_a_dead_letter_queue_that_is_the_queue_itself_is_refused(bench: Bench) -> None:
+    bench.client.send_message(QueueUrl=bench.queue, MessageBody=event())
+    account, name = bench.queue.split("/")[-2:]
+    for url in (bench.queue, f"http://another.host:1/{account}/{name}"):
+        code, _, err = bench.run("--dlq-url", url, "redrive", "--yes")
+        assert code == 2
+        assert "SQS_DLQ_URL is the same queue as SQS_QUEUE_URL" in err
+    # Both regions cannot be right; the endpoint's is, so that these are one queue.
+    elsewhere = f"https://sqs.us-east-1.amazonaws.com/{account}/{name}"
+    bench.monkeypatch.setenv("SQS_QUEUE_URL", elsewhere)
+    at_home = f"https://sqs.{REGION}.amazonaws.com/{account}/{name}"
+    code, _, err = bench.run("--dlq-url", at_home, "redrive", "--yes")
+    assert code == 1
+    assert "is the queue itself" in err
+    assert bench.counts(bench.queue) == (1, 0)
+
+
+def test_a_redrive_policy_that_points_to_the_queue_itself_is_refused(bench: Bench) -> None:
+    arn = bench.client.get_queue_attributes(QueueUrl=bench.queue, AttributeNames=["QueueArn"])
+    policy = {"deadLetterTargetArn": arn["Attributes"]["QueueArn"], "maxReceiveCount": "3"}
+    bench.client.set_queue_attributes(
+        QueueUrl=bench.queue, Attributes={"RedrivePolicy": json.dumps(policy)}
+    )
+    code, _, err = bench.run("redrive", "--yes")
+    assert (code, "is the queue itself" in err) == (1, True)
+
+
 def test_what_was_sent_before_the_queue_went_away_is_deleted(bench: Bench) -> None:
     bench.fill(3)
     queues = bench.queues()

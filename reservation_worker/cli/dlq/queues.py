@@ -1,6 +1,5 @@
 """The DLQ and its source queue, and two clients: one tries again by itself, one does not."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,8 @@ from reservation_worker.cli import operator_aws
 from reservation_worker.errors import OperationError
 from reservation_worker.sqs import session as aws
 from reservation_worker.sqs.batches import BatchFailure, failures
+from reservation_worker.sqs.facts import dead_letter_arn
+from reservation_worker.sqs.identity import QueueIdentity, identity
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -42,9 +43,7 @@ class Queues:
 
     def counts(self) -> tuple[int, int]:
         """How many messages the DLQ has visible, and how many not. Raises OperationError."""
-        with operator_aws.asking(f"read the attributes of {self.dlq}"):
-            answer = self.again.get_queue_attributes(QueueUrl=self.dlq, AttributeNames=["All"])
-        found: Mapping[Any, str] = answer.get("Attributes", {})
+        found = _attributes(self.again, self.dlq)
         names = ("", "NotVisible", "Delayed")
         visible, held, delayed = (
             int(found.get(f"ApproximateNumberOfMessages{name}", 0)) for name in names
@@ -62,17 +61,28 @@ def connect(settings: "Settings") -> Queues:
         once: SQSClient = session.client("sqs", config=Config(retries={"total_max_attempts": 1}))
     source = settings.sqs_queue_url
     dlq = settings.sqs_dlq_url or _dlq_of(again, source)
-    for url in (source, dlq):
-        if url.endswith(".fifo"):
-            raise OperationError(f"{url} is a FIFO queue: the worker and this verb need standard")
+    # Only equal names need a closer look, which costs calls and rights.
+    one, other = (QueueIdentity.of_url(url) for url in (source, dlq))
+    if one.name == other.name and _identity(again, source).same_as(_identity(again, dlq)):
+        raise OperationError(f"{dlq} is the queue itself, not its DLQ: name another by --dlq-url")
     return Queues(again, once, source, dlq)
 
 
+def _attributes(client: "SQSClient", url: str) -> Mapping[Any, str]:
+    with operator_aws.asking(f"read the attributes of {url}"):
+        answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+    return answer.get("Attributes", {})
+
+
+def _identity(client: "SQSClient", url: str) -> QueueIdentity:
+    try:
+        return identity(url, _attributes(client, url))
+    except OperationError:
+        return QueueIdentity.of_url(url)
+
+
 def _dlq_of(client: "SQSClient", source: str) -> str:
-    with operator_aws.asking(f"read the attributes of {source}"):
-        answer = client.get_queue_attributes(QueueUrl=source, AttributeNames=["RedrivePolicy"])
-    policy = json.loads(answer.get("Attributes", {}).get("RedrivePolicy") or "{}")
-    arn = policy.get("deadLetterTargetArn")
+    arn = dead_letter_arn(_attributes(client, source))
     if arn is None:
         raise OperationError(f"{source} has no redrive policy: name its DLQ by --dlq-url")
     account, name = arn.split(":")[-2:]
