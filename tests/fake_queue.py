@@ -21,7 +21,7 @@ from reservation_worker.errors import SqsError
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.pipeline.delivery import Delivery, open_delivery
 from reservation_worker.pipeline.leases import Lease
-from reservation_worker.sqs.batches import BATCH, BatchFailure
+from reservation_worker.sqs.batches import BATCH, BatchFailure, fit
 from reservation_worker.sqs.facts import QueueFacts
 from reservation_worker.sqs.queue import Depths, Message
 
@@ -129,6 +129,7 @@ class FakeQueue:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.dlq: list[DeadLetter] = []
+        self.dlq_max_bytes = 1024 * 1024
         self._clock = clock
         self._wall_clock = wall_clock
         self._visibility = visibility
@@ -247,7 +248,8 @@ class FakeQueue:
     # What the worker does with it.
 
     def describe(self) -> QueueFacts:
-        return QueueFacts(self._visibility, self._max_receive_count, 345_600)
+        problem = "" if self._has_dlq else "there is no dead-letter queue"
+        return QueueFacts(self._visibility, self._max_receive_count, 345_600, dlq_problem=problem)
 
     def receive(self, limit: int, wait: int) -> list[Message]:
         self._begin("receive", (), limit, wait)
@@ -285,6 +287,7 @@ class FakeQueue:
         return failures
 
     def dead_letter(self, body: str, attributes: Mapping[str, Any], trace: str | None) -> None:
+        attributes = fit(body, attributes, self.dlq_max_bytes)
         self._begin("dead_letter", (), body, attributes, trace)
         if not self._has_dlq:
             raise SqsError("NoDeadLetterQueue", "there is no dead-letter queue")
@@ -293,7 +296,7 @@ class FakeQueue:
             for name, one in attributes.items()
         )
         size = sum(len(part.encode() if isinstance(part, str) else part) for part in values)
-        if not body or len(attributes) > 10 or len(body.encode()) + size > 1024 * 1024:
+        if not body or len(attributes) > 10 or len(body.encode()) + size > self.dlq_max_bytes:
             raise SqsError("InvalidParameterValue", "SQS would refuse this message")
         with self._changed:
             self.dlq.append(DeadLetter(body, dict(attributes), trace))

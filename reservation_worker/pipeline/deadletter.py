@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reservation_worker.outcome import Reject
-from reservation_worker.sqs.batches import MAX_ATTRIBUTES, MAX_BYTES, NOT_ALLOWED, size
+from reservation_worker.sqs.batches import MARK, MAX_ATTRIBUTES, NOT_ALLOWED
 from reservation_worker.sqs.queue import Message
 
 MAX_ERROR = 512
@@ -17,8 +17,9 @@ def attributes_of(
 ) -> dict[str, Any]:
     """The attributes of the dead letter. `wall_clock` gives Unix seconds.
 
-    Where they do not fit, ours give way; dlq_reason last, dlq_source_message_id before it, for
-    readers tell copies by it.
+    Ours come last, in the order in which they are needed, because those at the end give way where
+    ten attributes are not enough, or where the DLQ does not take so many bytes: dlq_reason last,
+    dlq_source_message_id before it, because readers recognise copies by it.
     """
     kept: dict[str, Any] = {
         name: {
@@ -27,7 +28,7 @@ def attributes_of(
             if part in value
         }
         for name, value in message.attributes.items()
-        if not name.startswith("dlq_")
+        if not name.startswith(MARK)
     }
     error = NOT_ALLOWED.sub("�", reject.error)[:MAX_ERROR].strip() or "no further detail"
     now = datetime.fromtimestamp(wall_clock(), UTC)
@@ -38,11 +39,6 @@ def attributes_of(
         "dlq_attempts": ("Number", str(message.receive_count)),
         "dlq_time": ("String", now.isoformat(timespec="milliseconds")),
     }
-    room = MAX_BYTES - size(message.body, kept)
-    for name, (data_type, text) in ours.items():
-        attribute = {name: {"DataType": data_type, "StringValue": text}}
-        room -= size("", attribute)
-        if room < 0 or len(kept) == MAX_ATTRIBUTES:
-            break
-        kept |= attribute
+    for name, (data_type, text) in list(ours.items())[: MAX_ATTRIBUTES - len(kept)]:
+        kept[name] = {"DataType": data_type, "StringValue": text}
     return kept

@@ -21,6 +21,9 @@ NOT_ALLOWED = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010fff
 # Codes of a receipt handle that is of no use any more (LocalStack and AWS say the second).
 _GONE = frozenset({"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"})
 
+MARK = "dlq_"
+"""How the names of the attributes begin that the worker adds to a dead letter."""
+
 Attributes = Mapping[str, Mapping[str, Any]]
 """A message's attributes by name, each with DataType and StringValue or BinaryValue."""
 
@@ -78,6 +81,24 @@ def size(body: str, attributes: Attributes) -> int:
         + len(value.get("BinaryValue", b""))
         for name, value in attributes.items()
     )
+
+
+def fit(body: str, attributes: Attributes, most_bytes: int) -> Attributes:
+    """The attributes without the last of our marks, as many as it takes to fit `most_bytes`."""
+    while size(body, attributes) > most_bytes:
+        fewer = without_last_mark(attributes)
+        if fewer is None:
+            break
+        attributes = fewer
+    return attributes
+
+
+def without_last_mark(attributes: Attributes) -> Attributes | None:
+    """The attributes without the last of our marks; None when there is no mark left."""
+    marks = [name for name in attributes if name.startswith(MARK)]
+    if not marks:
+        return None
+    return {name: value for name, value in attributes.items() if name != marks[-1]}
 
 
 def batches(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reservation_worker.sqs.batches import BatchFailure, batches, failures, message, size
+from reservation_worker.sqs.batches import BatchFailure, batches, failures, fit, message, size
 
 
 def test_batches_hold_ten_messages_and_one_mebibyte_at_most() -> None:
@@ -33,6 +33,30 @@ def test_a_message_without_a_trace_has_no_system_attributes() -> None:
     assert message("x", {}, None)["MessageSystemAttributes"] == {}
     traced = message("x", {}, "Root=1")["MessageSystemAttributes"]
     assert traced == {"AWSTraceHeader": {"DataType": "String", "StringValue": "Root=1"}}
+
+
+MARKED = {
+    name: {"DataType": "String", "StringValue": "자리"}
+    for name in ("TraceId", "dlq_reason", "dlq_source_message_id", "dlq_error", "dlq_time")
+}
+
+
+def test_where_a_message_is_too_large_our_marks_give_way_from_the_last_one_on() -> None:
+    found = []
+    for most in range(1, size("본문", MARKED) + 1):
+        fitting = list(fit("본문", MARKED, most))
+        assert size("본문", {name: MARKED[name] for name in fitting}) <= most or (
+            fitting == ["TraceId"]
+        )
+        if fitting not in found:
+            found.append(fitting)
+    assert found == [
+        ["TraceId"],
+        ["TraceId", "dlq_reason"],
+        ["TraceId", "dlq_reason", "dlq_source_message_id"],
+        ["TraceId", "dlq_reason", "dlq_source_message_id", "dlq_error"],
+        list(MARKED),
+    ]
 
 
 def test_the_failures_of_a_batch_are_found_by_their_position() -> None:
