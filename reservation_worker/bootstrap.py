@@ -36,9 +36,9 @@ from reservation_worker.servers.debug.state import WorkerState
 from reservation_worker.servers.health import HealthServer, make_app
 from reservation_worker.servers.listening import listening
 from reservation_worker.servers.profiles import make_profiles
-from reservation_worker.sqs.facts import QueueFacts
-from reservation_worker.sqs.fitness import describe
+from reservation_worker.sqs.facts import QueueFacts, misfits
 from reservation_worker.sqs.queue import Queue, SqsQueue
+from reservation_worker.sqs.watch import AttributeWatch
 from reservation_worker.status.depth import DepthReader
 from reservation_worker.status.document import Status
 from reservation_worker.status.history import History
@@ -75,7 +75,12 @@ def build(
             connections=settings.worker_concurrency + 10,
             dlq_url=settings.sqs_dlq_url,
         )
-        facts = describe(sqs, settings.call_timeout, settings.max_retries)
+        watch = AttributeWatch(
+            sqs.describe,
+            lambda facts: misfits(facts, settings.call_timeout, settings.max_retries),
+        )
+        watch.first_look()
+        facts = watch.facts
         closers.append(sqs.close)
     if reservation_api is None:
         reservation_api = rest = ReservationClient(

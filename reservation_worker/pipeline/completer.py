@@ -18,14 +18,14 @@ from reservation_worker.outcome import (
     Retry,
     Settled,
 )
-from reservation_worker.pipeline.batching import BATCH
 from reservation_worker.pipeline.custody import Custody, Ending
 from reservation_worker.pipeline.deadletter import attributes_of
 from reservation_worker.pipeline.deleter import Deleter
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.resilience.backoff import MAX_RETRY_AFTER, retry_delay
-from reservation_worker.sqs.queue import Failure, Queue
+from reservation_worker.sqs.batches import BATCH, BatchFailure
+from reservation_worker.sqs.queue import Queue
 
 
 class Completer:
@@ -170,7 +170,7 @@ class Completer:
     def _change_visibility(self, batch: Sequence[Delivery], seconds: int) -> int:
         """Returns how many were given back; the others come when their visibility ends."""
         receipts = [delivery.message.receipt for delivery in batch]
-        failures: Mapping[int, Failure] = {}
+        failures: Mapping[int, BatchFailure] = {}
         try:
             failures = self._queue.change_visibility(receipts, seconds)
         except SqsError as error:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from loguru import logger
 
 from reservation_worker.pipeline.backlog import Backlog
-from reservation_worker.pipeline.batching import BATCH
 from reservation_worker.pipeline.delivery import Delivery
+from reservation_worker.sqs.batches import BATCH
 
 MOST_TEXT = 1024 * 1024
 """Characters of bodies in flight from which on nothing is received: one of SQS's largest.

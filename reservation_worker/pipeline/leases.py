@@ -12,7 +12,7 @@ from loguru import logger
 
 from reservation_worker.errors import LeaseLost, LeaseTooShort, SqsError
 from reservation_worker.observability.metrics import Metrics
-from reservation_worker.pipeline.batching import BATCH
+from reservation_worker.sqs.batches import BATCH
 from reservation_worker.sqs.queue import Queue
 
 

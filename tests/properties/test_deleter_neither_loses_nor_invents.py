@@ -6,18 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reservation_worker.errors import SqsError
-from reservation_worker.pipeline.batching import BATCH
 from reservation_worker.pipeline.custody import Custody
 from reservation_worker.pipeline.deleter import ATTEMPTS, Deleter
 from reservation_worker.pipeline.leases import Lease
 from reservation_worker.pipeline.memory import SettledMemory
-from reservation_worker.sqs.queue import Failure, Message
+from reservation_worker.sqs.batches import BATCH, BatchFailure
+from reservation_worker.sqs.queue import Message
 from tests.fake_queue import PATIENCE, FakeClock, FakeQueue, new_metrics, opened, sample
 
 FAILURES = {
-    "passing": Failure("InternalError", sender_fault=False),
-    "ours": Failure("InvalidParameter", sender_fault=True),
-    "gone": Failure("ReceiptHandleIsInvalid", sender_fault=False),
+    "passing": BatchFailure("InternalError", sender_fault=False),
+    "ours": BatchFailure("InvalidParameter", sender_fault=True),
+    "gone": BatchFailure("ReceiptHandleIsInvalid", sender_fault=False),
 }
 
 # One call of SQS: it raises, or answers with a verdict for each position (None: deleted).
@@ -28,8 +28,8 @@ calls = st.one_of(
 )
 
 
-def step(call: Exception | Verdicts) -> Callable[[Sequence[str]], dict[int, Failure]]:
-    def answer(receipts: Sequence[str]) -> dict[int, Failure]:
+def step(call: Exception | Verdicts) -> Callable[[Sequence[str]], dict[int, BatchFailure]]:
+    def answer(receipts: Sequence[str]) -> dict[int, BatchFailure]:
         if isinstance(call, Exception):
             raise call
         verdicts = enumerate(call[: len(receipts)])

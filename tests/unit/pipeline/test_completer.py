@@ -15,7 +15,7 @@ from reservation_worker.pipeline.deleter import Deleter
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.memory import SettledMemory
-from reservation_worker.sqs.queue import Failure
+from reservation_worker.sqs.batches import BatchFailure
 from tests.fake_queue import (
     PATIENCE,
     FakeClock,
@@ -270,7 +270,7 @@ def test_a_dead_letter_that_cannot_be_sent_is_not_deleted_but_hidden_and_counted
 def test_a_dead_letter_whose_send_outlasts_the_lease_is_not_hidden_from_its_new_holder(
     rig: Rig,
 ) -> None:
-    def fail_late(receipts: object) -> dict[int, Failure]:
+    def fail_late(receipts: object) -> dict[int, BatchFailure]:
         rig.clock.advance(VISIBILITY)
         raise SqsError("ReadTimeoutError", "scripted")
 
