@@ -65,9 +65,7 @@ def build(
     tracing = Tracing(
         settings.pod_name,
         queue_name,
-        exporter(settings.otel_endpoint, settings.otel_insecure)
-        if settings.otel_endpoint
-        else None,
+        exporter(*settings.collector) if settings.collector else None,
     )
     draining = threading.Event()
     closers: list[Callable[[], None]] = []

@@ -75,6 +75,10 @@ def _run_verb(arguments: list[str]) -> int:
     if args.verb is None:
         args = parser.parse_args([*arguments, DEFAULT.NAME])
     verb: Verb = args.verb
+    from reservation_worker.config import libraries  # noqa: PLC0415
+
+    # Before the verb imports the libraries that would read them.
+    libraries.forget(os.environ)
     return verb.run(args)
 
 

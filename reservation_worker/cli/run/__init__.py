@@ -59,9 +59,10 @@ def run(args: argparse.Namespace) -> int:
         signal.signal(number, ask)
 
     # Wrong settings are reported before the heavy imports of the worker itself.
-    from reservation_worker.config.sources import load_settings  # noqa: PLC0415
+    from reservation_worker.config.sources import survey  # noqa: PLC0415
 
-    settings = load_settings()
+    found = survey()
+    settings = found.settings()
     limit[0] = settings.shutdown_timeout
     one_cpu = OneCpu() if settings.worker_one_cpu and len(allowed()) > 1 else None
     from loguru import logger  # noqa: PLC0415
@@ -72,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
     # Before the libraries: some log while they are imported.
     log = _start_log()
     configure(settings.log_level, settings.pod_name, log.put)
+    for warning in found.warnings:
+        logger.warning("{}", warning)
     from reservation_worker.bootstrap import build  # noqa: PLC0415
 
     try:
