@@ -155,9 +155,7 @@ def build(
 
 def _tracing(settings: Settings) -> Tracing:
     queue_name = settings.sqs_queue_url.rsplit("/", 1)[-1]
-    if not settings.otel_endpoint:
-        return Tracing(settings.pod_name, queue_name, None)
-    export = exporter(settings.otel_endpoint, settings.otel_insecure)
+    export = exporter(*settings.collector) if settings.collector else None
     return Tracing(settings.pod_name, queue_name, export)
 
 

@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reservation_worker.config.settings import Settings, Variable
+    from reservation_worker.config.settings import Settings
+    from reservation_worker.config.variables import Variable
 
 NAME = "config"
 HELP = "Check the configuration and show it, secrets hidden."
@@ -31,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print. Raises ConfigurationError with every problem if the configuration is wrong."""
-    from reservation_worker.config.settings import VARIABLES  # noqa: PLC0415
+    from reservation_worker.config.variables import VARIABLES  # noqa: PLC0415
 
     if args.example:
         print(env_example(VARIABLES), end="")
@@ -40,9 +42,12 @@ def run(args: argparse.Namespace) -> int:
         print(markdown(VARIABLES), end="")
         return 0
 
-    from reservation_worker.config.sources import load_settings  # noqa: PLC0415
+    from reservation_worker.config.sources import survey  # noqa: PLC0415
 
-    settings = load_settings()
+    found = survey()
+    settings = found.settings()
+    for warning in found.warnings:
+        print(warning, file=sys.stderr)
     print(as_json(settings) if args.json else as_table(settings))
     return 0
 

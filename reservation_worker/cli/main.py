@@ -9,6 +9,7 @@ import os
 import select
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from reservation_worker import __version__
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _report(error.problems)
         return 2
     except OperationError as error:
-        print(f"{PROGRAM}: {Redactor(os.environ)(str(error))}", file=sys.stderr)
+        _complain(f"{PROGRAM}: {Redactor(os.environ)(str(error))}")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -74,6 +75,10 @@ def _run_verb(arguments: list[str]) -> int:
     if args.verb is None:
         args = parser.parse_args([*arguments, DEFAULT.NAME])
     verb: Verb = args.verb
+    from reservation_worker.config import libraries  # noqa: PLC0415
+
+    # Before the verb imports the libraries that would read them.
+    libraries.forget(os.environ)
     return verb.run(args)
 
 
@@ -95,11 +100,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _report(problems: Sequence[str]) -> None:
     plural = "" if len(problems) == 1 else "s"
-    print(f"{PROGRAM}: {len(problems)} configuration problem{plural}", file=sys.stderr)
+    _complain(f"{PROGRAM}: {len(problems)} configuration problem{plural}")
     # Some quote what boto3 or OpenTelemetry say of a value.
     redact = Redactor(os.environ)
     for problem in problems:
-        print(f"  - {redact(problem)}", file=sys.stderr)
+        _complain(f"  - {redact(problem)}")
+
+
+def _complain(text: str) -> None:
+    # `run` makes stderr non-blocking: a pipe that nobody reads must not change the exit code.
+    with suppress(BlockingIOError):
+        print(text, file=sys.stderr)
 
 
 def _reader_is_gone() -> bool:

@@ -14,9 +14,9 @@ TIMEOUT = 3.0
 
 
 def base_url(host: str, port: int) -> str:
-    """Where a worker that listens on `host` (SERVER_HOST) is reached from its own machine.
+    """The URL at which a worker that listens on `host` (SERVER_HOST) is reached from its machine.
 
-    Raises OperationError for port 0: which one it is only its log says.
+    Raises OperationError for port 0: only the worker's log says which port it got.
     """
     if port == 0:
         raise OperationError("SERVER_PORT is 0, any free port: name the worker's URL")
@@ -25,7 +25,8 @@ def base_url(host: str, port: int) -> str:
     except ValueError:
         return f"http://{host}:{port}"
     if address.is_unspecified:
-        address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
+        # Also for ::, which takes IPv4 too and is IPv4 alone where the machine has no IPv6.
+        address = ipaddress.ip_address("127.0.0.1")
     shown = f"[{address}]" if address.version == 6 else str(address)
     return f"http://{shown}:{port}"
 

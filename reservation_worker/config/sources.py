@@ -1,27 +1,31 @@
 """Gathers the settings: process environment, .env.local, .env and the secret.
 
 Precedence: secret, process environment, .env.local, .env. An empty value is unset in each of them,
-so a lower one shows through. What the values mean is config.py's business.
+so a lower one shows through. settings.py says what the values mean.
 """
 
+import difflib
 import io
 import json
 import os
 import socket
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from dotenv.parser import parse_stream
+from dotenv.variables import parse_variables
 
+from reservation_worker.config import libraries
 from reservation_worker.config.redaction import hide_userinfo
-from reservation_worker.config.settings import VARIABLES, Settings, inspect
+from reservation_worker.config.settings import Settings, inspect
+from reservation_worker.config.variables import VARIABLES
 from reservation_worker.errors import ConfigurationError
 
-# boto3 and the OpenTelemetry SDK read these from the process environment themselves.
-READ_BY_SDKS = ("AWS_", "OTEL_")
+# boto3, OpenTelemetry, gRPC and OpenSSL read these from the process environment themselves.
+READ_BY_LIBRARIES = ("AWS_", "OTEL_", "GRPC_", "SSL_CERT_")
 SECRET_KEYS = {
     "sqs_queue_url": "SQS_QUEUE_URL",
     "inventory_grpc_addr": "INVENTORY_GRPC_ADDR",
@@ -44,14 +48,21 @@ ADVICE = {
 class Survey:
     """What is set and what is wrong with it.
 
-    `known` has by field of Settings what is right; what an unread secret would have set is not in
-    it.
+    `known` has the right values by field of Settings, without those that a secret which could not
+    be read would have set. `warnings` are sentences on what is odd, but no reason to refuse.
     """
 
     values: Mapping[str, str]
     sources: Mapping[str, str]
     known: Mapping[str, Any]
     problems: list[str]
+    warnings: Sequence[str] = ()
+
+    def settings(self) -> Settings:
+        """The settings in force. Raises ConfigurationError with every problem at once."""
+        if self.problems:
+            raise ConfigurationError(self.problems)
+        return Settings.from_mapping(self.values, self.sources)
 
 
 def load_settings(
@@ -61,14 +72,12 @@ def load_settings(
 ) -> Settings:
     """The settings in force for `environ` and the .env files of `directory`.
 
-    `given` is what a verb's options say, by variable name: it wins over everything.
-    Puts AWS_* and OTEL_* of the files into `environ` for the SDKs, and takes empty ones out.
+    `given` are values from a verb's options, by variable name: they win over everything.
+    Prepares `environ` for the libraries: variables of theirs that the files set are put in; those
+    that are empty, wrong or not theirs to decide are taken out.
     Raises ConfigurationError with every problem at once.
     """
-    found = survey(environ, directory, given)
-    if found.problems:
-        raise ConfigurationError(found.problems)
-    return Settings.from_mapping(found.values, found.sources)
+    return survey(environ, directory, given).settings()
 
 
 def survey(
@@ -76,11 +85,11 @@ def survey(
     directory: Path = Path("."),
     given: Mapping[str, str] = MappingProxyType({}),
 ) -> Survey:
-    """As load_settings, but what is right can be used although something else is wrong."""
+    """As load_settings, but the right values can be used although others are wrong."""
     problems: list[str] = []
     values, sources = gather(environ, directory, problems)
-    _share_with_sdks(values, sources, environ, problems)
-    # What this machine is called is never a file's to say.
+    _share_with_libraries(values, sources, environ, problems)
+    # A file must not name this machine.
     values["HOSTNAME"] = environ.get("HOSTNAME", "").strip() or socket.gethostname()
     options = dict.fromkeys(given, "option")
     values |= given
@@ -93,7 +102,7 @@ def survey(
         try:
             secret = _read_secret(parsed, wrong, bool(problems))
         except ConfigurationError as error:
-            # What the secret would have set cannot be judged without it; the rest can.
+            # Its values can't be judged without it; the others can.
             problems += error.problems
             unread.update(SECRET_KEYS.values())
             values = {name: text for name, text in values.items() if name not in unread}
@@ -104,25 +113,35 @@ def survey(
     problems += [text for name, text in wrong.items() if name not in unread]
     hidden = {variable.field for variable in VARIABLES if variable.name in unread}
     known = {name: value for name, value in parsed.items() if name not in hidden}
-    return Survey(values, sources, known, problems)
+    return Survey(values, sources, known, problems, _misspelt(sources))
 
 
 def gather(
     environ: Mapping[str, str], directory: Path, problems: list[str]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """What `environ` and the .env files set, and where; appends to `problems` of the files."""
+    """The values of `environ` and the .env files, and where each was set; appends to `problems`."""
     values: dict[str, str] = {}
     sources: dict[str, str] = {}
     for source in (".env", ".env.local", "environment"):
-        layer = environ if source == "environment" else _read_file(directory / source, problems)
+        layer = (
+            environ
+            if source == "environment"
+            else _read_file(directory / source, problems, values, environ)
+        )
         filled = {name: text.strip() for name, text in layer.items() if text.strip()}
         values.update(filled)
         sources.update(dict.fromkeys(filled, source))
     return values, sources
 
 
-def _read_file(path: Path, problems: list[str]) -> dict[str, str]:
-    """The variables of one .env file, none if it is not there; appends to `problems`."""
+def _read_file(
+    path: Path, problems: list[str], lower: Mapping[str, str], environ: Mapping[str, str]
+) -> dict[str, str]:
+    """The variables of one .env file, none if it is not there; appends to `problems`.
+
+    ${NAME} and ${NAME:-default} are expanded as python-dotenv does it; where NAME is set more than
+    once, the one that wins elsewhere wins here: `environ`, this file so far, `lower`.
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
@@ -137,7 +156,9 @@ def _read_file(path: Path, problems: list[str]) -> dict[str, str]:
     # dotenv_values() is this loop, but only logs a line that it cannot read, and skips it.
     for binding in parse_stream(io.StringIO(text)):
         if binding.key is not None and binding.value is not None:
-            found[binding.key] = binding.value
+            known = {**lower, **found, **environ}
+            atoms = parse_variables(binding.value)
+            found[binding.key] = "".join(atom.resolve(known) for atom in atoms)
         elif binding.error or binding.key is not None:
             source = binding.original.string
             blank = source[: len(source) - len(source.lstrip())]
@@ -149,18 +170,18 @@ def _read_file(path: Path, problems: list[str]) -> dict[str, str]:
     return found
 
 
-def _share_with_sdks(
+def _share_with_libraries(
     values: Mapping[str, str],
     sources: Mapping[str, str],
     environ: MutableMapping[str, str],
     problems: list[str],
 ) -> None:
-    for name in [name for name in environ if name.startswith(READ_BY_SDKS)]:
+    for name in [name for name in environ if name.startswith(READ_BY_LIBRARIES)]:
         if not environ[name].strip():
             # boto3 takes an empty AWS_PROFILE for a profile without a name, and fails.
             del environ[name]
     for name, text in values.items():
-        if name.startswith(READ_BY_SDKS) and environ.get(name) != text:
+        if name.startswith(READ_BY_LIBRARIES) and environ.get(name) != text:
             try:
                 environ[name] = text
             except ValueError:  # a NUL, or a = in the name
@@ -168,12 +189,33 @@ def _share_with_sdks(
                     f"{name!r} in {sources[name]} cannot be an environment variable: remove its "
                     "control characters."
                 )
+    libraries.forget(environ)
+    problems += libraries.judge(environ, sources)
+    libraries.share_certificates(environ)
+
+
+def _misspelt(sources: Mapping[str, str]) -> list[str]:
+    """A sentence on each name of a .env file that is nearly, but not quite, one of ours.
+
+    The process environment may hold names of anybody's; a .env file is written for the worker.
+    """
+    ours = [variable.name for variable in VARIABLES]
+    found = []
+    for name, source in sources.items():
+        if name in ours or not source.startswith(".env"):
+            continue
+        # The libraries have names of their own that look like ours, and thus only typing errors
+        # are told apart from them.
+        cutoff = 0.93 if name.startswith(READ_BY_LIBRARIES) else 0.8
+        if near := difflib.get_close_matches(name.upper(), ours, 1, cutoff):
+            found.append(f"{name} in {source} is not read: did you mean {near[0]}?")
+    return found
 
 
 def _read_secret(
     parsed: Mapping[str, Any], wrong: Mapping[str, str], file_is_wrong: bool
 ) -> dict[str, str]:
-    """What the secret sets, by variable name. Raises ConfigurationError if that is unknown."""
+    """The secret's values by variable name. Raises ConfigurationError if they can't be read."""
     blocking = [name for name in NEEDED_FOR_SECRET if name in wrong]
     if blocking or file_is_wrong:
         cause = ", ".join(blocking) or "a .env file"

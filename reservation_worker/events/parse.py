@@ -156,14 +156,24 @@ def _trace(
     attributes: Mapping[str, str], layers: list[dict[str, Any]], detail: dict[str, Any]
 ) -> TraceHints:
     event, outer = layers[-1], layers[-2::-1]
+    # Without raw delivery SNS keeps the publisher's message attributes inside its envelope.
+    published = [attributes, *map(_sns_attributes, layers)]
     # The order differs: a traceparent is looked for in the detail first, a trace_id in the event.
-    parents = [layer.get("traceparent") for layer in (detail, event, *outer)]
+    parents = [layer.get("traceparent") for layer in (*published, detail, event, *outer)]
     names = ("trace_id", "traceId")
     ids = [layer.get(name) for layer in (event, detail, *outer) for name in names]
     return TraceHints(
-        traceparents=_candidates([attributes.get("traceparent"), *parents]),
-        trace_ids=_candidates([attributes.get("TraceId"), *ids]),
+        traceparents=_candidates(parents),
+        trace_ids=_candidates([*(layer.get("TraceId") for layer in published), *ids]),
     )
+
+
+def _sns_attributes(layer: dict[str, Any]) -> dict[str, Any]:
+    """The message attributes of an SNS envelope, {"name": {"Type": ..., "Value": ...}}, by name."""
+    found = layer.get("MessageAttributes") if layer.get("Type") == "Notification" else None
+    if not isinstance(found, dict):
+        return {}
+    return {name: one.get("Value") for name, one in found.items() if isinstance(one, dict)}
 
 
 def _candidates(values: Iterable[Any]) -> tuple[str, ...]:

@@ -1,16 +1,15 @@
 """JSON log lines through loguru: one object a line, whatever a message's fields hold.
 
-No line holds a secret, and each field has a longest length: an event's may be a mebibyte.
+No line holds a secret, and each field is cut to a longest length: an event's may be a mebibyte.
 """
 
 import json
 import logging
 import os
-import sys
 import traceback
 from collections.abc import Callable
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
@@ -77,24 +76,19 @@ class _FromStandardLibrary(logging.Handler):
         logger.bind(logger=record.name).opt(exception=record.exc_info).log(level, "{}", text)
 
 
-def configure(level: str, pod_name: str, stream: TextIO | None = None) -> None:
-    """Log JSON lines of at least `level` (debug, info, warn, error) to `stream` (stdout).
+def configure(level: str, pod_name: str, write: Callable[[str], object]) -> None:
+    """Log JSON lines of at least `level` (debug, info, warn, error) by `write`.
 
-    What the environment holds in secrets by now is hidden in all of them. Call it before grpc is
-    imported, which is told to be silent unless GRPC_VERBOSITY says otherwise.
+    `write` is called by one thread at a time; it must neither block nor raise. The secrets that the
+    environment holds by now are hidden in every line. Call it before grpc is imported, which is
+    told to be silent unless GRPC_VERBOSITY says otherwise.
     """
     # Its core writes to stderr past any logger, and quotes a neighbour line breaks and all.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    out = stream or sys.stdout
     redact = Redactor(os.environ)
 
     def sink(message: "Message") -> None:
-        try:
-            out.write(render(message.record, pod_name, redact) + "\n")
-            out.flush()
-        except (OSError, ValueError):
-            # A full disk or a closed pipe must not stop a settlement; nobody is left to tell.
-            return
+        write(render(message.record, pod_name, redact) + "\n")
 
     logger.remove()
     # Neither backtrace nor diagnose: they print the values of variables.

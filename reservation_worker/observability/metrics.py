@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from reservation_worker.outcome import DeadLetterReason
 
@@ -39,6 +41,20 @@ class Peak:
         with self._lock:
             value, self._value = self._value, None
             return value
+
+
+class _LogLinesDropped(Collector):
+    """A counter that is read where it is kept: the log may not wait for a metric's lock."""
+
+    def __init__(self) -> None:
+        self.read: Callable[[], int] = lambda: 0
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily(
+            "worker_log_lines_dropped",
+            "Log lines that stdout's reader was too slow for, or that could not be written.",
+            value=self.read(),
+        )
 
 
 class Metrics:
@@ -98,6 +114,8 @@ class Metrics:
         self.notifications = counter(
             "worker_notifications", "Messages for the customer's side, by SNS.", "result"
         )
+        self._log_lines_dropped = _LogLinesDropped()
+        registry.register(self._log_lines_dropped)
         self.poller_silent = gauge(
             "worker_poller_silent_seconds", "Since the poller's last sign of life; a pause is one."
         )
@@ -131,6 +149,10 @@ class Metrics:
         self.busy.set_function(busy)
         self.in_flight.set_function(in_flight)
         self.free_slots.set_function(lambda: slots - in_flight())
+
+    def count_dropped_log_lines(self, read: Callable[[], int]) -> None:
+        """Read worker_log_lines_dropped_total from `read`; until then it is 0."""
+        self._log_lines_dropped.read = read
 
     def observe_age(self, seconds: float) -> None:
         """An event was received that is so old."""

@@ -1,5 +1,6 @@
 """OpenTelemetry: a message's trace context by the contract's precedence, spans, export."""
 
+import re
 import secrets
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ MAX_TRACE_ID = 128
 
 _W3C = TraceContextTextMapPropagator()
 _XRAY = AwsXRayPropagator()
+_XRAY_ROOT = re.compile(r"(?i:(?:^|;)\s*root=1-([0-9a-f]{8})-([0-9a-f]{24})\s*(?:;|$))")
 _chosen_trace_id: ContextVar[int | None] = ContextVar("chosen_trace_id", default=None)
 
 
@@ -72,6 +74,11 @@ def _parent(hints: TraceHints, xray_header: str | None) -> tuple[Context, int]:
         span = otel.get_current_span(found).get_span_context()
         if span.is_valid:
             return found, span.trace_id
+        # The propagator wants all three fields; a load balancer sends Root alone, and Sampled=? is
+        # a decision that is left to us.
+        root = _XRAY_ROOT.search(xray_header)
+        if root and (number := int(root[1] + root[2], 16)):
+            return Context(), number
     return Context(), RandomIdGenerator().generate_trace_id()
 
 

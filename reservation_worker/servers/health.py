@@ -2,7 +2,6 @@
 
 import json
 import logging
-import socket
 import threading
 from collections.abc import Callable
 from typing import Any, cast
@@ -14,6 +13,7 @@ from waitress.server import create_server
 from werkzeug.exceptions import HTTPException, NotFound
 
 from reservation_worker.servers.connections import MOST, Connection, close_surplus
+from reservation_worker.servers.listening import listen
 from reservation_worker.status.probes import Check, Probes
 
 
@@ -65,9 +65,7 @@ class HealthServer:
     """Serves `app` from a thread of its own. Raises OSError when the port can't be had."""
 
     def __init__(self, app: Flask, host: str, port: int) -> None:
-        self._socket = socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
-        )
+        self._socket = listen(host, port)
         # Warnings that a client can cause at will: so many requests wait, so many connections.
         for name in ("waitress", "waitress.queue"):
             logging.getLogger(name).setLevel(logging.ERROR)

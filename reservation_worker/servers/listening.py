@@ -1,5 +1,7 @@
-"""What becomes of a port that can't be had: one sentence, the same for every server."""
+"""Listening sockets, and the one sentence on a port that can't be had."""
 
+import errno
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,3 +17,22 @@ def listening(server: str, host: str, port: int) -> Iterator[None]:
         raise OperationError(
             f"{server}_HOST {host} and {server}_PORT {port} can't be listened on: {error}"
         ) from error
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A TCP listener; on :: it takes IPv6 and IPv4, and IPv4 alone on a machine without IPv6.
+
+    Raises OSError.
+    """
+    if host == "::":
+        try:
+            if socket.has_dualstack_ipv6():
+                return socket.create_server(
+                    (host, port), family=socket.AF_INET6, dualstack_ipv6=True
+                )
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+        host = "0.0.0.0"  # noqa: S104 -- as `::` asks for
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)

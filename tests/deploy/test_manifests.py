@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from reservation_worker.config.settings import VARIABLES, Settings
-from reservation_worker.config.sources import READ_BY_SDKS
+from reservation_worker.config.settings import Settings
+from reservation_worker.config.sources import READ_BY_LIBRARIES
+from reservation_worker.config.variables import VARIABLES
 from tests.deploy.tools import K8S, Objects, rendered
 
 # Read by glibc, not by the worker.
@@ -67,7 +68,7 @@ def test_every_variable_is_one_that_the_worker_its_sdks_or_the_runtime_reads(
     manifests: Manifests,
 ) -> None:
     for name in manifests.environment():
-        assert name in DEFAULTS or name in RUNTIME or name.startswith(READ_BY_SDKS), name
+        assert name in DEFAULTS or name in RUNTIME or name.startswith(READ_BY_LIBRARIES), name
 
 
 def test_the_worker_accepts_its_environment(manifests: Manifests) -> None:

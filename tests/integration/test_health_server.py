@@ -1,5 +1,6 @@
 """The probes over real HTTP: green or red by the checks, whatever clients do."""
 
+import errno
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -237,14 +238,43 @@ def test_a_port_that_is_taken_is_an_error_at_once(rig: Rig) -> None:
         rig.new_server(rig.port)
 
 
-def test_it_listens_on_ipv6_too() -> None:
+def answers(host: str, *asked: str) -> None:
     app = make_app(cast(Probes, Verdicts()), new_metrics().registry)
-    try:
-        server = HealthServer(app, "::1", 0)
-    except OSError as error:
-        pytest.skip(f"no IPv6 here: {error}")
+    server = HealthServer(app, host, 0)
     server.start()
     with requests.Session() as session:
         session.trust_env = False
-        assert session.get(f"http://[::1]:{server.port}/health", timeout=PATIENCE).ok
+        for name in asked:
+            assert session.get(f"http://{name}:{server.port}/health", timeout=PATIENCE).ok, name
     server.stop(PATIENCE)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+@pytest.mark.parametrize(
+    ("host", "asked"), [("::1", ["[::1]"]), ("::", ["[::1]", "127.0.0.1"])], ids=["one", "all"]
+)
+def test_it_listens_on_ipv6_and_by_default_on_ipv4_alike(host: str, asked: list[str]) -> None:
+    answers(host, *asked)
+
+
+def no_dualstack() -> bool:
+    return False
+
+
+def no_address(*args: Any, **options: Any) -> Any:
+    if options["family"] == socket.AF_INET6:
+        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+    return create_server(*args, **options)
+
+
+create_server = socket.create_server
+
+
+@pytest.mark.parametrize(
+    ("name", "lacking"), [("has_dualstack_ipv6", no_dualstack), ("create_server", no_address)]
+)
+def test_where_the_machine_has_no_ipv6_all_of_ipv4_is_listened_on(
+    monkeypatch: pytest.MonkeyPatch, name: str, lacking: Callable[..., Any]
+) -> None:
+    monkeypatch.setattr(socket, name, lacking)
+    answers("::", "127.0.0.1")

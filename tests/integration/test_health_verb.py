@@ -129,7 +129,7 @@ def test_the_probe_loads_nothing_heavy(port: str, tmp_path: Path) -> None:
     ("host", "url"),
     [
         ("0.0.0.0", "http://127.0.0.1:8040"),
-        ("::", "http://[::1]:8040"),
+        ("::", "http://127.0.0.1:8040"),
         ("10.1.2.3", "http://10.1.2.3:8040"),
         ("fd00::1", "http://[fd00::1]:8040"),
         ("localhost", "http://localhost:8040"),

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from reservation_worker import __version__
-from reservation_worker.config.settings import VARIABLES
+from reservation_worker.config.variables import VARIABLES
 from reservation_worker.errors import NeighbourDown, SqsError
 from reservation_worker.outcome import Ack, DeadLetterReason, Reject
 from reservation_worker.pipeline.neighbours import INVENTORY

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reservation_worker.config.settings import VARIABLES
+from reservation_worker.config.variables import VARIABLES
 from tests.security.canary import (
     MARK,
     SECRETS,

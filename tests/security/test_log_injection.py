@@ -195,7 +195,7 @@ RAW = [
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
     stream = io.StringIO()
-    configure("debug", "pod-1", stream)
+    configure("debug", "pod-1", stream.write)
     yield stream
     logger.remove()
 

@@ -56,13 +56,13 @@ def test_a_worker_at_work_has_two_ports_open_writes_no_file_and_starts_nothing()
         ids = world.seed(50)
         # As a read-only container runs it: Python's own caches would be files, too.
         worker = world.run_worker(
-            PYTHONDONTWRITEBYTECODE="1", SERVER_HOST="0.0.0.0", GRPC_DEBUG_PORT=str(free_port())
+            PYTHONDONTWRITEBYTECODE="1", SERVER_HOST="::", GRPC_DEBUG_PORT=str(free_port())
         )
         world.expire(ids)
         until(world.empty, 30, "all is settled")
         worker.metrics()
         assert addresses(worker.pid) == {
-            int(worker.env["SERVER_PORT"]): {"0.0.0.0"},
+            int(worker.env["SERVER_PORT"]): {"::"},
             int(worker.env["GRPC_DEBUG_PORT"]): {"127.0.0.1"},
         }
         assert writable_files(worker.pid) == {str(worker.stdout), str(worker.stderr)}

@@ -18,10 +18,10 @@ from reservation_worker.cli.doctor import (
     neighbours,
     queue,
 )
-from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, unknown, wrong
+from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, odd, unknown, wrong
 from reservation_worker.config import sources
 from reservation_worker.config.redaction import HIDDEN, Redactor
-from reservation_worker.config.settings import VARIABLES
+from reservation_worker.config.variables import VARIABLES
 
 LIMIT = 20.0
 """How long all checks together may take, in seconds; reading the secret before them: 35 at most."""
@@ -53,10 +53,12 @@ def examine(files: list[Path], limit: float = LIMIT) -> list[Row]:
 
 
 def configuration(survey: sources.Survey) -> list[Row]:
-    """A row for each problem, or one that says where the settings came from."""
-    if survey.problems:
-        # Each says itself what to do.
-        return [wrong("configuration", problem, "") for problem in survey.problems]
+    """A row for each warning and problem, or one that says where the settings came from."""
+    # Each says itself what to do.
+    rows = [odd("configuration", warning, "") for warning in survey.warnings]
+    rows += [wrong("configuration", problem, "") for problem in survey.problems]
+    if rows:
+        return rows
     names = {variable.name for variable in VARIABLES}
     places = {place for name, place in survey.sources.items() if name in names}
     return [good("configuration", f"right; set in: {', '.join(sorted(places))}")]

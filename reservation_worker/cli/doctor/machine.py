@@ -2,14 +2,15 @@
 
 import errno
 import json
-import socket
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, odd, unknown, wrong
+from reservation_worker.cli.worker_http import base_url
 from reservation_worker.clients.http import HttpTransport
 from reservation_worker.errors import NeighbourDown
+from reservation_worker.servers.listening import listen
 
 MIB = 1024 * 1024
 BASE_MIB, THREAD_MIB = 85, 0.5
@@ -23,9 +24,8 @@ def port(prefix: str, known: Known) -> list[Row]:
     """Whether the port named PREFIX_PORT can be listened on."""
     name, field = f"{prefix}_PORT", prefix.lower()
     host, number = known[f"{field}_host"], known[f"{field}_port"]
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.create_server((host, number), family=family).close()
+        listen(host, number).close()
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             advice = f"correct {prefix}_HOST or {name}"
@@ -33,7 +33,7 @@ def port(prefix: str, known: Known) -> list[Row]:
         if _worker_runs(known):
             advice = "nothing, unless a second worker is to run here: give it another port"
             return [odd(name, f"{number} is in use, a worker runs here already", advice)]
-        advice = f"end who has it (ss -ltnp 'sport = :{number}'), or change {name}"
+        advice = f"end that process (ss -ltnp 'sport = :{number}' names it), or change {name}"
         return [wrong(name, f"{number} is in use by another process", advice)]
     return [good(name, f"{number} on {host} is free" if number else f"any free port on {host}")]
 
@@ -44,9 +44,7 @@ def _worker_runs(known: Known) -> bool:
     number: int = known.get("server_port", 0)
     if not host or not number:
         return False
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- only asked, never bound
-    place = f"[{host}]" if ":" in host else host
-    http = HttpTransport(f"http://{place}:{number}", 1)
+    http = HttpTransport(base_url(host, number), 1)
     try:
         body = json.loads(http.request("GET", "/health", 1.0, {}).body)
         return isinstance(body, dict) and "poller" in body.get("checks", ())

@@ -1,21 +1,28 @@
-"""The verb `run`: the worker, until SIGTERM or SIGINT; SIGUSR1 logs what its threads do."""
+"""The verb `run`: the worker, until a signal asks it to stop; SIGUSR1 logs its threads' stacks."""
 
 import argparse
+import atexit
 import faulthandler
 import os
 import signal
-import sys
-from contextlib import suppress
+import time
 from select import select
 
 from reservation_worker.cli.run.one_cpu import PERIOD, OneCpu, allowed
 from reservation_worker.errors import OperationError
+from reservation_worker.observability.log_writer import LogWriter, never_block
 
 DEFAULT_LIMIT = 30.0
 """How long a stop may take while SHUTDOWN_TIMEOUT is not known yet, in seconds."""
 
 NAME = "run"
 HELP = "Run the worker until SIGTERM or SIGINT; this is the default."
+
+STDOUT, STDERR = 1, 2
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+"""Each asks for the same stop: a closed terminal must not end the worker without a drain."""
+FLUSH = 1.0
+"""How long the exit waits for stdout's reader to take the last log lines, in seconds."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,10 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the worker. Once it has started this does not return: no stuck thread may hold it up.
 
-    Raises ConfigurationError with every problem if the configuration is wrong.
+    Raises ConfigurationError with every problem if the configuration is wrong, and OperationError
+    when the system has no thread left.
     """
-    asked = False
+    # When the first signal that asks for the stop came, by the monotonic clock.
+    asked_at: float | None = None
     limit = DEFAULT_LIMIT
+    _keep_standard_descriptors()
     # Python runs a handler only between two bytecodes of the main thread; the interpreter writes to
     # this pipe at once, so that no signal is missed just before a blocking read.
     heard, tell = os.pipe()
@@ -37,22 +47,23 @@ def run(args: argparse.Namespace) -> int:
 
     def ask(number: int, frame: object) -> None:
         # No locks here: the main thread may hold any of them.
-        nonlocal asked
-        if not asked:
+        nonlocal asked_at
+        if asked_at is None:
             # The last word, should a step of the stop itself get stuck: exit code 1.
-            faulthandler.dump_traceback_later(limit, exit=True)
-        asked = True
+            faulthandler.dump_traceback_later(limit, exit=True, file=STDERR)
+            asked_at = time.monotonic()
 
     # Its byte in the pipe is all that is needed; without a handler the signal would end us.
     signal.signal(signal.SIGUSR1, lambda number, frame: None)
-    # First of all, for a container's init process ignores the signals it has no handler for.
-    for number in (signal.SIGTERM, signal.SIGINT):
+    # First of all, because a container's init process ignores signals that have no handler.
+    for number in STOPPING:
         signal.signal(number, ask)
 
-    # Wrong settings are told before the heavy imports of the worker itself.
-    from reservation_worker.config.sources import load_settings  # noqa: PLC0415
+    # Wrong settings are reported before the heavy imports of the worker itself.
+    from reservation_worker.config.sources import survey  # noqa: PLC0415
 
-    settings = load_settings()
+    found = survey()
+    settings = found.settings()
     limit = settings.shutdown_timeout
     one_cpu = OneCpu() if settings.worker_one_cpu and len(allowed()) > 1 else None
     from loguru import logger  # noqa: PLC0415
@@ -60,8 +71,11 @@ def run(args: argparse.Namespace) -> int:
     from reservation_worker.observability.logger import configure  # noqa: PLC0415
     from reservation_worker.observability.stacks import log_stacks  # noqa: PLC0415
 
-    # Before the libraries: some have their say while they are imported.
-    configure(settings.log_level, settings.pod_name)
+    # Before the libraries: some log while they are imported.
+    log = _start_log()
+    configure(settings.log_level, settings.pod_name, log.put)
+    for warning in found.warnings:
+        logger.warning("{}", warning)
     from reservation_worker.bootstrap import build  # noqa: PLC0415
 
     try:
@@ -69,21 +83,42 @@ def run(args: argparse.Namespace) -> int:
     except OperationError as error:
         logger.error("{}", error)
         return 1
+    app.metrics.count_dropped_log_lines(log.dropped)
     code = 0
-    if not asked:
+    if asked_at is None:
         try:
             worker.start()
-            while not asked:
+            while asked_at is None:
                 if one_cpu and not select([heard], [], [], PERIOD)[0]:
                     one_cpu.look()
                 # Every signal since the last read: many SIGUSR1 are answered once.
-                elif signal.SIGUSR1 in os.read(heard, 4096) and not asked:
+                elif signal.SIGUSR1 in os.read(heard, 4096) and asked_at is None:
                     log_stacks()
         except RuntimeError as error:
             logger.error("raise the limit of memory or processes, a thread can't start: {}", error)
             code = 1
     code |= worker.stop()
-    # A full disk or a closed pipe has its say nowhere, and not in the exit code.
-    with suppress(OSError, ValueError):
-        sys.stdout.flush()
+    left = FLUSH if asked_at is None else asked_at + limit - time.monotonic()
+    log.flush(max(0.0, min(FLUSH, left)))
     os._exit(code)
+
+
+def _keep_standard_descriptors() -> None:
+    """See that writes to stderr never block, and that no file of ours gets its number."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        pass  # it was closed: what is opened next would get everything that is written there
+    os.close(opened)
+    never_block(STDERR)
+
+
+def _start_log() -> LogWriter:
+    log = LogWriter(STDOUT)
+    try:
+        log.start()
+    except RuntimeError as error:
+        raise OperationError(
+            f"raise the limit of memory or processes, a thread can't start: {error}"
+        ) from error
+    # For the ends that come before the worker has started, and for those by an exception.
+    atexit.register(log.flush, FLUSH)
+    return log

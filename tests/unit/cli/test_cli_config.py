@@ -12,7 +12,7 @@ import pytest
 from reservation_worker import __version__
 from reservation_worker.cli import main as cli
 from reservation_worker.cli.config import markdown
-from reservation_worker.config.settings import VARIABLES
+from reservation_worker.config.variables import VARIABLES
 from tests.modules import modules_loaded
 
 QUEUE = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/reservation-events"

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from reservation_worker.cli.config import env_example, markdown
-from reservation_worker.config.settings import VARIABLES, Settings
+from reservation_worker.config.settings import Settings
+from reservation_worker.config.variables import VARIABLES
 from reservation_worker.errors import ConfigurationError
 
 QUEUE = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/reservation-events"
@@ -46,12 +47,18 @@ def test_a_queue_is_all_that_must_be_set() -> None:
         call_timeout=10.0,
         inventory_grpc_addr="inventory-svc:8021",
         inventory_grpc_tls=False,
+        inventory_key_ttl=300,
         reservation_api_base="http://reservation-api:8010",
+        ssl_cert_file=None,
+        otel_traces_exporter="otlp",
         otel_endpoint=None,
         otel_insecure=True,
+        otel_traces_endpoint=None,
+        otel_traces_insecure=True,
         otel_protocol="grpc",
+        otel_traces_protocol="grpc",
         log_level="info",
-        server_host="0.0.0.0",
+        server_host="::",
         server_port=8040,
         debug_endpoints=False,
         grpc_debug_host="127.0.0.1",
@@ -114,6 +121,9 @@ ACCEPTED = [
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://otlp.example.com", None),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "host:4317", None),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "GRPC", "grpc"),
+    ("OTEL_TRACES_EXPORTER", "None", "none"),
+    ("INVENTORY_KEY_TTL", "0", 0),
+    ("INVENTORY_KEY_TTL", "1209600", 1_209_600),
     ("LOG_LEVEL", "WARN", "warn"),
     ("SERVER_HOST", "::", None),
     ("SERVER_HOST", "localhost", None),
@@ -195,6 +205,12 @@ REFUSED = [
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "host"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "grpc://host:4317"),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+    ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "host"),
+    ("OTEL_TRACES_EXPORTER", "zipkin"),
+    ("OTEL_TRACES_EXPORTER", "otlp,console"),
+    ("INVENTORY_KEY_TTL", "-1"),
+    ("INVENTORY_KEY_TTL", "0.5"),
     ("LOG_LEVEL", "verbose"),
     ("SERVER_HOST", "0.0.0.0:8040"),
     ("SERVER_PORT", "65536"),
@@ -305,6 +321,33 @@ def test_traces_go_without_tls_unless_the_endpoint_or_the_variable_says_so(
 ) -> None:
     made = settings(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_EXPORTER_OTLP_INSECURE=said)
     assert made.otel_insecure is insecure
+
+
+ALL = "OTEL_EXPORTER_OTLP_"
+TRACES = "OTEL_EXPORTER_OTLP_TRACES_"
+
+
+@pytest.mark.parametrize(
+    ("values", "collector"),
+    [
+        ({}, None),
+        ({f"{ALL}ENDPOINT": "a:1"}, ("a:1", True)),
+        ({f"{TRACES}ENDPOINT": "b:2"}, ("b:2", True)),
+        ({f"{TRACES}ENDPOINT": "https://b:2"}, ("https://b:2", False)),
+        ({f"{TRACES}ENDPOINT": "b:2", f"{ALL}ENDPOINT": "https://a:1"}, ("b:2", True)),
+        ({f"{TRACES}ENDPOINT": "b:2", f"{ALL}INSECURE": "false"}, ("b:2", False)),
+        (
+            {f"{ALL}ENDPOINT": "a:1", f"{ALL}INSECURE": "true", f"{TRACES}INSECURE": "false"},
+            ("a:1", False),
+        ),
+        ({f"{ALL}ENDPOINT": "a:1", "OTEL_TRACES_EXPORTER": "none"}, None),
+        ({f"{TRACES}ENDPOINT": "a:1", "OTEL_TRACES_EXPORTER": "none"}, None),
+    ],
+)
+def test_the_collector_is_chosen_by_opentelemetrys_own_variables(
+    values: dict[str, str], collector: tuple[str, bool] | None
+) -> None:
+    assert settings(**values).collector == collector
 
 
 def test_the_pod_is_named_by_pod_name_then_hostname() -> None:

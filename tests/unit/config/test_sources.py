@@ -11,6 +11,7 @@ import boto3
 import pytest
 import requests
 from moto.server import ThreadedMotoServer
+from opentelemetry.sdk import environment_variables
 
 from reservation_worker.config import sources
 from reservation_worker.config.settings import Settings
@@ -48,9 +49,74 @@ def test_an_empty_value_lets_the_lower_source_show_through(tmp_path: Path) -> No
     assert (made.max_retries, made.sqs_queue_url) == (1, QUEUE)
 
 
-def test_a_dollar_in_a_file_is_only_a_dollar(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("POD_NAME=a-${HOME}\n")
-    assert load_settings({"SQS_QUEUE_URL": QUEUE}, tmp_path).pod_name == "a-${HOME}"
+@pytest.mark.parametrize(
+    ("text", "expanded"),
+    [
+        ("a-${HOME}", "a-/home/me"),
+        ("a-${BASE}", "a-base"),
+        ("'a-${BASE}'", "a-base"),
+        ("${BASE}${BASE}-${NOBODY:-x}", "basebase-x"),
+        ("a-${NOBODY}-b", "a--b"),
+        ("a-$HOME", "a-$HOME"),
+        ("${MAX_RETRIES}", "7"),
+        ("${LOWER}", "lower"),
+    ],
+)
+def test_a_name_in_braces_is_expanded_as_python_dotenv_does_it(
+    tmp_path: Path, text: str, expanded: str
+) -> None:
+    (tmp_path / ".env").write_text("LOWER=lower\nBASE=other\n")
+    (tmp_path / ".env.local").write_text(f"BASE=base\nMAX_RETRIES=1\nPOD_NAME={text}\n")
+    environ = {"SQS_QUEUE_URL": QUEUE, "HOME": "/home/me", "MAX_RETRIES": "7"}
+    assert load_settings(environ, tmp_path).pod_name == expanded
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("WORKER_CONCURENCY", "WORKER_CONCURRENCY"),
+        ("SQS_QUEUE", "SQS_QUEUE_URL"),
+        ("INVENTORY_GRPC_ADDRESS", "INVENTORY_GRPC_ADDR"),
+        ("max_retries", "MAX_RETRIES"),
+        ("AWS_REGON", "AWS_REGION"),
+        ("OTEL_EXPORTER_OTLP_ENDPONT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ],
+)
+@pytest.mark.parametrize("file", [".env", ".env.local"])
+def test_a_name_in_a_file_that_is_nearly_ours_is_warned_of(
+    tmp_path: Path, file: str, name: str, meant: str
+) -> None:
+    (tmp_path / file).write_text(f"{name}=x\n")
+    [warning] = survey({"SQS_QUEUE_URL": QUEUE}, tmp_path).warnings
+    assert warning == f"{name} in {file} is not read: did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(name for name in dir(environment_variables) if name.startswith("OTEL_")),
+        "AWS_DEFAULT_REGION",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_SQS",
+        "AWS_ROLE_ARN",
+        "AWS_CA_BUNDLE",
+        "SSL_CERT_DIR",
+        "PYTHONUNBUFFERED",
+        "COMPOSE_PROFILES",
+        "HOSTNAME",
+        "PATH",
+    ],
+)
+def test_a_name_in_a_file_that_is_somebody_elses_is_not_warned_of(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / ".env").write_text(f"{name}=1\n")
+    assert survey({"SQS_QUEUE_URL": QUEUE}, tmp_path).warnings == []
+
+
+def test_a_name_in_the_process_environment_is_anybodys(tmp_path: Path) -> None:
+    environ = {"SQS_QUEUE_URL": QUEUE, "SQS_QUEUE": "x"}
+    assert survey(environ, tmp_path).warnings == []
 
 
 def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> None:

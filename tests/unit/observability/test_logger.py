@@ -36,7 +36,7 @@ def make_log() -> Iterator[Callable[..., Log]]:
 
     def make(level: str = "info", stream: Log | None = None) -> Log:
         stream = stream or Log()
-        configure(level, "pod-1", stream)
+        configure(level, "pod-1", stream.write)
         return stream
 
     yield make
@@ -148,40 +148,6 @@ def test_a_traceback_shows_no_values_of_variables(log: Log) -> None:
         logging.getLogger("library").exception("it failed too")
     assert "hunter2" not in log.getvalue()
     assert len(log.lines) == 2
-
-
-class Broken(Log):
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self.error = error
-
-    def write(self, text: str) -> int:
-        raise self.error
-
-
-@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "No space left on device")])
-def test_a_stream_that_fails_stops_nobody(
-    make_log: Callable[..., Log], capsys: pytest.CaptureFixture[str], error: Exception
-) -> None:
-    make_log(stream=Broken(error))
-    logger.info("x")
-    logging.getLogger("library").warning("x")
-    assert capsys.readouterr() == ("", "")
-
-
-def test_a_closed_stream_stops_nobody(log: Log, capsys: pytest.CaptureFixture[str]) -> None:
-    log.close()
-    logger.info("x")
-    assert capsys.readouterr() == ("", "")
-
-
-def test_without_a_stream_the_lines_go_to_stdout(
-    make_log: Callable[..., Log], capsys: pytest.CaptureFixture[str]
-) -> None:
-    make_log()
-    configure("info", "pod-2")
-    logger.info("x")
-    assert json.loads(capsys.readouterr().out)["pod_name"] == "pod-2"
 
 
 def test_the_lines_of_many_threads_do_not_mix(log: Log) -> None:

@@ -107,3 +107,11 @@ def test_two_workers_in_one_process_do_not_share_their_numbers() -> None:
     one, two = Metrics(CollectorRegistry()), Metrics(CollectorRegistry())
     one.poll_errors.inc()
     assert two.registry.get_sample_value("sqs_poll_errors_total") == 0
+
+
+def test_the_log_lines_that_were_dropped_are_read_when_they_are_scraped(metrics: Metrics) -> None:
+    assert "worker_log_lines_dropped_total 0.0" in generate_latest(metrics.registry).decode()
+    dropped = [3]
+    metrics.count_dropped_log_lines(lambda: dropped[0])
+    dropped[0] = 4
+    assert "worker_log_lines_dropped_total 4.0" in generate_latest(metrics.registry).decode()

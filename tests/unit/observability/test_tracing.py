@@ -145,6 +145,60 @@ def test_a_trace_id_that_is_not_32_hex_digits_starts_a_trace_or_gives_way(wrong:
     assert started.trace_id > 0
 
 
+@pytest.mark.parametrize(
+    "rest", ["", ";", ";Sampled=1", f";Parent={PARENT}", f";Parent={PARENT};Sampled=?", ";Self=x"]
+)
+def test_a_trace_header_whose_root_alone_is_usable_continues_its_trace(rest: str) -> None:
+    root = xray(trace_number(7)).partition(";")[0]
+    for header in (root + rest, f"Self=1-{'1' * 8}-{'1' * 24};{root}{rest}"):
+        assert f"{read(header=header).trace_id:032x}" == trace_number(7)
+
+
+SNS_SOURCES = {
+    "traceparent": traceparent(trace_number(3)),
+    "TraceId": trace_number(3),
+}
+
+
+def notification(attributes: Any) -> str:
+    event = {"type": "reservation.expired", "detail": {"reservation_id": "rsv_1"}}
+    return json.dumps(
+        {
+            "Type": "Notification",
+            "Message": json.dumps(event | {"trace_id": trace_number(5)}),
+            "MessageAttributes": attributes,
+        }
+    )
+
+
+@pytest.mark.parametrize("name", SNS_SOURCES)
+def test_the_attributes_inside_an_sns_envelope_come_right_after_the_messages_own(name: str) -> None:
+    text = notification({name: {"Type": "String", "Value": SNS_SOURCES[name]}})
+    for attributes, expected in (
+        ({}, trace_number(3)),
+        ({"traceparent": traceparent(trace_number(1))}, trace_number(1)),
+    ):
+        event = parse(text, attributes)
+        assert f"{read_trace(event.trace, None).trace_id:032x}" == expected
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None,
+        "x",
+        [],
+        {"traceparent": "x"},
+        {"TraceId": {"Value": 7}},
+        {"TraceId": {}},
+        {"TraceId": None},
+    ],
+)
+def test_wrong_attributes_inside_an_sns_envelope_give_way_to_the_next_source(wrong: Any) -> None:
+    event = parse(notification(wrong))
+    assert f"{read_trace(event.trace, None).trace_id:032x}" == trace_number(5)
+
+
 @pytest.mark.parametrize("wrong", ["garbage", "Root=1-0-0", "Parent=b7ad6b7169203331", "Root="])
 def test_a_wrong_trace_header_starts_a_trace(wrong: str) -> None:
     assert read(header=wrong).trace_id > 0

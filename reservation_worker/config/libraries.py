@@ -1,0 +1,109 @@
+"""Environment variables of the libraries: judged here, before they judge them while imported.
+
+A value that a library refuses would end the process in a traceback, or in gRPC's abort().
+"""
+
+import re
+import ssl
+from collections.abc import Mapping, MutableMapping
+
+from reservation_worker.config import parsers
+from reservation_worker.config.settings import problem
+from reservation_worker.config.variables import Variable
+
+_OURS_TO_DECIDE = re.compile(
+    # One process a worker; a pod's other processes have no part in our metrics.
+    r"(?i:prometheus_multiproc_dir)"
+    # logger.py and tracing.py set up all of it themselves.
+    r"|LOGURU_\w+"
+    r"|OTEL_PROPAGATORS"
+    r"|OTEL_PYTHON_(?:CONTEXT|ID_GENERATOR|(?:TRACER|METER|LOGGER)_PROVIDER)"
+)
+
+
+def _readable(text: str) -> str:
+    try:
+        with open(text, "rb"):
+            return text
+    except (OSError, ValueError):
+        raise ValueError("the path of a readable file") from None
+
+
+def _certificates(text: str) -> str:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=text)
+    except (OSError, ValueError):
+        raise ValueError("the path of a readable PEM file with certificates") from None
+    return text
+
+
+_limit = parsers.whole(0, 2**31 - 1)
+_positive = parsers.whole(1, 2**31 - 1)
+_polling = parsers.one_of("epoll1", "poll", "all")
+_compression = parsers.one_of("gzip", "none")
+_OTLP = ("OTEL_EXPORTER_OTLP_", "OTEL_EXPORTER_OTLP_TRACES_")
+
+JUDGED = (
+    Variable("SSL_CERT_FILE", _certificates, "", ""),
+    Variable("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", _certificates, "", ""),
+    Variable("GRPC_POLL_STRATEGY", _polling, "", ""),
+    Variable("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", parsers.one_of("upb", "python"), "", ""),
+    *(
+        Variable(f"OTEL_{name}_LIMIT", _limit, "", "")
+        for name in (
+            "ATTRIBUTE_COUNT",
+            "ATTRIBUTE_VALUE_LENGTH",
+            "SPAN_ATTRIBUTE_COUNT",
+            "SPAN_ATTRIBUTE_VALUE_LENGTH",
+            "SPAN_EVENT_COUNT",
+            "SPAN_LINK_COUNT",
+            "EVENT_ATTRIBUTE_COUNT",
+            "LINK_ATTRIBUTE_COUNT",
+        )
+    ),
+    *(
+        Variable(f"OTEL_BSP_{name}", _positive, "", "")
+        for name in (
+            "MAX_QUEUE_SIZE",
+            "MAX_EXPORT_BATCH_SIZE",
+            "SCHEDULE_DELAY",
+            "EXPORT_TIMEOUT",
+        )
+    ),
+    *(Variable(f"{start}TIMEOUT", parsers.seconds(3600), "", "") for start in _OTLP),
+    *(Variable(f"{start}COMPRESSION", _compression, "", "") for start in _OTLP),
+    *(Variable(f"{start}CERTIFICATE", _certificates, "", "") for start in _OTLP),
+    *(
+        Variable(f"{start}CLIENT_{name}", _readable, "", "")
+        for start in _OTLP
+        for name in ("KEY", "CERTIFICATE")
+    ),
+)
+
+
+def forget(environ: MutableMapping[str, str]) -> None:
+    """Take out of `environ` what the worker decides for itself."""
+    for name in list(filter(_OURS_TO_DECIDE.fullmatch, environ)):
+        del environ[name]
+
+
+def judge(environ: MutableMapping[str, str], sources: Mapping[str, str]) -> list[str]:
+    """A sentence on each value that a library would refuse; it leaves `environ`."""
+    found = []
+    for variable in JUDGED:
+        given = environ.get(variable.name, "").strip()
+        if not given:
+            continue
+        try:
+            variable.parse(given)
+        except ValueError as wrong:
+            source = sources.get(variable.name, "environment")
+            found.append(problem(variable, given, source, str(wrong)))
+            del environ[variable.name]
+    return found
+
+
+def share_certificates(environ: MutableMapping[str, str]) -> None:
+    """Let gRPC, for inventory-svc and the collector, trust what OpenSSL trusts for REST."""
+    if bundle := environ.get("SSL_CERT_FILE"):
+        environ.setdefault("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", bundle)
