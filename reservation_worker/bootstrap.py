@@ -1,9 +1,10 @@
-"""The composition root: builds the worker from its settings; lifecycle.py starts and stops it."""
+"""The composition root: builds the worker from its settings; worker.py starts and stops it."""
 
 import random
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from loguru import logger
 from prometheus_client import CollectorRegistry
@@ -16,33 +17,35 @@ from reservation_worker.handlers.settlement import HANDLERS
 from reservation_worker.notifications import Notifier, SnsTopic
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.observability.tracing import Tracing, exporter
-from reservation_worker.pipeline.calls import INVENTORY, RESERVATION_API, Caller
+from reservation_worker.outcome import Settled
+from reservation_worker.pipeline.breakers import Breakers, ProbedBreaker
+from reservation_worker.pipeline.completer import Completer
+from reservation_worker.pipeline.custody import Custody
 from reservation_worker.pipeline.deleter import Deleter
 from reservation_worker.pipeline.dispatcher import Dispatcher
-from reservation_worker.pipeline.gate import Gate, Guarded
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.memory import SettledMemory
+from reservation_worker.pipeline.neighbours import INVENTORY, RESERVATION_API, GuardedNeighbours
 from reservation_worker.pipeline.poller import Poller
 from reservation_worker.pipeline.processor import DEADLINE_CALLS, Handlers, Processor
-from reservation_worker.pipeline.settler import Settler
 from reservation_worker.resilience.backoff import tries
 from reservation_worker.resilience.breaker import Breaker, State
-from reservation_worker.servers.debug.direct import Direct
-from reservation_worker.servers.debug.live import Live
+from reservation_worker.servers.debug.direct import DirectHandler
 from reservation_worker.servers.debug.server import DebugServer
+from reservation_worker.servers.debug.state import WorkerState
 from reservation_worker.servers.health import HealthServer, make_app
 from reservation_worker.servers.listening import listening
 from reservation_worker.servers.profiles import make_profiles
-from reservation_worker.sqs.facts import QueueFacts
-from reservation_worker.sqs.fitness import describe
+from reservation_worker.sqs.facts import QueueFacts, misfits
 from reservation_worker.sqs.queue import Queue, SqsQueue
+from reservation_worker.sqs.watch import AttributeWatch
 from reservation_worker.status.depth import DepthReader
 from reservation_worker.status.document import Status
 from reservation_worker.status.history import History
 from reservation_worker.status.page import make_pages
 from reservation_worker.status.probes import Probes
-from reservation_worker.status.recent import Recent
-from reservation_worker.worker import App
+from reservation_worker.status.recent import RecentOutcomes
+from reservation_worker.worker import Pipeline, Worker
 
 
 def build(
@@ -55,20 +58,13 @@ def build(
     handlers: Handlers = HANDLERS,
     clock: Callable[[], float] = time.monotonic,
     wall_clock: Callable[[], float] = time.time,
-) -> App:
+) -> Worker:
     """Put the worker together; what is given takes the place of the real part.
 
     Raises OperationError when SERVER_PORT or GRPC_DEBUG_PORT can't be had.
     """
     metrics = Metrics(CollectorRegistry())
-    queue_name = settings.sqs_queue_url.rsplit("/", 1)[-1]
-    tracing = Tracing(
-        settings.pod_name,
-        queue_name,
-        exporter(settings.otel_endpoint, settings.otel_insecure)
-        if settings.otel_endpoint
-        else None,
-    )
+    tracing = _tracing(settings)
     draining = threading.Event()
     closers: list[Callable[[], None]] = []
     if queue is None:
@@ -79,9 +75,13 @@ def build(
             connections=settings.worker_concurrency + 10,
             dlq_url=settings.sqs_dlq_url,
         )
-        facts = describe(sqs, settings.call_timeout, settings.max_retries)
+        watch = AttributeWatch(
+            sqs.describe,
+            lambda facts: misfits(facts, settings.call_timeout, settings.max_retries),
+        )
+        watch.first_look()
+        facts = watch.facts
         closers.append(sqs.close)
-    facts = facts or QueueFacts()
     if reservation_api is None:
         reservation_api = rest = ReservationClient(
             settings.reservation_api_base, settings.worker_concurrency
@@ -92,33 +92,97 @@ def build(
             settings.inventory_grpc_addr, settings.inventory_grpc_tls
         )
         closers.append(grpc.close)
-
-    def changed(neighbour: str, state: State) -> None:
-        metrics.breaker_state.labels(neighbour).set(state)
-        logger.warning("the breaker of {} is {}", neighbour, state.name.lower())
-
-    def guarded(name: str, probe: Callable[[float], None]) -> Guarded:
-        metrics.breaker_state.labels(name).set(State.CLOSED)
-        return Guarded(Breaker(name, clock, random.random, changed), probe)
-
-    gate = Gate(
-        {
-            RESERVATION_API: guarded(RESERVATION_API, reservation_api.probe),
-            INVENTORY: guarded(INVENTORY, inventory.probe),
-        }
-    )
-    deadline = DEADLINE_CALLS * settings.call_timeout
-    leases = Leases(queue, facts.visibility, clock, metrics, patience=2 * deadline)
-    memory = SettledMemory()
-    deleter = Deleter(queue, memory, metrics, lambda delivery: leases.held(delivery.lease))
-    recent = Recent()
+    recent = RecentOutcomes()
+    watchers: list[Callable[[Settled], None]] = [recent.add]
     notifier: Notifier | None = None
     if settings.notification_topic_arn:
         topic = SnsTopic(settings.notification_topic_arn)
         closers.append(topic.close)
         notifier = Notifier(topic.publish, metrics)
-    settler = Settler(
+        watchers.append(notifier.add)
+    pipeline = _pipeline(
+        settings,
         queue,
+        facts or QueueFacts(),
+        reservation_api,
+        inventory,
+        handlers,
+        metrics,
+        tracing,
+        watchers,
+        clock,
+        wall_clock,
+    )
+    dispatcher = pipeline.dispatcher
+    deadline = DEADLINE_CALLS * settings.call_timeout
+    history = History(
+        metrics, lambda: dispatcher.in_flight, lambda: dispatcher.busy, clock, wall_clock
+    )
+    probes = Probes(pipeline.poller, dispatcher, pipeline.breakers, deadline, draining.is_set)
+    depths = DepthReader(queue.depths, clock)
+    status = Status(
+        settings,
+        metrics,
+        probes,
+        dispatcher,
+        pipeline.breakers,
+        pipeline.leases,
+        pipeline.poller,
+        recent,
+        history,
+        depths,
+        draining.is_set,
+    )
+    state = WorkerState(
+        settings.pod_name, probes, draining.is_set, recent, dispatcher, depths, clock
+    )
+    direct = DirectHandler(dispatcher, pipeline.processor, pipeline.leases, deadline, clock)
+    health, debug = _servers(settings, metrics, probes, status, state, direct)
+    return Worker(
+        settings,
+        metrics,
+        tracing,
+        pipeline,
+        history,
+        health,
+        debug,
+        direct,
+        notifier,
+        closers,
+        draining,
+    )
+
+
+def _tracing(settings: Settings) -> Tracing:
+    queue_name = settings.sqs_queue_url.rsplit("/", 1)[-1]
+    if not settings.otel_endpoint:
+        return Tracing(settings.pod_name, queue_name, None)
+    export = exporter(settings.otel_endpoint, settings.otel_insecure)
+    return Tracing(settings.pod_name, queue_name, export)
+
+
+def _pipeline(
+    settings: Settings,
+    queue: Queue,
+    facts: QueueFacts,
+    reservation_api: ReservationApi,
+    inventory: Inventory,
+    handlers: Handlers,
+    metrics: Metrics,
+    tracing: Tracing,
+    watchers: list[Callable[[Settled], None]],
+    clock: Callable[[], float],
+    wall_clock: Callable[[], float],
+) -> Pipeline:
+    deadline = DEADLINE_CALLS * settings.call_timeout
+    breakers = _breakers(reservation_api, inventory, metrics, clock)
+    custody = Custody(clock)
+    leases = Leases(queue, facts.visibility, clock, metrics, patience=2 * deadline)
+    memory = SettledMemory()
+    deleter = Deleter(queue, custody, memory, metrics, lambda delivery: leases.held(delivery.lease))
+    completer = Completer(
+        queue,
+        custody,
         leases,
         deleter,
         metrics,
@@ -126,69 +190,66 @@ def build(
         settings.max_retries,
         clock,
         wall_clock,
-        watchers=(recent.add, *([notifier.add] if notifier else [])),
+        watchers,
     )
     processor = Processor(
         handlers,
-        Caller(reservation_api, inventory, gate, leases, tracing, settings.call_timeout, clock),
-        settler,
+        partial(
+            GuardedNeighbours,
+            reservation_api,
+            inventory,
+            breakers,
+            leases,
+            tracing,
+            settings.call_timeout,
+        ),
+        breakers,
+        leases,
+        completer,
         memory,
+        tracing,
         metrics,
+        clock,
         tries(settings.max_retries, facts.max_receive_count),
+        deadline,
     )
     dispatcher = Dispatcher(settings.worker_concurrency, processor.process, clock, deadline)
     metrics.watch(lambda: dispatcher.busy, lambda: dispatcher.in_flight, dispatcher.slots)
     poller = Poller(
         queue,
         dispatcher,
-        gate,
+        breakers,
+        custody,
         leases,
         metrics,
-        settler.give_back,
+        completer.give_back,
         settings.sqs_wait_time,
         clock,
         wall_clock,
     )
     metrics.poller_silent.set_function(poller.silent)
-    probes = Probes(poller, dispatcher, gate, deadline, draining.is_set)
-    depths = DepthReader(queue.depths, clock)
-    history = History(
-        metrics, lambda: dispatcher.in_flight, lambda: dispatcher.busy, clock, wall_clock
-    )
-    status = Status(
-        settings,
-        metrics,
-        probes,
-        dispatcher,
-        gate,
-        leases,
-        poller,
-        recent,
-        history,
-        depths,
-        draining.is_set,
-    )
-    live = Live(settings.pod_name, probes, draining.is_set, recent, dispatcher, depths, clock)
-    direct = Direct(dispatcher, processor, leases, deadline, clock)
-    health, debug = _servers(settings, metrics, probes, status, live, direct)
-    return App(
-        settings=settings,
-        metrics=metrics,
-        tracing=tracing,
-        closers=tuple(closers),
-        leases=leases,
-        deleter=deleter,
-        settler=settler,
-        dispatcher=dispatcher,
-        direct=direct,
-        gate=gate,
-        poller=poller,
-        health=health,
-        debug=debug,
-        recent=recent,
-        notifier=notifier,
-        history=history,
-        draining=draining,
+    return Pipeline(breakers, custody, leases, deleter, completer, processor, dispatcher, poller)
+
+
+def _breakers(
+    reservation_api: ReservationApi,
+    inventory: Inventory,
+    metrics: Metrics,
+    clock: Callable[[], float],
+) -> Breakers:
+    def changed(neighbour: str, state: State) -> None:
+        metrics.breaker_state.labels(neighbour).set(state)
+        logger.warning("the breaker of {} is {}", neighbour, state.name.lower())
+
+    def probed(name: str, probe: Callable[[float], None]) -> ProbedBreaker:
+        metrics.breaker_state.labels(name).set(State.CLOSED)
+        return ProbedBreaker(Breaker(name, clock, random.random, changed), probe)
+
+    return Breakers(
+        {
+            RESERVATION_API: probed(RESERVATION_API, reservation_api.probe),
+            INVENTORY: probed(INVENTORY, inventory.probe),
+        }
     )
 
 
@@ -197,8 +258,8 @@ def _servers(
     metrics: Metrics,
     probes: Probes,
     status: Status,
-    live: Live,
-    direct: Direct,
+    state: WorkerState,
+    direct: DirectHandler,
 ) -> tuple[HealthServer, DebugServer]:
     pages = [make_pages(status.document, settings.explained())]
     if settings.debug_endpoints:
@@ -209,4 +270,4 @@ def _servers(
     host, port = settings.grpc_debug_host, settings.grpc_debug_port
     handle = direct.handle if settings.grpc_debug_allow_write else None
     with listening("GRPC_DEBUG", host, port):
-        return health, DebugServer(host, port, live, handle, direct.deadline)
+        return health, DebugServer(host, port, state, handle, direct.deadline)

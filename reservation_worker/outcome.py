@@ -1,4 +1,4 @@
-"""What a handled message ended in: data, settled in one place (pipeline.settler)."""
+"""What a handled message ended in: data, settled in one place (pipeline.completer)."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from loguru import logger
 
@@ -12,46 +12,67 @@ from reservation_worker.config.settings import Settings
 from reservation_worker.notifications import FLUSH, Notifier
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.observability.tracing import Tracing
+from reservation_worker.pipeline.breakers import Breakers
+from reservation_worker.pipeline.completer import Completer
+from reservation_worker.pipeline.custody import Custody
 from reservation_worker.pipeline.deleter import Deleter
 from reservation_worker.pipeline.dispatcher import Dispatcher
-from reservation_worker.pipeline.gate import Gate
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.poller import Poller
-from reservation_worker.pipeline.settler import Settler
-from reservation_worker.servers.debug.direct import Direct
+from reservation_worker.pipeline.processor import Processor
+from reservation_worker.servers.debug.direct import DirectHandler
 from reservation_worker.servers.debug.server import DebugServer
 from reservation_worker.servers.health import HealthServer
 from reservation_worker.status.history import History
-from reservation_worker.status.recent import Recent
 
 
 @dataclass(frozen=True, slots=True)
-class App:
-    """What is started and stopped, and what others look at."""
+class Pipeline:
+    """The parts that a message passes, wired to each other."""
 
-    settings: Settings
-    metrics: Metrics
-    tracing: Tracing
-    closers: tuple[Callable[[], None], ...]
+    breakers: Breakers
+    custody: Custody
     leases: Leases
     deleter: Deleter
-    settler: Settler
+    completer: Completer
+    processor: Processor
     dispatcher: Dispatcher
-    direct: Direct
-    gate: Gate
     poller: Poller
-    health: HealthServer
-    debug: DebugServer
-    recent: Recent
-    notifier: Notifier | None
-    history: History
-    draining: threading.Event
-    _stop_lock: threading.Lock = field(default_factory=threading.Lock)
-    # Empty until the stop has come to its end.
-    _exit_codes: list[int] = field(default_factory=list)
+
+
+class Worker:
+    """Starts and stops the parts. `closers` close the clients; `draining` is set by the stop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        tracing: Tracing,
+        pipeline: Pipeline,
+        history: History,
+        health: HealthServer,
+        debug: DebugServer,
+        direct: DirectHandler,
+        notifier: Notifier | None,
+        closers: Sequence[Callable[[], None]],
+        draining: threading.Event,
+    ) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.tracing = tracing
+        self.pipeline = pipeline
+        self.history = history
+        self.health = health
+        self.debug = debug
+        self.direct = direct
+        self.notifier = notifier
+        self.draining = draining
+        self._closers = closers
+        self._stop_lock = threading.Lock()
+        self._exit_code: int | None = None
 
     def start(self) -> None:
-        """Start the threads; the poller last, when all it feeds is there.
+        """Start the threads; the poller last, when everything it feeds is there.
 
         Raises RuntimeError when the system has no thread left.
         """
@@ -59,12 +80,12 @@ class App:
             return
         self.health.start()
         self.history.start()
-        self.dispatcher.start()
-        self.leases.start()
-        self.deleter.start()
+        self.pipeline.dispatcher.start()
+        self.pipeline.leases.start()
+        self.pipeline.deleter.start()
         if self.notifier:
             self.notifier.start()
-        self.poller.start()
+        self.pipeline.poller.start()
         self.debug.start()
         logger.info(
             "reservation-worker {} started, health on port {}, debug server on {} port {}",
@@ -80,59 +101,54 @@ class App:
         Safe before start and twice: the second call waits for the first and returns its code.
         """
         with self._stop_lock:
-            if not self._exit_codes:
-                self._exit_codes.append(self._stop())
-            return self._exit_codes[0]
+            if self._exit_code is None:
+                self._exit_code = self._stop()
+            return self._exit_code
 
     def _stop(self) -> int:
         began = time.monotonic()
         limit = self.settings.shutdown_timeout
+        parts = self.pipeline
 
         def left(share: float) -> float:
             return max(0.0, began + share * limit - time.monotonic())
 
         # 1. At once: /ready turns red, nothing new is received, what waits goes to other pods.
-        # What failed before has come back since; only what the stop leaves behind counts.
-        given_up, abandoned = self.deleter.given_up, self.settler.unsettled
         self.draining.set()
         self.metrics.drain_seconds.set_function(lambda: time.monotonic() - began)
-        self.poller.stop()
-        waiting = self.dispatcher.close()
-        _within(left(0.7), lambda: self.settler.give_back(waiting))
+        parts.poller.stop()
+        waiting = parts.dispatcher.close()
+        _within(left(0.7), lambda: parts.completer.give_back(waiting))
         # 2. Meanwhile the pool works on and a long poll may end: cut off, it would leave a ghost
         #    receive, messages handed out to nobody. What it still brings is given back.
-        polled = self.poller.join(max(left(0.7), min(left(0.8), self.settings.sqs_wait_time + 0.5)))
+        parts.poller.join(max(left(0.7), min(left(0.8), self.settings.sqs_wait_time + 0.5)))
         # 3. What still runs is fenced and comes back when its call in flight must be over.
-        self.dispatcher.wait_idle(left(0.8))
+        parts.dispatcher.wait_idle(left(0.8))
         self.direct.fence()
-        running = self.dispatcher.running()
-        _within(left(26 / 30), lambda: self.settler.give_back(running))
-        # 4. The acks are flushed, and the leases of nobody need renewing any more.
-        self.deleter.stop(left(28 / 30))
-        self.leases.stop()
+        running = parts.dispatcher.running()
+        _within(left(26 / 30), lambda: parts.completer.give_back(running))
+        # 4. The acks are flushed, and no lease needs renewing any more.
+        parts.deleter.stop(left(28 / 30))
+        parts.leases.stop()
         self.history.stop()
         # 5. Notifications and telemetry, so that the last ones get out; then clients; health last.
-        self.dispatcher.shutdown()
+        parts.dispatcher.shutdown()
         if self.notifier:
             self.notifier.stop(min(FLUSH, left(28.5 / 30)))
         self.tracing.shutdown(left(29 / 30))
-        # Its settlements have been refused since the dispatcher was closed; it told till here.
+        # It has refused settlements since the dispatcher was closed, and reported state until now.
         self.debug.stop(min(1.0, left(29 / 30)))
-        for close in self.closers:
+        for close in self._closers:
             _within(left(29.5 / 30), close)
         self.health.stop(left(1))
-        unsettled = sum(not delivery.settled for delivery in self.dispatcher.running())
-        unsettled += self.settler.unsettled - abandoned
-        # Only now: a thread may have added its delete after the flush.
-        undeleted = self.deleter.undeleted(given_up)
+        # Only now: a thread may have ended after the flush.
+        still_open = parts.custody.open()
         logger.info(
-            "stopped in {:.1f} s: {} given back, {} not deleted, {} not settled",
+            "stopped in {:.1f} s: {} messages neither settled nor given back",
             time.monotonic() - began,
-            len(waiting) + len(running),
-            undeleted,
-            unsettled,
+            still_open,
         )
-        return 0 if polled and not undeleted and not unsettled else 1
+        return 1 if still_open else 0
 
 
 def _within(timeout: float, work: Callable[[], None]) -> None:

@@ -19,11 +19,11 @@ from prometheus_client import CollectorRegistry
 
 from reservation_worker.errors import SqsError
 from reservation_worker.observability.metrics import Metrics
-from reservation_worker.pipeline.batching import BATCH
 from reservation_worker.pipeline.delivery import Delivery, open_delivery
 from reservation_worker.pipeline.leases import Lease
+from reservation_worker.sqs.batches import BATCH, BatchFailure, fit
 from reservation_worker.sqs.facts import QueueFacts
-from reservation_worker.sqs.queue import Depths, Failure, Message
+from reservation_worker.sqs.queue import Depths, Message
 
 PATIENCE = 30.0
 """How long a test waits for what must happen before it fails, in seconds."""
@@ -114,7 +114,7 @@ class _Stored:
 
 
 # Gets the call's receipts, returns the entries that fail; may raise or block.
-Step = Callable[[Sequence[str]], dict[int, Failure]]
+Step = Callable[[Sequence[str]], dict[int, BatchFailure]]
 
 
 class FakeQueue:
@@ -129,6 +129,7 @@ class FakeQueue:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.dlq: list[DeadLetter] = []
+        self.dlq_max_bytes = 1024 * 1024
         self._clock = clock
         self._wall_clock = wall_clock
         self._visibility = visibility
@@ -190,7 +191,7 @@ class FakeQueue:
     def fail(self, method: str, times: int = 1, code: str = "ServiceUnavailable") -> None:
         """The next calls raise SqsError."""
 
-        def step(receipts: Sequence[str]) -> dict[int, Failure]:
+        def step(receipts: Sequence[str]) -> dict[int, BatchFailure]:
             raise SqsError(code, "scripted")
 
         self.script(method, *[step] * times)
@@ -206,16 +207,16 @@ class FakeQueue:
     ) -> None:
         """The next calls are answered, but entries are in `Failed`: all, or those named."""
 
-        def step(receipts: Sequence[str]) -> dict[int, Failure]:
+        def step(receipts: Sequence[str]) -> dict[int, BatchFailure]:
             failing = range(len(receipts)) if positions is None else positions
-            return {position: Failure(code, sender_fault) for position in failing}
+            return {position: BatchFailure(code, sender_fault) for position in failing}
 
         self.script(method, *[step] * times)
 
     def during(self, method: str, action: Callable[[], object]) -> None:
         """Something happens while the next call is under way."""
 
-        def step(receipts: Sequence[str]) -> dict[int, Failure]:
+        def step(receipts: Sequence[str]) -> dict[int, BatchFailure]:
             action()
             return {}
 
@@ -247,7 +248,8 @@ class FakeQueue:
     # What the worker does with it.
 
     def describe(self) -> QueueFacts:
-        return QueueFacts(self._visibility, self._max_receive_count, 345_600)
+        problem = "" if self._has_dlq else "there is no dead-letter queue"
+        return QueueFacts(self._visibility, self._max_receive_count, 345_600, dlq_problem=problem)
 
     def receive(self, limit: int, wait: int) -> list[Message]:
         self._begin("receive", (), limit, wait)
@@ -263,7 +265,7 @@ class FakeQueue:
                 hidden = (one.visible_at for one in self._stored.values())
                 self._changed.wait(min([until, *hidden]) - now)
 
-    def delete(self, receipts: Sequence[str]) -> dict[int, Failure]:
+    def delete(self, receipts: Sequence[str]) -> dict[int, BatchFailure]:
         failures = self._begin("delete", receipts, tuple(receipts))
         with self._changed:
             for _, receipt in self._entries(receipts, failures):
@@ -272,19 +274,20 @@ class FakeQueue:
                     del self._stored[stored.message_id]
         return failures
 
-    def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, Failure]:
+    def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, BatchFailure]:
         failures = self._begin("change_visibility", receipts, tuple(receipts), seconds)
         with self._changed:
             for position, receipt in self._entries(receipts, failures):
                 stored = self._stored.get(self._owner_of[receipt])
                 if stored is None or not 0 <= seconds <= 43_200:
-                    failures[position] = Failure("InvalidParameterValue", sender_fault=True)
+                    failures[position] = BatchFailure("InvalidParameterValue", sender_fault=True)
                 else:
                     stored.visible_at = self._clock() + seconds
             self._changed.notify_all()
         return failures
 
     def dead_letter(self, body: str, attributes: Mapping[str, Any], trace: str | None) -> None:
+        attributes = fit(body, attributes, self.dlq_max_bytes)
         self._begin("dead_letter", (), body, attributes, trace)
         if not self._has_dlq:
             raise SqsError("NoDeadLetterQueue", "there is no dead-letter queue")
@@ -293,7 +296,7 @@ class FakeQueue:
             for name, one in attributes.items()
         )
         size = sum(len(part.encode() if isinstance(part, str) else part) for part in values)
-        if not body or len(attributes) > 10 or len(body.encode()) + size > 1024 * 1024:
+        if not body or len(attributes) > 10 or len(body.encode()) + size > self.dlq_max_bytes:
             raise SqsError("InvalidParameterValue", "SQS would refuse this message")
         with self._changed:
             self.dlq.append(DeadLetter(body, dict(attributes), trace))
@@ -304,7 +307,7 @@ class FakeQueue:
             hidden = sum(one.visible_at > self._clock() for one in self._stored.values())
             return Depths(len(self._stored) - hidden, hidden, 0, len(self.dlq))
 
-    def _begin(self, method: str, receipts: Sequence[str], *args: Any) -> dict[int, Failure]:
+    def _begin(self, method: str, receipts: Sequence[str], *args: Any) -> dict[int, BatchFailure]:
         with self._changed:
             self._calls[method].append(args)
             steps = self._script[method]
@@ -318,13 +321,13 @@ class FakeQueue:
         return failures
 
     def _entries(
-        self, receipts: Sequence[str], failures: dict[int, Failure]
+        self, receipts: Sequence[str], failures: dict[int, BatchFailure]
     ) -> list[tuple[int, str]]:
         """The entries that are to be carried out; adds unknown receipts to the failures."""
         entries = []
         for position, receipt in enumerate(receipts):
             if receipt not in self._owner_of:
-                failures[position] = Failure("ReceiptHandleIsInvalid", sender_fault=True)
+                failures[position] = BatchFailure("ReceiptHandleIsInvalid", sender_fault=True)
             elif position not in failures:
                 entries.append((position, receipt))
         return entries

@@ -151,7 +151,7 @@ class Server:
         policy = {"deadLetterTargetArn": f"{arn}-dlq", "maxReceiveCount": 30}
         return {
             "Attributes": {
-                "QueueArn": arn,
+                "QueueArn": f"{arn}-dlq" if dead else arn,
                 "VisibilityTimeout": str(round(self.queue.visibility)),
                 "MessageRetentionPeriod": str(4 * 86_400),
                 "RedrivePolicy": json.dumps(policy),

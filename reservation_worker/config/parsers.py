@@ -85,10 +85,6 @@ def split_url(text: str) -> re.Match[str] | None:
     return match if match and _is_address(match["address"], port_needed=False) else None
 
 
-def place(url: re.Match[str]) -> tuple[str, str]:
-    return url["address"].lower(), url["path"] or ""
-
-
 def _is_queue(text: str) -> bool:
     url = split_url(text)
     return url is not None and _QUEUE_PATH.fullmatch(url["path"] or "") is not None

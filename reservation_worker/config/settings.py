@@ -13,6 +13,7 @@ from typing import Any, Self
 from reservation_worker.config import parsers
 from reservation_worker.config.redaction import HIDDEN
 from reservation_worker.errors import ConfigurationError
+from reservation_worker.sqs.identity import FIFO, QueueIdentity, same_queue
 
 # What a stop takes beside the longest poll: giving back, flushing, closing (seconds).
 STOP_MARGIN = 8
@@ -287,8 +288,11 @@ def _conflicts(parsed: Mapping[str, Any]) -> dict[str, str]:
             f"SERVER_PORT and GRPC_DEBUG_PORT are both {port}: two servers cannot share a port; "
             "change one of them (0 takes any free port)."
         )
-    queue, dead = (parsers.split_url(parsed.get(f) or "") for f in ("sqs_queue_url", "sqs_dlq_url"))
-    if queue and dead and parsers.place(queue) == parsers.place(dead):
+    for name in ("SQS_QUEUE_URL", "SQS_DLQ_URL"):
+        if QueueIdentity.of_url(parsed.get(name.lower()) or "").fifo:
+            problems[name] = f"{name} is a FIFO queue: {FIFO}; name a standard queue."
+    queue, dead = parsed.get("sqs_queue_url"), parsed.get("sqs_dlq_url")
+    if queue and dead and same_queue(queue, dead):
         problems["SQS_DLQ_URL"] = (
             "SQS_DLQ_URL is the same queue as SQS_QUEUE_URL: a dead letter would come back at "
             "once; name another queue, or unset it to use the queue's redrive policy."

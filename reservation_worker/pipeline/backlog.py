@@ -49,8 +49,8 @@ class Backlog:
         self._make_ready(behind.popleft())
         return True
 
-    def behind(self, key: str) -> list[Delivery]:
-        """Who waits for the one who has `key` to end."""
+    def waiting_for(self, key: str) -> list[Delivery]:
+        """The deliveries that wait until the one that has `key` ends."""
         return list(self._behind[key])
 
     def lapsed(self, now: float) -> list[Delivery]:

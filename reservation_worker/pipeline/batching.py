@@ -4,8 +4,8 @@ import threading
 from collections import deque
 from typing import Generic, TypeVar
 
-BATCH = 10
-"""The most entries in one batch of SQS or SNS: their limit."""
+from reservation_worker.sqs.batches import BATCH
+
 LINGER = 0.1
 """How long a batch waits to get full, in seconds."""
 

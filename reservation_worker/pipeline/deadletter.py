@@ -1,20 +1,15 @@
 """What a dead letter looks like: the producer's body and attributes, and ours beside them."""
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from reservation_worker.outcome import Reject
+from reservation_worker.sqs.batches import MARK, MAX_ATTRIBUTES, NOT_ALLOWED
 from reservation_worker.sqs.queue import Message
 
-MAX_ATTRIBUTES = 10
-MAX_BYTES = 1024 * 1024
 MAX_ERROR = 512
-"""SQS's limits, and ours for dlq_error in characters (contract, section 5)."""
-
-# Everything outside the characters that SQS allows in a string.
-_NOT_ALLOWED = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""The most characters of dlq_error (contract, section 5)."""
 
 
 def attributes_of(
@@ -22,8 +17,9 @@ def attributes_of(
 ) -> dict[str, Any]:
     """The attributes of the dead letter. `wall_clock` gives Unix seconds.
 
-    Where they do not fit, ours give way; dlq_reason last, dlq_source_message_id before it, for
-    readers tell copies by it.
+    Ours come last, in the order in which they are needed, because those at the end give way where
+    ten attributes are not enough, or where the DLQ does not take so many bytes: dlq_reason last,
+    dlq_source_message_id before it, because readers recognise copies by it.
     """
     kept: dict[str, Any] = {
         name: {
@@ -32,9 +28,9 @@ def attributes_of(
             if part in value
         }
         for name, value in message.attributes.items()
-        if not name.startswith("dlq_")
+        if not name.startswith(MARK)
     }
-    error = _NOT_ALLOWED.sub("�", reject.error)[:MAX_ERROR].strip() or "no further detail"
+    error = NOT_ALLOWED.sub("�", reject.error)[:MAX_ERROR].strip() or "no further detail"
     now = datetime.fromtimestamp(wall_clock(), UTC)
     ours = {
         "dlq_reason": ("String", reject.reason.value),
@@ -43,22 +39,6 @@ def attributes_of(
         "dlq_attempts": ("Number", str(message.receive_count)),
         "dlq_time": ("String", now.isoformat(timespec="milliseconds")),
     }
-    room = MAX_BYTES - len(message.body.encode("utf-8", "surrogatepass")) - _size(kept)
-    for name, (data_type, text) in ours.items():
-        attribute = {name: {"DataType": data_type, "StringValue": text}}
-        room -= _size(attribute)
-        if room < 0 or len(kept) == MAX_ATTRIBUTES:
-            break
-        kept |= attribute
+    for name, (data_type, text) in list(ours.items())[: MAX_ATTRIBUTES - len(kept)]:
+        kept[name] = {"DataType": data_type, "StringValue": text}
     return kept
-
-
-def _size(attributes: Mapping[str, Mapping[str, Any]]) -> int:
-    """Bytes as SQS counts them: name, type and value."""
-    return sum(
-        len(name.encode())
-        + len(str(value.get("DataType", "")).encode())
-        + len(str(value.get("StringValue", "")).encode())
-        + len(value.get("BinaryValue", b""))
-        for name, value in attributes.items()
-    )

@@ -8,6 +8,7 @@ from loguru import logger
 from reservation_worker.errors import SqsError
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.pipeline.batching import LINGER, Batches
+from reservation_worker.pipeline.custody import Custody, Ending
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.memory import SettledMemory
 from reservation_worker.sqs.queue import Queue
@@ -27,14 +28,16 @@ class Deleter:
 
     def __init__(
         self,
-        sqs: Queue,
+        queue: Queue,
+        custody: Custody,
         memory: SettledMemory,
         metrics: Metrics,
         held: Callable[[Delivery], bool],
         linger: float = LINGER,
         pause: float = PAUSE,
     ) -> None:
-        self._sqs = sqs
+        self._queue = queue
+        self._custody = custody
         self._memory = memory
         self._metrics = metrics
         self._held = held
@@ -42,9 +45,6 @@ class Deleter:
         self._pause = pause
         self._stopping = threading.Event()
         self._waiting: Batches[Delivery] = Batches(CAPACITY)
-        self._pending = 0
-        self._failed = 0
-        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="deleter", daemon=True)
 
     def start(self) -> None:
@@ -52,37 +52,19 @@ class Deleter:
         self._thread.start()
 
     def add(self, delivery: Delivery) -> None:
-        """Delete this message soon."""
-        with self._lock:
-            self._pending += 1
+        """Delete this message soon. From now on a copy of it is only deleted."""
+        self._memory.remember(delivery.message.id)
         if not self._waiting.put(delivery, PATIENCE):
-            self._give_up([delivery])
+            self._give_up(delivery)
 
-    @property
-    def given_up(self) -> int:
-        """How many deletes have been given up so far."""
-        return self._failed
-
-    def stop(self, timeout: float, given_up_before: int | None = None) -> int:
-        """Flush what waits, for at most `timeout` seconds; returns how many are not deleted.
-
-        Those given up count from `given_up_before` on (default: from now); the copies of earlier
-        ones have come back since.
-        """
-        with self._lock:
-            before = self._failed if given_up_before is None else given_up_before
+    def stop(self, timeout: float) -> None:
+        """Flush what waits, for at most `timeout` seconds; safe before start and twice."""
         self._stopping.set()
         if self._thread.is_alive():
             self._waiting.close()
             self._thread.join(timeout)
             if self._thread.is_alive():
                 logger.error("deletes do not get through; their messages come back")
-        return self.undeleted(before)
-
-    def undeleted(self, given_up_before: int) -> int:
-        """How many are not deleted: what waits, and what was given up from then on."""
-        with self._lock:
-            return self._pending + self._failed - given_up_before
 
     def _run(self) -> None:
         while batch := self._waiting.take(self._linger):
@@ -95,7 +77,7 @@ class Deleter:
             if attempt > 1:
                 self._stopping.wait(self._pause)
             try:
-                failures = self._sqs.delete([delivery.message.receipt for delivery in batch])
+                failures = self._queue.delete([delivery.message.receipt for delivery in batch])
             except SqsError as error:
                 logger.warning("delete attempt {} failed: {}", attempt, error)
                 continue
@@ -104,31 +86,31 @@ class Deleter:
                 break
             again = []
             for position, delivery in enumerate(batch):
-                if position not in failures:
+                failure = failures.get(position)
+                if failure is None:
                     self._deleted(delivery)
-                elif failures[position].sender_fault or failures[position].gone:
-                    self._give_up([delivery])
+                elif failure.gone or failure.sender_fault:
+                    self._give_up(delivery, gone=failure.gone)
                 else:
                     again.append(delivery)
             batch = again
-        self._give_up(batch)
+        for delivery in batch:
+            self._give_up(delivery)
 
     def _deleted(self, delivery: Delivery) -> None:
+        # An old receipt proves nothing: SQS may say yes and keep the copy it has handed out since.
         if self._held(delivery):
             self._memory.forget(delivery.message.id)
-        else:
-            # An old receipt: SQS may say yes and keep the copy it has handed out since.
-            self._memory.remember(delivery.message.id)
-        with self._lock:
-            self._pending -= 1
+        self._custody.end(delivery, Ending.DELETED)
 
-    def _give_up(self, batch: list[Delivery]) -> None:
-        for delivery in batch:
-            self._memory.remember(delivery.message.id)
-            self._metrics.delete_failures.inc()
-            logger.bind(message_id=delivery.message.id).warning(
-                "a settled message could not be deleted; its copy will be"
-            )
-        with self._lock:
-            self._pending -= len(batch)
-            self._failed += len(batch)
+    def _give_up(self, delivery: Delivery, *, gone: bool = False) -> None:
+        # Anew, as the youngest: its copy is still to come.
+        self._memory.remember(delivery.message.id)
+        if gone:
+            self._custody.end(delivery, Ending.LOST)
+        else:
+            self._custody.leave(delivery)
+        self._metrics.delete_failures.inc()
+        logger.bind(message_id=delivery.message.id).warning(
+            "a settled message could not be deleted; its copy will be"
+        )

@@ -1,13 +1,10 @@
 """One delivery of one message on its way through the pipeline."""
 
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from reservation_worker.events.parse import Event, Ignored, Kind, parse
 from reservation_worker.pipeline.leases import Lease
 from reservation_worker.sqs.queue import Message
-
-_claim = threading.Lock()
 
 
 @dataclass(slots=True, eq=False)
@@ -22,9 +19,6 @@ class Delivery:
     lease: Lease
     received_at: float
     started_at: float | None = None
-    # Whoever claimed it has carried its outcome out, or has given it back.
-    settled: bool = field(default=False, init=False)
-    _claimed: bool = field(default=False, init=False)
 
     @property
     def key(self) -> str:
@@ -47,12 +41,6 @@ class Delivery:
     def event_type(self) -> str:
         """The canonical type, for people; "unknown" where there is no event."""
         return self.content.kind.event_type if isinstance(self.content, Event) else "unknown"
-
-    def claim(self) -> bool:
-        """True for the one who settles this delivery: its thread or the stop, never both."""
-        with _claim:
-            first, self._claimed = not self._claimed, True
-            return first
 
 
 def open_delivery(message: Message, received_at: float, lease: Lease) -> Delivery:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from loguru import logger
 
 from reservation_worker.pipeline.backlog import Backlog
-from reservation_worker.pipeline.batching import BATCH
 from reservation_worker.pipeline.delivery import Delivery
+from reservation_worker.sqs.batches import BATCH
 
 MOST_TEXT = 1024 * 1024
 """Characters of bodies in flight from which on nothing is received: one of SQS's largest.
@@ -37,14 +37,14 @@ class Dispatcher:
         self._process = process
         self._clock = clock
         self._deadline = deadline
-        lock = threading.RLock()
+        lock = threading.Lock()
         self._changed = threading.Condition(lock)
         # For the poller alone: it need not wake for every message that ends.
-        self._roomy = threading.Condition(lock)
+        self._room_freed = threading.Condition(lock)
         self._backlog = Backlog()
         self._running: set[Delivery] = set()
         # The keys that somebody outside the pool has, and since when.
-        self._alone: dict[str, float] = {}
+        self._exclusive: dict[str, float] = {}
         self._in_flight = 0
         self._text = 0
         self._closed = False
@@ -90,8 +90,8 @@ class Dispatcher:
         stuck = self._stuck(self._deadline)
         since = self._clock() - self._deadline
         keys = [one.key for one in stuck]
-        keys += [key for key, began in self._alone.items() if began < since]
-        return stuck + [one for key in keys for one in self._backlog.behind(key)]
+        keys += [key for key, began in self._exclusive.items() if began < since]
+        return stuck + [one for key in keys for one in self._backlog.waiting_for(key)]
 
     def room(self, limit: int | None, timeout: float) -> int:
         """How many messages to ask for, waiting at most `timeout` seconds; 0: none now.
@@ -100,7 +100,7 @@ class Dispatcher:
         `limit` bounds the messages in flight (a breaker that is not closed).
         """
         with self._changed:
-            self._roomy.wait_for(lambda: self._closed or self._room(limit) > 0, timeout)
+            self._room_freed.wait_for(lambda: self._closed or self._room(limit) > 0, timeout)
             return 0 if self._closed else self._room(limit)
 
     def _room(self, limit: int | None) -> int:
@@ -146,7 +146,7 @@ class Dispatcher:
             self._pool.submit(self._run_waiting)
 
     @contextmanager
-    def alone(self, key: str, timeout: float) -> Iterator[bool]:
+    def exclusive(self, key: str, timeout: float) -> Iterator[bool]:
         """Keep a reservation's deliveries waiting while the caller handles it outside the pool.
 
         Yields false, and keeps nothing, if somebody has it for `timeout` seconds or after `close`.
@@ -155,15 +155,15 @@ class Dispatcher:
             self._changed.wait_for(lambda: self._closed or key not in self._backlog, timeout)
             mine = not self._closed and self._backlog.take(key)
             if mine:
-                self._alone[key] = self._clock()
+                self._exclusive[key] = self._clock()
         try:
             yield mine
         finally:
             if mine:
                 with self._changed:
-                    del self._alone[key]
+                    del self._exclusive[key]
                     self._wake(self._backlog.done(key))
-                    self._tell()
+                    self._notify_ended()
 
     def close(self) -> list[Delivery]:
         """Start nothing any more; returns what had not started. The pool goes on."""
@@ -172,14 +172,14 @@ class Dispatcher:
             waiting = self._backlog.drain()
             for delivery in waiting:
                 self._hold(delivery, -1)
-            self._tell()
+            self._notify_ended()
             return waiting
 
-    def _tell(self) -> None:
-        """Something has ended: wake who waits for that."""
+    def _notify_ended(self) -> None:
+        """A handling has ended: wake the threads that wait for that."""
         self._changed.notify_all()
         if self._closed or self._worth_a_receive():
-            self._roomy.notify_all()
+            self._room_freed.notify_all()
 
     def _hold(self, delivery: Delivery, sign: int) -> None:
         self._in_flight += sign
@@ -188,7 +188,9 @@ class Dispatcher:
     def wait_idle(self, timeout: float) -> bool:
         """Wait until nothing runs, in the pool or outside, at most `timeout` seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._running and not self._alone, timeout)
+            return self._changed.wait_for(
+                lambda: not self._running and not self._exclusive, timeout
+            )
 
     def _run_waiting(self) -> None:
         """A pool task: works while anything waits, so one thread is enough to get on."""
@@ -202,7 +204,7 @@ class Dispatcher:
                 self._running.discard(delivery)
                 self._hold(delivery, -1)
                 self._backlog.done(delivery.key)
-                self._tell()
+                self._notify_ended()
 
     def _next(self) -> Delivery | None:
         with self._changed:
@@ -212,7 +214,7 @@ class Dispatcher:
             delivery.started_at = self._clock()
             self._running.add(delivery)
             if self._worth_a_receive():
-                self._roomy.notify_all()
+                self._room_freed.notify_all()
             return delivery
 
     def shutdown(self) -> None:

@@ -12,7 +12,7 @@ from loguru import logger
 
 from reservation_worker.errors import LeaseLost, LeaseTooShort, SqsError
 from reservation_worker.observability.metrics import Metrics
-from reservation_worker.pipeline.batching import BATCH
+from reservation_worker.sqs.batches import BATCH
 from reservation_worker.sqs.queue import Queue
 
 
@@ -79,14 +79,18 @@ class Leases:
         return lease
 
     def close(self, lease: Lease) -> None:
-        """No renewal of this lease is under way or starts after this returns.
+        """No renewal of this lease starts after this returns; one may be under way."""
+        with self._changed:
+            self._open.discard(lease)
+
+    def close_and_wait(self, lease: Lease) -> None:
+        """Like `close`, but no renewal of this lease is under way either.
 
         A renewal that came after a give-back would hide the message for a whole timeout.
         """
         with self._changed:
             self._open.discard(lease)
-            while lease in self._in_renewal:
-                self._changed.wait()
+            self._changed.wait_for(lambda: lease not in self._in_renewal)
 
     def held(self, lease: Lease) -> bool:
         """Whether the message is still ours."""

@@ -8,9 +8,10 @@ from loguru import logger
 
 from reservation_worker.errors import SqsError
 from reservation_worker.observability.metrics import Metrics
+from reservation_worker.pipeline.breakers import Breakers
+from reservation_worker.pipeline.custody import Custody
 from reservation_worker.pipeline.delivery import Delivery, open_delivery
 from reservation_worker.pipeline.dispatcher import Dispatcher
-from reservation_worker.pipeline.gate import Gate
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.sqs.queue import READ_MARGIN, Queue
 
@@ -29,7 +30,8 @@ class Poller:
         self,
         queue: Queue,
         dispatcher: Dispatcher,
-        gate: Gate,
+        breakers: Breakers,
+        custody: Custody,
         leases: Leases,
         metrics: Metrics,
         give_back: Callable[[Iterable[Delivery]], None],
@@ -39,7 +41,8 @@ class Poller:
     ) -> None:
         self._queue = queue
         self._dispatcher = dispatcher
-        self._gate = gate
+        self._breakers = breakers
+        self._custody = custody
         self._leases = leases
         self._metrics = metrics
         self._give_back = give_back
@@ -101,15 +104,21 @@ class Poller:
                 pauses = _pauses()
 
     def _poll(self) -> None:
-        self._gate.probe_due_ones()
-        limit = self._gate.limit()
+        self._breakers.probe_due_ones()
+        limit = self._breakers.limit()
         if limit == 0:
-            self._pause(min(IDLE, max(0.05, self._gate.remaining())))
+            self._pause(min(IDLE, max(0.05, self._breakers.remaining())))
             return
         room = self._dispatcher.room(limit, IDLE)
         # What freed the slots may be the failures that opened a breaker meanwhile.
-        if room == 0 or self._stop.is_set() or self._gate.limit() == 0:
+        if room == 0 or self._stop.is_set() or self._breakers.limit() == 0:
             return
+        with self._custody.receiving():
+            deliveries = self._receive(room)
+            self._custody.take(deliveries)
+        self._give_back(self._dispatcher.accept(deliveries))
+
+    def _receive(self, room: int) -> list[Delivery]:
         # The first receive does not wait: an idle worker is ready at once.
         wait = self._wait if self.has_received else 0
         asked_at = self._clock()
@@ -120,14 +129,13 @@ class Poller:
         self.has_received = True
         self.errors_in_a_row = 0
         self._metrics.receives.labels("messages" if messages else "empty").inc()
-        deliveries = [
-            open_delivery(message, received_at, self._leases.open(message.receipt, leased_at))
-            for message in messages
-        ]
         for message in messages:
             if message.sent_at is not None:
                 self._metrics.observe_age(max(0.0, self._wall_clock() - message.sent_at))
-        self._give_back(self._dispatcher.accept(deliveries))
+        return [
+            open_delivery(message, received_at, self._leases.open(message.receipt, leased_at))
+            for message in messages
+        ]
 
     def _pause(self, seconds: float) -> None:
         # A pause is no silence.

@@ -14,38 +14,52 @@ from reservation_worker.errors import (
 from reservation_worker.events.parse import Event, Ignored, Kind, TraceHints
 from reservation_worker.handlers.settlement import Neighbours
 from reservation_worker.observability.metrics import Metrics
-from reservation_worker.observability.tracing import Trace, mark_failed, read_trace
+from reservation_worker.observability.tracing import Trace, Tracing, mark_failed, read_trace
 from reservation_worker.outcome import UNTRIED, Ack, DeadLetterReason, Outcome, Reject, Retry
-from reservation_worker.pipeline.calls import Caller, Calls
+from reservation_worker.pipeline.breakers import Breakers
+from reservation_worker.pipeline.completer import Completer
 from reservation_worker.pipeline.delivery import Delivery
+from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.memory import SettledMemory
-from reservation_worker.pipeline.settler import Settler
 from reservation_worker.resilience.backoff import MAX_RETRY_AFTER
 
 DEADLINE_CALLS = 4
-"""A message's whole handling may take so many call timeouts (contract, section 5)."""
+"""A message's whole handling may take so many call timeouts (docs/contract.md#leases)."""
 
 Handlers = Mapping[Kind, Callable[[Event, Neighbours], Outcome]]
 
 
 class Processor:
-    """Called by the pool threads; `tries` is how often a message is tried in all."""
+    """Called by the pool threads.
+
+    `tries` is how often a message is tried in all; `deadline` bounds a whole handling, in seconds.
+    """
 
     def __init__(
         self,
         handlers: Handlers,
-        caller: Caller,
-        settler: Settler,
+        neighbours: Callable[[Delivery, Trace], Neighbours],
+        breakers: Breakers,
+        leases: Leases,
+        completer: Completer,
         memory: SettledMemory,
+        tracing: Tracing,
         metrics: Metrics,
+        clock: Callable[[], float],
         tries: int,
+        deadline: float,
     ) -> None:
         self._handlers = handlers
-        self._caller = caller
-        self._settler = settler
+        self._neighbours = neighbours
+        self._breakers = breakers
+        self._leases = leases
+        self._completer = completer
         self._memory = memory
+        self._tracing = tracing
         self._metrics = metrics
+        self._clock = clock
         self._tries = tries
+        self._deadline = deadline
 
     def process(self, delivery: Delivery) -> None:
         """Handle and settle one delivery. Raises nothing."""
@@ -53,22 +67,21 @@ class Processor:
             self._process(delivery)
         except Exception:
             logger.exception("a message could not be settled; it comes back by itself")
-            self._settler.abandon(delivery)
+            self._completer.abandon(delivery)
 
     def _process(self, delivery: Delivery) -> None:
-        caller, lease = self._caller, delivery.lease
-        lease.renew_until = caller.clock() + DEADLINE_CALLS * caller.timeout
+        delivery.lease.renew_until = self._clock() + self._deadline
         if self._memory.knows(delivery.message.id):
-            self._settler.delete_copy(delivery)
+            self._completer.delete_copy(delivery)
             return
-        if not caller.leases.held(lease):
-            self._settler.lost(delivery)
+        if not self._leases.held(delivery.lease):
+            self._completer.lease_lost(delivery)
             return
         outcome, trace_id = self.handle(delivery)
         if outcome is None:
-            self._settler.lost(delivery)
+            self._completer.lease_lost(delivery)
         else:
-            self._settler.settle(delivery, outcome, trace_id)
+            self._completer.complete(delivery, outcome, trace_id)
 
     def handle(self, delivery: Delivery) -> tuple[Outcome | None, str]:
         """What a delivery comes to, and its trace id for the log.
@@ -83,22 +96,21 @@ class Processor:
         else:
             outcome = _without_handler(content)
         if isinstance(outcome, Retry):
-            outcome = self._judge_retry(delivery, outcome)
+            outcome = self._decide_retry(delivery, outcome)
         return outcome, trace.log_id
 
     def _run_handler(self, delivery: Delivery, event: Event, trace: Trace) -> Outcome | None:
         """The handler's outcome; None when the lease was lost on the way."""
-        caller = self._caller
-        if caller.gate.any_open():
+        if self._breakers.any_open():
             return Retry("a breaker is open", reason="breaker")
-        started = caller.clock()
+        started = self._clock()
         outcome: Outcome | None = None
         counted = "success"
-        with caller.tracing.message_span(
+        with self._tracing.message_span(
             event.kind.event_type, event.reservation_id, delivery.message.id, trace
         ) as span:
             try:
-                outcome = self._handlers[event.kind](event, Calls(caller, delivery, trace))
+                outcome = self._handlers[event.kind](event, self._neighbours(delivery, trace))
             except (TransientError, BreakerOpen) as error:
                 counted = "downstream_error"
                 if isinstance(error, BreakerOpen):
@@ -116,17 +128,16 @@ class Processor:
                 counted = "failed"
             if isinstance(outcome, Retry | Reject):
                 mark_failed(span, outcome.error)
-        self._metrics.processing.labels(delivery.label, counted).observe(caller.clock() - started)
+        self._metrics.processing.labels(delivery.label, counted).observe(self._clock() - started)
         return outcome
 
-    def _judge_retry(self, delivery: Delivery, retry: Retry) -> Outcome:
+    def _decide_retry(self, delivery: Delivery, retry: Retry) -> Outcome:
         """What a failed try becomes, by the breakers and the tries so far (contract, section 5)."""
-        gate = self._caller.gate
-        if gate.any_open():
-            rest = max(gate.remaining(), min(retry.at_least, MAX_RETRY_AFTER))
+        if self._breakers.any_open():
+            rest = max(self._breakers.remaining(), min(retry.at_least, MAX_RETRY_AFTER))
             return Retry(retry.error, rest, reason="breaker")
         exhausted = delivery.message.receive_count >= self._tries
-        if exhausted and retry.reason not in UNTRIED and gate.all_closed():
+        if exhausted and retry.reason not in UNTRIED and self._breakers.all_closed():
             return Reject(DeadLetterReason.RETRIES_EXHAUSTED, retry.error)
         return retry
 

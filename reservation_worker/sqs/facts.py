@@ -1,12 +1,15 @@
-"""What the queue is like, and whether it fits the worker: judged at start and by `doctor`."""
+"""What the queue is like, and whether it fits the worker: for its watch and for `doctor`."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-DEFAULT_VISIBILITY = 30
-"""The visibility timeout to count on where the queue's own can't be read, in seconds."""
+from reservation_worker.sqs.batches import MAX_BYTES
+from reservation_worker.sqs.identity import FIFO
+
+UNKNOWN_VISIBILITY = 10
+"""The visibility timeout to count on until the queue's own is known, in seconds."""
 
 WANTED_VISIBILITY = 60
 WANTED_RECEIVES = 30
@@ -18,22 +21,44 @@ HOPELESS = "VisibilityTimeout is 0 s: nothing can be handled, every message is l
 
 
 @dataclass(frozen=True, slots=True)
-class QueueFacts:
-    """The attributes of the queue that the worker works by; seconds where it is a time."""
+class DeadLetterQueue:
+    """Where dead letters go. `arn` is None where it can't be read."""
 
-    visibility: int = DEFAULT_VISIBILITY
+    url: str
+    arn: str | None = None
+    max_bytes: int = MAX_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """The attributes of the queue that the worker works by; seconds where it is a time.
+
+    Without any it is what holds until they are known. `dlq` is None when there is none or it can't
+    be found; then `dlq_problem` says why, and `dlq_is_itself` whether it is the queue.
+    """
+
+    visibility: int = UNKNOWN_VISIBILITY
     max_receive_count: int | None = None
     retention: int | None = None
+    max_bytes: int = MAX_BYTES
+    arn: str | None = None
+    fifo: bool = False
+    dlq: DeadLetterQueue | None = None
+    dlq_problem: str = ""
+    dlq_is_itself: bool = False
 
     @classmethod
     def read(cls, attributes: Mapping[Any, str]) -> Self:
-        """From what GetQueueAttributes answers."""
+        """From what GetQueueAttributes answers; nothing of the DLQ."""
         count = _redrive(attributes).get("maxReceiveCount")
         retention = attributes.get("MessageRetentionPeriod")
         return cls(
-            visibility=int(attributes.get("VisibilityTimeout") or DEFAULT_VISIBILITY),
+            visibility=int(attributes.get("VisibilityTimeout") or UNKNOWN_VISIBILITY),
             max_receive_count=int(count) if count is not None else None,
             retention=int(retention) if retention else None,
+            max_bytes=int(attributes.get("MaximumMessageSize") or MAX_BYTES),
+            arn=attributes.get("QueueArn"),
+            fifo=attributes.get("FifoQueue") == "true",
         )
 
 
@@ -45,6 +70,19 @@ def dead_letter_arn(attributes: Mapping[Any, str]) -> str | None:
 def _redrive(attributes: Mapping[Any, str]) -> dict[str, Any]:
     policy: dict[str, Any] = json.loads(attributes.get("RedrivePolicy") or "{}")
     return policy
+
+
+def refusals(facts: QueueFacts) -> list[str]:
+    """Why the worker must not work on the queue, a sentence each."""
+    found = []
+    if facts.fifo:
+        found.append(f"SQS_QUEUE_URL is a FIFO queue: {FIFO}; name a standard queue.")
+    if facts.dlq_is_itself:
+        found.append(
+            f"{facts.dlq_problem}: poison would come back at once and for ever; name another one"
+            " in SQS_DLQ_URL or in the RedrivePolicy."
+        )
+    return found
 
 
 def misfits(facts: QueueFacts, call_timeout: float, max_retries: int) -> list[str]:
@@ -75,6 +113,8 @@ def misfits(facts: QueueFacts, call_timeout: float, max_retries: int) -> list[st
             f" gets {given} of {max_retries + 1} tries, and an outage or a few crashes let SQS move"
             " it to the dead-letter queue without a reason"
         )
+    if facts.dlq_problem and not facts.dlq_is_itself:
+        found.append(f"what fails for good stays in the queue, unsettled: {facts.dlq_problem}")
     if facts.retention is not None and facts.retention < WANTED_RETENTION:
         found.append(
             f"MessageRetentionPeriod is {facts.retention / DAY:g} days, {WANTED_RETENTION // DAY}"

@@ -1,7 +1,8 @@
 """The queue as the worker sees it: what SQS hands out and takes back, without its wire details."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from botocore.config import Config
@@ -9,7 +10,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker.errors import SqsError
 from reservation_worker.sqs import session as aws
-from reservation_worker.sqs.facts import QueueFacts, dead_letter_arn
+from reservation_worker.sqs.batches import (
+    Attributes,
+    BatchFailure,
+    failures,
+    fit,
+    message,
+    plain,
+    without_last_mark,
+)
+from reservation_worker.sqs.facts import DeadLetterQueue, QueueFacts, dead_letter_arn
+from reservation_worker.sqs.identity import identity
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -20,8 +31,12 @@ if TYPE_CHECKING:
 READ_MARGIN = 5.0
 """How many seconds longer than its wait a receive may take before it counts as hanging."""
 
-# Codes of a receipt handle that is of no use any more (LocalStack and AWS say the second).
-GONE = frozenset({"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"})
+NO_QUEUE = frozenset({"NonExistentQueue", "QueueDoesNotExist"})
+"""Codes of a queue that is not there (any more)."""
+NO_DLQ, DLQ_IS_ITSELF = "NoDeadLetterQueue", "DeadLetterQueueIsTheQueue"
+"""Our own codes."""
+TOO_LONG = frozenset({"InvalidParameterValue", "MessageTooLong"})
+"""Codes of a message that is larger than its queue takes, among others."""
 
 _COUNTS: "list[QueueAttributeNameType]" = [
     "ApproximateNumberOfMessages",
@@ -46,19 +61,6 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """Why one entry of a batch failed. A sender fault is not worth another try."""
-
-    code: str
-    sender_fault: bool
-
-    @property
-    def gone(self) -> bool:
-        """The receipt handle is of no use any more."""
-        return self.code in GONE
-
-
-@dataclass(frozen=True, slots=True)
 class Depths:
     """How many messages there are, as SQS estimates it; `dead`: in the DLQ, None if unknown."""
 
@@ -75,16 +77,20 @@ class Queue(Protocol):
         """At most `limit` messages, after waiting at most `wait` seconds for the first."""
         ...
 
-    def delete(self, receipts: Sequence[str]) -> dict[int, Failure]:
+    def delete(self, receipts: Sequence[str]) -> dict[int, BatchFailure]:
         """Delete up to BATCH messages; the failures by position."""
         ...
 
-    def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, Failure]:
+    def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, BatchFailure]:
         """Make up to BATCH messages visible again in `seconds`; the failures by position."""
         ...
 
-    def dead_letter(self, body: str, attributes: Mapping[str, Any], trace: str | None) -> None:
-        """Send a copy to the dead-letter queue; without one that is an SqsError too."""
+    def dead_letter(self, body: str, attributes: Attributes, trace: str | None) -> None:
+        """Send a copy to the dead-letter queue; without one that is an SqsError too.
+
+        Where it is too large for that queue, the last of the attributes named dlq_* are left out.
+        `trace` is the AWSTraceHeader.
+        """
         ...
 
     def depths(self) -> Depths:
@@ -111,7 +117,7 @@ class SqsQueue:
     ) -> None:
         self._url = url
         self._dlq_url = dlq_url
-        self._dlq_arn: str | None = None
+        self._dlq: DeadLetterQueue | None = None
         control = Config(
             connect_timeout=2,
             read_timeout=READ_MARGIN,
@@ -133,38 +139,70 @@ class SqsQueue:
             )
 
     def describe(self) -> QueueFacts:
-        """Read the queue's attributes. Raises SqsError."""
-        answer = _call(
-            lambda: self._control.get_queue_attributes(QueueUrl=self._url, AttributeNames=["All"])
-        )
-        attributes = answer.get("Attributes", {})
-        self._dlq_arn = dead_letter_arn(attributes)
-        return QueueFacts.read(attributes)
+        """Read the queue's attributes and look its DLQ up anew. Raises SqsError.
 
-    def find_dlq(self) -> str:
-        """The DLQ's URL: the one given, else by the RedrivePolicy. Raises SqsError if none."""
-        if self._dlq_url is None:
-            if self._dlq_arn is None:
-                self.describe()  # the attributes may not have been readable at the start
-            if self._dlq_arn is None:
-                raise SqsError("NoDeadLetterQueue", "there is no dead-letter queue")
-            account, name = self._dlq_arn.split(":")[-2:]
-            self._dlq_url = _call(
+        A DLQ that can't be found is no error here: see QueueFacts.
+        """
+        attributes = self._attributes(self._url)
+        facts = QueueFacts.read(attributes)
+        try:
+            return replace(facts, dlq=self._look_up_dlq(attributes))
+        except SqsError as error:
+            if error.code in (NO_DLQ, DLQ_IS_ITSELF, *NO_QUEUE):
+                self._dlq = None
+            itself = error.code == DLQ_IS_ITSELF
+            return replace(facts, dlq_problem=str(error), dlq_is_itself=itself)
+
+    def find_dlq(self) -> DeadLetterQueue:
+        """The DLQ as it is now: the one given, else by the RedrivePolicy. Raises SqsError."""
+        try:
+            attributes = self._attributes(self._url)
+        except SqsError:
+            if self._dlq_url is None:
+                raise
+            attributes = {}
+        return self._look_up_dlq(attributes)
+
+    def _look_up_dlq(self, attributes: Mapping[Any, str]) -> DeadLetterQueue:
+        """`attributes` are the queue's own, as far as they can be read."""
+        url, arn = self._dlq_url, dead_letter_arn(attributes)
+        if url is None:
+            if arn is None:
+                raise SqsError(NO_DLQ, "there is no dead-letter queue")
+            account, name = arn.split(":")[-2:]
+            url = self._call(
                 lambda: self._control.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
             )["QueueUrl"]
-        return self._dlq_url
+        try:
+            dead = self._attributes(url)
+        except SqsError as error:
+            if error.code in NO_QUEUE:
+                raise
+            # It may be ours to send to, but not to look at.
+            dead = {} if self._dlq_url or arn is None else {"QueueArn": arn}
+        if identity(url, dead).same_as(identity(self._url, attributes)):
+            raise SqsError(DLQ_IS_ITSELF, f"the dead-letter queue {url} is the queue itself")
+        facts = QueueFacts.read(dead)
+        self._dlq = DeadLetterQueue(url, facts.arn, facts.max_bytes)
+        return self._dlq
+
+    def _attributes(self, url: str) -> Mapping[Any, str]:
+        answer = self._call(
+            lambda: self._control.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+        )
+        return answer.get("Attributes", {})
 
     def depths(self) -> Depths:
         """See Queue."""
         visible, in_flight, delayed = self._counts(self._url)
         try:
-            dead: int | None = sum(self._counts(self.find_dlq()))
+            dead: int | None = sum(self._counts((self._dlq or self.find_dlq()).url))
         except SqsError:
             dead = None  # there is none, or it is not ours to look at
         return Depths(visible, in_flight, delayed, dead)
 
     def _counts(self, url: str) -> list[int]:
-        answer = _call(
+        answer = self._call(
             lambda: self._control.get_queue_attributes(QueueUrl=url, AttributeNames=_COUNTS)
         )
         attributes: Mapping[Any, str] = answer.get("Attributes", {})
@@ -172,7 +210,7 @@ class SqsQueue:
 
     def receive(self, limit: int, wait: int) -> list[Message]:
         """See Queue. No VisibilityTimeout is passed: the queue's own is the lease."""
-        answer = _call(
+        answer = self._call(
             lambda: self._receiver.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=limit,
@@ -187,10 +225,10 @@ class SqsQueue:
         )
         return [_message(raw) for raw in answer.get("Messages", [])]
 
-    def delete(self, receipts: Sequence[str]) -> dict[int, Failure]:
+    def delete(self, receipts: Sequence[str]) -> dict[int, BatchFailure]:
         """See Queue. Entry ids are positions: two copies of a message may be in one batch."""
-        return _failures(
-            _call(
+        return failures(
+            self._call(
                 lambda: self._control.delete_message_batch(
                     QueueUrl=self._url,
                     Entries=[
@@ -201,10 +239,10 @@ class SqsQueue:
             )
         )
 
-    def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, Failure]:
+    def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, BatchFailure]:
         """See Queue."""
-        return _failures(
-            _call(
+        return failures(
+            self._call(
                 lambda: self._control.change_message_visibility_batch(
                     QueueUrl=self._url,
                     Entries=[
@@ -219,47 +257,47 @@ class SqsQueue:
             )
         )
 
-    def dead_letter(self, body: str, attributes: Mapping[str, Any], trace: str | None) -> None:
-        """See Queue. `attributes` are in SQS's own form; `trace` is the AWSTraceHeader."""
-        url = self.find_dlq()
-        system: Any = (
-            {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}} if trace else {}
-        )
-        _call(
-            lambda: self._control.send_message(
-                QueueUrl=url,
-                MessageBody=body,
-                MessageAttributes=dict(attributes),
-                MessageSystemAttributes=system,
-            )
-        )
+    def dead_letter(self, body: str, attributes: Attributes, trace: str | None) -> None:
+        """See Queue."""
+        dlq = self._dlq or self.find_dlq()
+        try:
+            self._send(dlq, body, attributes, trace)
+        except SqsError as error:
+            if error.code not in NO_QUEUE:
+                raise
+            # The RedrivePolicy may name another one by now.
+            self._send(self.find_dlq(), body, attributes, trace)
+
+    def _send(
+        self, dlq: DeadLetterQueue, body: str, attributes: Attributes, trace: str | None
+    ) -> None:
+        """Send with as many of our marks as fit; the limit known may not be the limit of now."""
+        fitting = fit(body, attributes, dlq.max_bytes)
+        while True:
+            letter = message(body, fitting, trace)
+            try:
+                self._call(partial(self._control.send_message, QueueUrl=dlq.url, **letter))
+                return
+            except SqsError as error:
+                fewer = without_last_mark(fitting)
+                if error.code not in TOO_LONG or fewer is None:
+                    raise
+                fitting = fewer
+
+    @staticmethod
+    def _call(call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except ClientError as error:
+            details = error.response.get("Error", {})
+            raise SqsError(plain(details.get("Code")), str(error)) from error
+        except (BotoCoreError, OSError, ValueError) as error:
+            raise SqsError(type(error).__name__, str(error)) from error
 
     def close(self) -> None:
         """Close the connections of both clients."""
         self._receiver.close()
         self._control.close()
-
-
-def _call(call: Callable[[], T]) -> T:
-    try:
-        return call()
-    except ClientError as error:
-        details = error.response.get("Error", {})
-        raise SqsError(_plain(details.get("Code")), str(error)) from error
-    except (BotoCoreError, OSError, ValueError) as error:
-        raise SqsError(type(error).__name__, str(error)) from error
-
-
-def _failures(answer: Any) -> dict[int, Failure]:
-    return {
-        int(entry["Id"]): Failure(_plain(entry.get("Code")), bool(entry.get("SenderFault")))
-        for entry in answer.get("Failed", [])
-    }
-
-
-def _plain(code: str | None) -> str:
-    """An error code alone: SQS's older protocol puts a prefix to some, LocalStack a suffix."""
-    return (code or "Unknown").removeprefix("AWS.SimpleQueueService.").removesuffix("Exception")
 
 
 def _message(raw: "MessageTypeDef") -> Message:

@@ -12,15 +12,15 @@ from reservation_worker.config.redaction import Redactor
 from reservation_worker.config.settings import Settings
 from reservation_worker.observability.metrics import OUTCOMES, TYPES, Metrics
 from reservation_worker.outcome import Settled
+from reservation_worker.pipeline.breakers import Breakers
 from reservation_worker.pipeline.dispatcher import Dispatcher
-from reservation_worker.pipeline.gate import Gate
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.poller import Poller
 from reservation_worker.status.depth import DepthReader
-from reservation_worker.status.findings import judge
+from reservation_worker.status.findings import assess
 from reservation_worker.status.history import SPAN, History
 from reservation_worker.status.probes import Check, Probes
-from reservation_worker.status.recent import Recent, Snapshot
+from reservation_worker.status.recent import RecentOutcomes, Snapshot
 from reservation_worker.status.series import DONE, columns, window
 
 FAILURES = 20
@@ -38,10 +38,10 @@ class Status:
         metrics: Metrics,
         probes: Probes,
         dispatcher: Dispatcher,
-        gate: Gate,
+        breakers: Breakers,
         leases: Leases,
         poller: Poller,
-        recent: Recent,
+        recent: RecentOutcomes,
         history: History,
         depth: DepthReader,
         draining: Callable[[], bool],
@@ -50,7 +50,7 @@ class Status:
         self._metrics = metrics
         self._probes = probes
         self._dispatcher = dispatcher
-        self._gate = gate
+        self._breakers = breakers
         self._leases = leases
         self._poller = poller
         self._recent = recent
@@ -68,8 +68,8 @@ class Status:
         whole = window(points, now, SPAN)
         health, ready = self._probes.health(), self._probes.ready()
         breakers = {
-            name: (state, self._gate.breaker(name).remaining())
-            for name, state in self._gate.states().items()
+            name: (state, self._breakers.of(name).remaining())
+            for name, state in self._breakers.states().items()
         }
         document = {
             "worker": {
@@ -90,7 +90,7 @@ class Status:
                     "neighbour": name,
                     "state": state.name.lower(),
                     "retry_in_seconds": round(remaining, 1),
-                    "in_flight_limit": self._gate.breaker(name).limit(),
+                    "in_flight_limit": self._breakers.of(name).limit(),
                 }
                 for name, (state, remaining) in breakers.items()
             ],
@@ -100,7 +100,7 @@ class Status:
             "failures": [self._failure(one) for one in recent.failures[:FAILURES]],
             "series": columns(points),
         }
-        verdict, findings = judge(health, ready, breakers, self._shown_settings, document)
+        verdict, findings = assess(health, ready, breakers, self._shown_settings, document)
         return document | {
             "verdict": verdict.value,
             "findings": [asdict(finding) for finding in findings],

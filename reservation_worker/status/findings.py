@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from reservation_worker.pipeline.calls import INVENTORY, RESERVATION_API
+from reservation_worker.pipeline.neighbours import INVENTORY, RESERVATION_API
 from reservation_worker.resilience.breaker import State
 from reservation_worker.status.probes import Check
 
@@ -36,7 +36,7 @@ class Finding:
     advice: str
 
 
-def judge(
+def assess(
     health: Sequence[Check],
     ready: Sequence[Check],
     breakers: Mapping[str, tuple[State, float]],

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from reservation_worker.pipeline.breakers import Breakers
 from reservation_worker.pipeline.dispatcher import Dispatcher
-from reservation_worker.pipeline.gate import Gate
 from reservation_worker.pipeline.poller import Poller
 
 POLL_ERRORS = 3
@@ -27,13 +27,13 @@ class Probes:
         self,
         poller: Poller,
         dispatcher: Dispatcher,
-        gate: Gate,
+        breakers: Breakers,
         deadline: float,
         draining: Callable[[], bool],
     ) -> None:
         self._poller = poller
         self._dispatcher = dispatcher
-        self._gate = gate
+        self._breakers = breakers
         self._deadline = deadline
         self._draining = draining
 
@@ -68,7 +68,7 @@ class Probes:
             ),
             Check("draining", not self._draining(), "stopping" if self._draining() else "no"),
         ]
-        for name, state in self._gate.states().items():
+        for name, state in self._breakers.states().items():
             shown = state.name.lower().replace("_", "-")
             checks.append(Check(f"breaker_{name}", shown != "open", shown))
         return checks

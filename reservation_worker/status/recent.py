@@ -28,7 +28,7 @@ class Snapshot:
     last_dead_letter_at: float | None = None
 
 
-class Recent:
+class RecentOutcomes:
     """Bounded rings; `add` is a watcher of the settler and is called by all pool threads."""
 
     def __init__(self) -> None:

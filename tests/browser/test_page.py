@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from reservation_worker.outcome import DeadLetterReason, Reject
-from reservation_worker.pipeline.calls import INVENTORY
+from reservation_worker.pipeline.neighbours import INVENTORY
 from tests.fake_queue import PATIENCE, eventually
 from tests.integration.test_lifecycle import Worker
 
@@ -271,7 +271,7 @@ def test_an_outage_of_a_neighbour_is_told_with_its_breaker(view: MakeViewer) -> 
     worker = started()
     viewer = view(worker)
     viewer.verdict("ok")
-    breaker = worker.app.gate.breaker(INVENTORY)
+    breaker = worker.app.pipeline.breakers.of(INVENTORY)
     for number in range(10):
         breaker.record(breaker.admit(), f"m{number}", ok=False)
     viewer.look_again()

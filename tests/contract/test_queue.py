@@ -22,7 +22,8 @@ from moto.server import ThreadedMotoServer
 from reservation_worker.errors import SqsError
 from reservation_worker.simulator.processes.sqs import EXTERNAL_SQS, SqsProcess
 from reservation_worker.sqs import queue as sqs
-from reservation_worker.sqs.facts import QueueFacts
+from reservation_worker.sqs.batches import MAX_BYTES
+from reservation_worker.sqs.facts import refusals
 from reservation_worker.sqs.queue import Depths, Message, SqsQueue
 from tests.fake_queue import PATIENCE, DeadLetter, FakeQueue
 
@@ -47,9 +48,10 @@ class World(Protocol):
 
 
 class FakeWorld:
-    def __init__(self, visibility: int, has_dlq: bool) -> None:
+    def __init__(self, visibility: int, has_dlq: bool, dlq_max_bytes: int) -> None:
         count = 30 if has_dlq else None
         self.queue = FakeQueue(visibility=visibility, max_receive_count=count, has_dlq=has_dlq)
+        self.queue.dlq_max_bytes = dlq_max_bytes
         self.send = self.queue.send
 
     def left(self) -> int:
@@ -62,14 +64,18 @@ class FakeWorld:
 class SqsWorld:
     """A new queue, with or without a dead-letter queue, on a running emulator."""
 
-    def __init__(self, endpoint: str, visibility: int, has_dlq: bool) -> None:
+    def __init__(
+        self, endpoint: str, visibility: int, has_dlq: bool, dlq_max_bytes: int = MAX_BYTES
+    ) -> None:
         self.endpoint = endpoint
         self.client = client(endpoint)
         name = f"q-{uuid.uuid4().hex}"
         attributes = {"VisibilityTimeout": str(visibility), "MessageRetentionPeriod": "345600"}
         self.dlq_url = None
         if has_dlq:
-            self.dlq_url = self.client.create_queue(QueueName=f"{name}-dlq")["QueueUrl"]
+            self.dlq_url = self.client.create_queue(
+                QueueName=f"{name}-dlq", Attributes={"MaximumMessageSize": str(dlq_max_bytes)}
+            )["QueueUrl"]
             arn = self._attributes(self.dlq_url)["QueueArn"]
             policy = {"deadLetterTargetArn": arn, "maxReceiveCount": "30"}
             attributes["RedrivePolicy"] = json.dumps(policy)
@@ -106,6 +112,13 @@ class SqsWorld:
             )
             for raw in answer.get("Messages", [])
         ]
+
+    def redrive_to(self, url: str) -> None:
+        """From now on the RedrivePolicy names the queue at `url`."""
+        policy = {"deadLetterTargetArn": self._attributes(url)["QueueArn"], "maxReceiveCount": "30"}
+        self.client.set_queue_attributes(
+            QueueUrl=self.url, Attributes={"RedrivePolicy": json.dumps(policy)}
+        )
 
     def _attributes(self, url: str) -> dict[str, str]:
         answer = self.client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
@@ -158,10 +171,11 @@ KINDS = ["fake", "ministack", "moto", *(["external"] if EXTERNAL_SQS in os.envir
 def world(request: pytest.FixtureRequest) -> MakeWorld:
     """Makes worlds: `visibility` is the queue's timeout in seconds."""
 
-    def make(visibility: int = 30, has_dlq: bool = True) -> World:
+    def make(visibility: int = 30, has_dlq: bool = True, dlq_max_bytes: int = MAX_BYTES) -> World:
         if request.param == "fake":
-            return FakeWorld(visibility, has_dlq)
-        return SqsWorld(request.getfixturevalue(request.param), visibility, has_dlq)
+            return FakeWorld(visibility, has_dlq, dlq_max_bytes)
+        endpoint = request.getfixturevalue(request.param)
+        return SqsWorld(endpoint, visibility, has_dlq, dlq_max_bytes)
 
     return make
 
@@ -374,8 +388,25 @@ def test_a_dead_letter_beyond_the_limits_of_sqs_is_refused(world: MakeWorld) -> 
 
 
 def test_the_queue_describes_itself(world: MakeWorld) -> None:
-    assert world(visibility=7).queue.describe() == QueueFacts(7, 30, 345_600)
-    assert world(visibility=7, has_dlq=False).queue.describe() == QueueFacts(7, None, 345_600)
+    for has_dlq, count in ((True, 30), (False, None)):
+        facts = world(visibility=7, has_dlq=has_dlq).queue.describe()
+        assert (facts.visibility, facts.max_receive_count, facts.retention) == (7, count, 345_600)
+
+
+def test_a_queue_without_a_dead_letter_queue_says_so(world: MakeWorld) -> None:
+    assert "no dead-letter queue" in world(has_dlq=False).queue.describe().dlq_problem
+    assert world().queue.describe().dlq_problem == ""
+
+
+def test_a_dead_letter_fits_the_dead_letter_queues_own_limit(world: MakeWorld) -> None:
+    made = world(dlq_max_bytes=1024)
+    marks = {
+        name: {"DataType": "String", "StringValue": "x" * length}
+        for name, length in (("kept", 10), ("dlq_reason", 10), ("dlq_error", 500))
+    }
+    made.queue.dead_letter("x" * 700, marks, None)
+    [letter] = made.dead_letters()
+    assert set(letter.attributes) == {"kept", "dlq_reason"}
 
 
 # From here on: what only SqsQueue does.
@@ -388,7 +419,7 @@ def endpoint(request: pytest.FixtureRequest) -> str:
 
 def test_the_dead_letter_queue_is_found_by_the_redrive_policy(endpoint: str) -> None:
     made = SqsWorld(endpoint, visibility=30, has_dlq=True)
-    assert made.queue.find_dlq() == made.dlq_url
+    assert made.queue.find_dlq().url == made.dlq_url
 
 
 def test_the_dead_letter_queue_is_found_though_the_start_could_not_read_the_attributes(
@@ -404,9 +435,50 @@ def test_the_dead_letter_queue_that_is_given_wins(endpoint: str) -> None:
     other = SqsWorld(endpoint, visibility=30, has_dlq=False)
     queue = sqs_queue(made.url, endpoint, dlq_url=other.url)
     queue.describe()
-    assert queue.find_dlq() == other.url
+    assert queue.find_dlq().url == other.url
     queue.dead_letter("x", {}, None)
     assert (other.left(), made.dead_letters()) == (1, [])
+
+
+def test_a_dead_letter_queue_that_was_replaced_is_found_by_the_next_dead_letter(
+    endpoint: str,
+) -> None:
+    made = SqsWorld(endpoint, visibility=30, has_dlq=True)
+    other = SqsWorld(endpoint, visibility=30, has_dlq=False)
+    made.redrive_to(other.url)
+    made.client.delete_queue(QueueUrl=made.dlq_url)
+    made.queue.dead_letter("x", {}, None)
+    assert other.left() == 1
+
+
+def test_a_dead_letter_queue_that_was_replaced_is_found_by_the_next_description(
+    endpoint: str,
+) -> None:
+    made = SqsWorld(endpoint, visibility=30, has_dlq=True)
+    other = SqsWorld(endpoint, visibility=30, has_dlq=False)
+    made.redrive_to(other.url)
+    facts = made.queue.describe()
+    assert facts.dlq is not None
+    assert facts.dlq.url == other.url
+    made.queue.dead_letter("x", {}, None)
+    assert (other.left(), made.dead_letters()) == (1, [])
+
+
+def test_a_dead_letter_queue_that_is_the_queue_itself_gets_no_dead_letter(endpoint: str) -> None:
+    made = SqsWorld(endpoint, visibility=30, has_dlq=True)
+    made.redrive_to(made.url)
+    for queue in (
+        made.queue,
+        sqs_queue(made.url, endpoint),
+        sqs_queue(made.url, endpoint, dlq_url=made.url.replace("127.0.0.1", "localhost")),
+    ):
+        facts = queue.describe()
+        assert facts.dlq_is_itself
+        assert "is the queue itself" in refusals(facts)[0]
+        with pytest.raises(SqsError) as caught:
+            queue.dead_letter("x", {}, None)
+        assert caught.value.code == "DeadLetterQueueIsTheQueue"
+    assert made.left() == 0
 
 
 def test_the_depths_of_both_queues_are_told(endpoint: str) -> None:
@@ -447,7 +519,7 @@ def test_a_queue_that_does_not_exist_is_an_error_that_says_so(
 def test_a_queue_that_nobody_serves_is_an_error(call: Callable[[SqsQueue], object]) -> None:
     url = f"{NOWHERE}/000000000000/q"
     with pytest.raises(SqsError) as caught:
-        call(sqs_queue(url, NOWHERE, dlq_url=url))
+        call(sqs_queue(url, NOWHERE, dlq_url=f"{url}-dlq"))
     assert caught.value.code == "EndpointConnectionError"
 
 

@@ -17,7 +17,8 @@ from benchmarks.rows import NO_SPANS, Row, Setup
 from benchmarks.stubs.processes import SqsStub
 from reservation_worker.simulator.processes.child import Child
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS
-from reservation_worker.sqs.queue import Failure, SqsQueue
+from reservation_worker.sqs.batches import BatchFailure
+from reservation_worker.sqs.queue import SqsQueue
 
 BURN = "import time\nwhile time.process_time() < 0.4: pass\nprint(flush=True)\ntime.sleep(60)"
 
@@ -42,7 +43,7 @@ def queue(stub: SqsStub, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqsQueue]:
 
 def test_the_workers_own_client_finds_sqs_in_the_stub(stub: SqsStub, queue: SqsQueue) -> None:
     assert queue.describe().visibility == 60
-    assert queue.find_dlq().endswith("/reservation-events-dlq")
+    assert queue.find_dlq().url.endswith("/reservation-events-dlq")
     stub.add(12)
     messages = queue.receive(10, 0)
     assert (len(messages), len({one.id for one in messages})) == (10, 10)
@@ -51,15 +52,15 @@ def test_the_workers_own_client_finds_sqs_in_the_stub(stub: SqsStub, queue: SqsQ
     receipts = [one.receipt for one in messages]
     assert queue.delete(receipts[:9]) == {}
     assert queue.change_visibility([receipts[9], "msg-99#1"], 0) == {
-        1: Failure("MessageNotInflight", True)
+        1: BatchFailure("MessageNotInflight", True)
     }
     assert [one.receive_count for one in queue.receive(10, 0)] == [2, 1, 1]
     queue.dead_letter("body", {}, None)
     stats = stub.stats()
     assert (stats["deleted"], stats["redelivered"], stats["dead"]) == (9, 1, 1)
     assert stats["calls"] == {
-        "GetQueueAttributes": 1,
-        "GetQueueUrl": 1,
+        "GetQueueAttributes": 4,
+        "GetQueueUrl": 2,
         "ReceiveMessage": 2,
         "DeleteMessageBatch": 1,
         "ChangeMessageVisibilityBatch": 1,

@@ -19,9 +19,10 @@ from reservation_worker.errors import (
 from reservation_worker.events.parse import Event
 from reservation_worker.handlers.settlement import Neighbours
 from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject
-from reservation_worker.pipeline.calls import INVENTORY
-from reservation_worker.servers.debug.live import int32
+from reservation_worker.pipeline.neighbours import INVENTORY
+from reservation_worker.servers.debug.state import int32
 from reservation_worker.sqs.queue import Depths
+from reservation_worker.status.recent import RecentOutcomes
 from reservation_worker.stubs.proto.common.v1 import errors_pb2, types_pb2
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2 as pb
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2_grpc
@@ -40,7 +41,7 @@ class Client:
     def __init__(self, made: Worker) -> None:
         self.worker = made
         made.app.start()
-        eventually(lambda: made.app.poller.has_received)
+        eventually(lambda: made.app.pipeline.poller.has_received)
         self.channel = grpc.insecure_channel(f"127.0.0.1:{made.app.debug.port}")
         stub: Any = worker_pb2_grpc
         self.service: Any = stub.WorkerServiceStub(self.channel)
@@ -157,7 +158,7 @@ def test_a_message_is_a_job_that_runs_and_then_has_ended(client: MakeClient) -> 
     made = client()
     made.worker.work.stand_still("rsv_1")
     [first] = made.worker.send("rsv_1")
-    eventually(lambda: made.worker.app.dispatcher.busy == 1)
+    eventually(lambda: made.worker.app.pipeline.dispatcher.busy == 1)
 
     answer = made.service.GetJobStatus(pb.GetJobStatusRequest(job_id=first))
     assert [one.status for one in answer.jobs] == [pb.JOB_INSTANCE_STATUS_RUNNING]
@@ -428,8 +429,8 @@ def test_a_message_of_the_reservation_waits_until_the_settlement_has_ended(
     eventually(lambda: made.worker.work.began == ["rsv_1"])
     made.worker.send("rsv_1", "rsv_2")
     eventually(lambda: made.worker.work.began == ["rsv_1", "rsv_2"])
-    eventually(lambda: made.worker.app.dispatcher.in_flight == 1)
-    assert made.worker.app.dispatcher.busy == 0
+    eventually(lambda: made.worker.app.pipeline.dispatcher.in_flight == 1)
+    assert made.worker.app.pipeline.dispatcher.busy == 0
     made.worker.work.let_go()
     assert answer.result(PATIENCE).status == pb.PROCESSING_STATUS_SUCCESS
     eventually(lambda: made.worker.work.began == ["rsv_1", "rsv_2", "rsv_1"])
@@ -483,7 +484,7 @@ def test_while_a_breaker_is_open_nothing_is_tried_and_the_caller_is_told_to_come
 
 
 def trip(made: Worker) -> None:
-    breaker = made.app.gate.breaker(INVENTORY)
+    breaker = made.app.pipeline.breakers.of(INVENTORY)
     for number in range(10):
         breaker.record(breaker.admit(), f"m{number}", ok=False)
 
@@ -493,7 +494,7 @@ def test_a_bug_is_told_as_an_error_without_its_words(
 ) -> None:
     made = client()
     monkeypatch.setattr(
-        made.worker.app.recent, "snapshot", lambda: fail(PermanentError("inside of ours"))
+        RecentOutcomes, "snapshot", lambda self: fail(PermanentError("inside of ours"))
     )
     code, text = refused(lambda: made.service.HealthCheck(pb.HealthCheckRequest()))
     assert (code, text) == (grpc.StatusCode.INTERNAL, "an error of the worker, see its log")
@@ -522,7 +523,7 @@ def test_a_stop_refuses_new_settlements_at_once_lets_one_under_way_end_and_tells
     under_way = made.expiring("rsv_1")
     eventually(lambda: made.worker.work.began == ["rsv_1"])
     stopping = made.worker.stopping()
-    eventually(lambda: not made.worker.app.poller._thread.is_alive())
+    eventually(lambda: not made.worker.app.pipeline.poller._thread.is_alive())
     assert refused(lambda: made.expire("rsv_2"))[0] is grpc.StatusCode.UNAVAILABLE
     asked = pb.HealthCheckRequest()
     assert made.service.HealthCheck(asked).status == pb.WORKER_STATUS_TERMINATED

@@ -17,7 +17,7 @@ from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.holds import Holds
 from reservation_worker.cli.dlq.letters import Letter, by_origin
 from reservation_worker.cli.dlq.mover import SAFE, Mover
-from reservation_worker.cli.dlq.queues import Failure, Queues, connect
+from reservation_worker.cli.dlq.queues import Queues, connect
 from reservation_worker.cli.main import main
 from reservation_worker.config.settings import Settings
 from reservation_worker.errors import OperationError
@@ -25,6 +25,7 @@ from reservation_worker.simulator.neighbours.reservations import Record
 from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 from reservation_worker.simulator.sqs.provision import create_queues
+from reservation_worker.sqs.batches import BatchFailure
 from tests.world import World
 
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
@@ -524,16 +525,43 @@ def test_a_send_that_is_refused_before_a_retry_leaves_no_doubt(
     assert (bench.counts(), bench.counts(bench.queue)) == ((3, 0), (0, 0))
 
 
+def test_a_dead_letter_queue_that_is_the_queue_itself_is_refused(bench: Bench) -> None:
+    bench.client.send_message(QueueUrl=bench.queue, MessageBody=event())
+    account, name = bench.queue.split("/")[-2:]
+    for url in (bench.queue, f"http://another.host:1/{account}/{name}"):
+        code, _, err = bench.run("--dlq-url", url, "redrive", "--yes")
+        assert code == 2
+        assert "SQS_DLQ_URL is the same queue as SQS_QUEUE_URL" in err
+    # Both regions cannot be right; the endpoint's is, so that these are one queue.
+    elsewhere = f"https://sqs.us-east-1.amazonaws.com/{account}/{name}"
+    bench.monkeypatch.setenv("SQS_QUEUE_URL", elsewhere)
+    at_home = f"https://sqs.{REGION}.amazonaws.com/{account}/{name}"
+    code, _, err = bench.run("--dlq-url", at_home, "redrive", "--yes")
+    assert code == 1
+    assert "is the queue itself" in err
+    assert bench.counts(bench.queue) == (1, 0)
+
+
+def test_a_redrive_policy_that_points_to_the_queue_itself_is_refused(bench: Bench) -> None:
+    arn = bench.client.get_queue_attributes(QueueUrl=bench.queue, AttributeNames=["QueueArn"])
+    policy = {"deadLetterTargetArn": arn["Attributes"]["QueueArn"], "maxReceiveCount": "3"}
+    bench.client.set_queue_attributes(
+        QueueUrl=bench.queue, Attributes={"RedrivePolicy": json.dumps(policy)}
+    )
+    code, _, err = bench.run("redrive", "--yes")
+    assert (code, "is the queue itself" in err) == (1, True)
+
+
 def test_what_was_sent_before_the_queue_went_away_is_deleted(bench: Bench) -> None:
     bench.fill(3)
     queues = bench.queues()
     holds, letters = holding(queues)
-    answers: Iterator[dict[int, Failure] | OperationError] = iter(
-        [{1: Failure("InternalError", passing=True)}, OperationError("gone")]
+    answers: Iterator[dict[int, BatchFailure] | OperationError] = iter(
+        [{1: BatchFailure("InternalError", sender_fault=False)}, OperationError("gone")]
     )
 
     class Flaky(Queues):
-        def send(self, url: str, messages: Any) -> dict[int, Failure]:
+        def send(self, url: str, messages: Any) -> dict[int, BatchFailure]:
             answer = next(answers)
             if isinstance(answer, OperationError):
                 raise answer
@@ -563,7 +591,7 @@ def test_what_the_answer_to_a_send_does_not_name_is_not_deleted(bench: Bench) ->
             by_origin(letters)
         )
         assert report.moved == moved
-        assert set(report.left.values()) == {"the answer does not name it"}
+        assert set(report.left.values()) == {"Unanswered: the answer does not name it"}
     holds.release()
     assert bench.counts() == (2, 0)
 

@@ -11,6 +11,7 @@ import pytest
 import requests
 from flask import Flask
 
+from reservation_worker import worker as worker_module
 from reservation_worker.bootstrap import build
 from reservation_worker.clients.ports import CallContext, StatusAnswer, StatusChange
 from reservation_worker.config.settings import Settings
@@ -18,18 +19,18 @@ from reservation_worker.errors import LeaseLost
 from reservation_worker.events.parse import Event, Kind
 from reservation_worker.handlers.settlement import Neighbours
 from reservation_worker.outcome import Ack, Outcome, Retry
-from reservation_worker.pipeline.calls import INVENTORY
+from reservation_worker.pipeline.breakers import Breakers
+from reservation_worker.pipeline.custody import Custody
 from reservation_worker.pipeline.deleter import Deleter
 from reservation_worker.pipeline.dispatcher import Dispatcher
-from reservation_worker.pipeline.gate import Gate
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.memory import SettledMemory
+from reservation_worker.pipeline.neighbours import INVENTORY
 from reservation_worker.pipeline.poller import Poller
 from reservation_worker.servers.debug.server import DebugServer
 from reservation_worker.servers.health import HealthServer
 from reservation_worker.sqs.facts import QueueFacts
 from reservation_worker.status.history import History
-from reservation_worker.worker import App
 from tests.fake_queue import PATIENCE, FakeQueue, event_body, eventually, new_metrics, sample
 
 VISIBILITY = 60
@@ -102,7 +103,7 @@ class Worker:
         self.queue = FakeQueue(visibility=VISIBILITY)
         self.work = Work()
         self.neighbour = Neighbour()
-        self.app: App = build(
+        self.app: worker_module.Worker = build(
             replace(SETTINGS, **changes),
             queue=self.queue,
             facts=QueueFacts(VISIBILITY, 30),
@@ -141,7 +142,7 @@ class Worker:
 class Stopping:
     """A stop under way in a thread of its own; returns when /ready has turned red."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: worker_module.Worker) -> None:
         self.codes: list[int] = []
         self._thread = threading.Thread(target=lambda: self.codes.append(app.stop()), daemon=True)
         self._thread.start()
@@ -187,7 +188,14 @@ class Service:
         if kind == "App":
             made = Worker()
             app = made.app
-            self.parts = [app.health, app.history, app.leases, app.deleter, app.poller, app.debug]
+            self.parts = [
+                app.health,
+                app.history,
+                app.pipeline.leases,
+                app.pipeline.deleter,
+                app.pipeline.poller,
+                app.debug,
+            ]
             self.start, self.stop = app.start, made.stop
             return
         if kind == "Leases":
@@ -197,7 +205,9 @@ class Service:
             part = History(metrics, lambda: 0, lambda: 0, queue._clock, queue._clock)
             self.stop = part.stop
         elif kind == "Deleter":
-            part = Deleter(queue, SettledMemory(), metrics, lambda delivery: True)
+            part = Deleter(
+                queue, Custody(queue._clock), SettledMemory(), metrics, lambda delivery: True
+            )
             self.stop = lambda: part.stop(PATIENCE)
         elif kind == "DebugServer":
             part = Worker().app.debug
@@ -210,7 +220,8 @@ class Service:
             part = Poller(
                 queue,
                 dispatcher,
-                Gate({}),
+                Breakers({}),
+                Custody(queue._clock),
                 leases,
                 metrics,
                 lambda deliveries: None,
@@ -331,7 +342,7 @@ def test_an_open_breaker_turns_ready_red_and_not_health(worker: MakeWorker) -> N
     made = worker()
     made.app.start()
     eventually(lambda: made.probe("/ready") == (200, []))
-    breaker = made.app.gate.breaker(INVENTORY)
+    breaker = made.app.pipeline.breakers.of(INVENTORY)
     for number in range(10):
         breaker.record(breaker.admit(), f"m{number}", ok=False)
     assert made.probe("/ready") == (503, ["breaker_inventory"])
@@ -347,7 +358,7 @@ def test_a_pool_that_is_wedged_turns_health_red_until_a_thread_is_free(
     made.send("rsv_1")
     eventually(lambda: made.work.began)
     # One of two threads is beyond a message's deadline of four calls: the other one works on.
-    began = made.app.dispatcher.running()[0].started_at
+    began = made.app.pipeline.dispatcher.running()[0].started_at
     assert began is not None
     eventually(lambda: made.queue._clock() > began + 0.1)
     assert made.probe("/health") == (200, [])
@@ -376,7 +387,7 @@ def test_a_poller_that_has_died_turns_health_red(worker: MakeWorker) -> None:
 def test_an_idle_worker_stops_with_zero(worker: MakeWorker) -> None:
     made = worker()
     made.app.start()
-    eventually(lambda: made.app.poller.has_received)
+    eventually(lambda: made.app.pipeline.poller.has_received)
     assert made.stop() == 0
 
 
@@ -387,7 +398,7 @@ def test_a_worker_that_was_never_started_stops_with_zero_and_does_not_start_any_
     assert made.stop() == 0
     made.app.start()
     made.send("rsv_1")
-    assert not made.app.poller._thread.is_alive()
+    assert not made.app.pipeline.poller._thread.is_alive()
     assert made.queue.calls("receive") == []
     with pytest.raises(requests.ConnectionError):
         made.probe("/health")
@@ -400,7 +411,11 @@ def full(worker: MakeWorker, **changes: Any) -> tuple[Worker, list[str], list[st
     running = made.send("rsv_1", "rsv_2")
     waiting = made.send("rsv_3", "rsv_4", "rsv_1")
     made.app.start()
-    eventually(lambda: made.app.dispatcher.in_flight == 5 and made.app.dispatcher.busy == 2)
+    eventually(
+        lambda: (
+            made.app.pipeline.dispatcher.in_flight == 5 and made.app.pipeline.dispatcher.busy == 2
+        )
+    )
     return made, running, waiting
 
 
@@ -435,7 +450,7 @@ def test_a_stop_for_which_the_system_has_no_thread_left_gives_back_what_waits_al
 def test_while_draining_ready_is_red_and_health_is_green(worker: MakeWorker) -> None:
     made, _, _ = full(worker)
     stopping = made.stopping()
-    eventually(lambda: not made.app.poller._thread.is_alive())
+    eventually(lambda: not made.app.pipeline.poller._thread.is_alive())
     assert made.probe("/ready") == (503, ["draining"])
     assert made.probe("/health") == (200, [])
     made.work.let_go()
@@ -465,7 +480,7 @@ def test_what_hangs_is_fenced_and_given_back_when_its_call_must_be_over(
     made.neighbour.answering.clear()
     in_call, between_calls, waiting = made.send("rsv_1", "rsv_2", "rsv_1")
     made.app.start()
-    eventually(lambda: made.neighbour.patched and made.app.dispatcher.busy == 2)
+    eventually(lambda: made.neighbour.patched and made.app.pipeline.dispatcher.busy == 2)
     assert made.stop() == 0
     # No other pod is to work beside the call in flight; the rest is anybody's at once.
     assert CALL / 2 < made.queue.hidden_for(in_call) < CALL
@@ -500,6 +515,40 @@ def test_a_settlement_that_hangs_makes_the_stop_return_one(worker: MakeWorker) -
     made.work.let_go("rsv_2")
     assert stopping.code() == 1
     retry.release()
+
+
+@pytest.mark.parametrize("how", ["call", "entries"])
+def test_a_retry_that_sqs_refuses_during_the_stop_makes_it_return_one(
+    worker: MakeWorker, how: str
+) -> None:
+    made, _, _ = full(worker)
+    made.work.then = lambda event, neighbours: Retry("down")
+    stopping = made.stopping()
+    eventually(lambda: len(made.queue.calls("change_visibility")) == 1)
+    if how == "call":
+        made.queue.fail("change_visibility", times=2)
+    else:
+        made.queue.fail_entries("change_visibility", times=2)
+    made.work.let_go()
+    assert stopping.code() == 1
+
+
+def test_a_message_that_is_deleted_while_it_is_given_back_makes_the_stop_return_zero(
+    worker: MakeWorker,
+) -> None:
+    made = worker(shutdown_timeout=2.5)
+    made.work.stand_still("rsv_1")
+    [message] = made.send("rsv_1")
+    made.app.start()
+    eventually(lambda: made.app.pipeline.dispatcher.busy == 1)
+    giving_back = made.queue.hold("change_visibility")
+    stopping = made.stopping()
+    giving_back.wait_entered()
+    made.work.let_go()
+    eventually(lambda: not made.queue.left())
+    giving_back.release()
+    assert stopping.code() == 0
+    assert message not in made.queue.left()
 
 
 def test_a_delete_given_up_during_the_stop_makes_it_return_one(worker: MakeWorker) -> None:
@@ -562,7 +611,7 @@ def test_the_stop_ends_telemetry_after_the_acks_and_health_last(worker: MakeWork
 
     def shutdown(timeout: float) -> None:
         deleted = [one for one in running if one not in made.queue.left()]
-        polling = made.app.poller._thread.is_alive()
+        polling = made.app.pipeline.poller._thread.is_alive()
         seen.append((deleted, polling, made.probe("/ready")[0], made.probe("/health")[0]))
 
     made.app.tracing.shutdown = shutdown  # type: ignore[method-assign]

@@ -14,7 +14,7 @@ from reservation_worker import __version__
 from reservation_worker.config.settings import VARIABLES
 from reservation_worker.errors import NeighbourDown, SqsError
 from reservation_worker.outcome import Ack, DeadLetterReason, Reject
-from reservation_worker.pipeline.calls import INVENTORY
+from reservation_worker.pipeline.neighbours import INVENTORY
 from reservation_worker.servers.health import make_app
 from reservation_worker.status.document import FAILURES, LONGEST
 from reservation_worker.status.history import KEPT
@@ -208,7 +208,7 @@ def test_an_open_breaker_is_the_first_thing_said(started: Worker) -> None:
         raise NeighbourDown("still away")
 
     started.neighbour.probe = down  # type: ignore[method-assign]
-    breaker = started.app.gate.breaker(INVENTORY)
+    breaker = started.app.pipeline.breakers.of(INVENTORY)
     for number in range(10):
         breaker.record(breaker.admit(), f"m{number}", ok=False)
     found = status(started)

@@ -168,7 +168,7 @@ def test_every_room_of_the_rules_is_there() -> None:
         ("handlers", "from reservation_worker.sqs.queue import Queue"),
         ("handlers", "from ..clients.http import HttpTransport"),
         ("clients", "from reservation_worker import handlers"),
-        ("clients", "from reservation_worker.pipeline.gate import Gate"),
+        ("clients", "from reservation_worker.pipeline.breakers import Breakers"),
         ("resilience", "import backoff"),
         ("resilience", "from reservation_worker.clients.ports import CallContext"),
         ("pipeline", "import os\nqueue = os.environ['SQS_QUEUE_URL']"),

@@ -9,8 +9,9 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker.cli import operator_aws
-from reservation_worker.cli.dlq.queues import BATCH, Queues, failures
+from reservation_worker.cli.dlq.queues import Queues
 from reservation_worker.cli.dlq.text import plural
+from reservation_worker.sqs.batches import BATCH, failures
 
 HOLD = 300
 """How long a message stays hidden if this process dies, in seconds."""
@@ -96,7 +97,7 @@ class Holds:
                     left |= dict.fromkeys(batch, str(error))
                     continue
                 failed = failures(answer)
-                left |= {batch[at]: failure.why for at, failure in failed.items()}
+                left |= {batch[at]: str(failure) for at, failure in failed.items()}
                 self._forget([one for at, one in enumerate(batch) if at not in failed], left)
             if not left:
                 break

@@ -13,16 +13,20 @@ from typing import Any
 from reservation_worker.cli import terminal
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.letters import without_ours
-from reservation_worker.cli.dlq.queues import MAX_BYTES, batches, message, size
 from reservation_worker.cli.dlq.text import plural, short
 from reservation_worker.errors import OperationError
+from reservation_worker.sqs.batches import (
+    MAX_ATTRIBUTES,
+    MAX_BYTES,
+    NOT_ALLOWED,
+    batches,
+    message,
+    size,
+)
 
 _SHOWN = 10
-_MOST_ATTRIBUTES = 10
 _NAME = re.compile(r"(?!\.)(?!.*\.\.)(?!(?i:aws|amazon)\.)[A-Za-z0-9_.-]{1,256}(?<!\.)")
 _TYPE = re.compile(r"(String|Number|Binary)(\..+)?")
-_NOT_ALLOWED = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Of SQS's: everything outside the characters it takes in a string."""
 
 
 def run(args: argparse.Namespace, desk: Desk) -> int:
@@ -45,9 +49,7 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
                 problems.append(f"{error}; {lines} may have been sent or not")
                 break
             sent += [number for at, (number, _) in enumerate(batch) if at not in failed]
-            problems += [
-                f"line {batch[at][0]} was refused: {one.why}" for at, one in failed.items()
-            ]
+            problems += [f"line {batch[at][0]} was refused: {one}" for at, one in failed.items()]
             bar.update(task, completed=len(sent))
     text = f"{len(sent)} of {plural(len(found), 'message')} sent to {shown}"
     if len(sent) < len(found):
@@ -106,10 +108,10 @@ def _parse(line: bytes) -> tuple[str, dict[str, dict[str, Any]], str | None]:
     body, given, trace = row.get("body"), row.get("attributes") or {}, row.get("trace_header")
     if not isinstance(body, str) or not body:
         raise ValueError("body must be a text that is not empty")
-    if bad := _NOT_ALLOWED.search(body):
+    if bad := NOT_ALLOWED.search(body):
         raise ValueError(f"body holds {bad[0]!r}, which SQS does not take")
-    if not isinstance(given, dict) or len(given) > _MOST_ATTRIBUTES:
-        raise ValueError(f"attributes must be an object of at most {_MOST_ATTRIBUTES}")
+    if not isinstance(given, dict) or len(given) > MAX_ATTRIBUTES:
+        raise ValueError(f"attributes must be an object of at most {MAX_ATTRIBUTES}")
     if trace is not None and not isinstance(trace, str):
         raise ValueError("trace_header must be a text or null")
     attributes = {name: _attribute(name, value) for name, value in given.items()}
@@ -130,7 +132,7 @@ def _attribute(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(content, str) or not content:
         raise ValueError(f"{shown} needs a {part} that is a text and not empty")
     if part == "StringValue":
-        if bad := _NOT_ALLOWED.search(content):
+        if bad := NOT_ALLOWED.search(content):
             raise ValueError(f"{shown} holds {bad[0]!r}, which SQS does not take")
         return {"DataType": kind, part: content}
     try:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from reservation_worker.cli import operator_aws
 from reservation_worker.cli.dlq.holds import Holds
 from reservation_worker.cli.dlq.letters import Letter
-from reservation_worker.cli.dlq.queues import BATCH, Queues, batches, message, size
+from reservation_worker.cli.dlq.queues import Queues
 from reservation_worker.cli.dlq.text import plural
 from reservation_worker.errors import OperationError
+from reservation_worker.sqs.batches import BATCH, batches, message, size
 
 SAFE = 60.0
 """A message is sent only while it is ours for so long: longer than the send and the delete take."""
@@ -116,10 +117,10 @@ class Mover:
             sent += [unit for at, (_, unit) in enumerate(ready) if at not in failed]
             again = []
             for at, failure in failed.items():
-                if failure.passing and pause is not None:
-                    again.append(ready[at])
+                if pause is None or failure.sender_fault:
+                    report.left[ready[at][0].id] = str(failure)
                 else:
-                    report.left[ready[at][0].id] = failure.why
+                    again.append(ready[at])
             ready = again
             if ready and pause is not None:
                 self._pause(pause)

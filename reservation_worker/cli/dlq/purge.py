@@ -4,9 +4,9 @@ import argparse
 
 from reservation_worker.cli import terminal
 from reservation_worker.cli.dlq.desk import Desk
-from reservation_worker.cli.dlq.queues import BATCH
 from reservation_worker.cli.dlq.text import plural
 from reservation_worker.errors import OperationError
+from reservation_worker.sqs.batches import BATCH
 
 _SAFE = 15.0
 _NAMED = 20

@@ -16,10 +16,10 @@ from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.forecast import Fate, Forecast, forecast
 from reservation_worker.cli.dlq.letters import Letter, by_origin
 from reservation_worker.cli.dlq.mover import Mover, Report
-from reservation_worker.cli.dlq.queues import size
 from reservation_worker.cli.dlq.states import ask
 from reservation_worker.cli.dlq.text import plural
 from reservation_worker.errors import OperationError
+from reservation_worker.sqs.batches import size
 
 _MOST_BYTES = 512 * 1024 * 1024
 """So much is held in memory; what comes after it waits for the next redrive."""

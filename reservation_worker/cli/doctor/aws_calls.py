@@ -1,6 +1,5 @@
 """AWS for checks: one short try a call, and what a failure means."""
 
-import re
 from typing import TYPE_CHECKING
 
 from botocore.config import Config
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from boto3.session import Session
 
 _DENIED = {"AccessDenied", "AccessDeniedException"}
-_HOST = re.compile(r"https?://(?:[^/]*@)?(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.amazonaws\.com")
 _WHERE = (
     "check AWS_PROFILE, the role's policy, SQS_QUEUE_URL, and in the cluster the IRSA annotation"
 )
@@ -56,14 +54,3 @@ def failure(check: str, error: Exception, action: str = "") -> Row:
     if denied(error):
         return wrong(check, detail, f"allow {action}; {_WHERE}" if action else _WHERE)
     return wrong(check, detail, ADVICE.get(code, "look the code up in AWS's documentation"))
-
-
-def region_of(queue_url: str) -> str | None:
-    """The region that a queue's URL of AWS names."""
-    match = _HOST.match(queue_url.lower())
-    return (match[1] or match[2]) if match else None
-
-
-def name_of(queue_url: str) -> str:
-    """The queue's name."""
-    return queue_url.rstrip("/").rpartition("/")[2]

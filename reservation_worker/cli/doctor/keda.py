@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from reservation_worker.cli.doctor import aws_calls
 from reservation_worker.cli.doctor.objects import at, items, mapping, name_of
 from reservation_worker.cli.doctor.verdict import Known, Row, good, odd, unknown, wrong
-from reservation_worker.config import parsers
+from reservation_worker.sqs.identity import QueueIdentity, same_queue
 
 TRIGGER = "aws-sqs-queue"
 _AUTHENTICATION = "use a TriggerAuthentication with podIdentity: provider: aws"
@@ -27,14 +26,6 @@ def judge(scaled: Mapping[str, Any], environ: Mapping[str, str], known: Known) -
         yield from _rest(name, trigger, metadata)
 
 
-def same_queue(one: str, other: str) -> bool:
-    """Whether two URLs (or a URL and a queue's name) mean the same queue."""
-    urls = [parsers.split_url(text) for text in (one, other)]
-    if urls[0] and urls[1]:
-        return parsers.place(urls[0]) == parsers.place(urls[1])
-    return aws_calls.name_of(one) == aws_calls.name_of(other)
-
-
 def _queue(name: str, metadata: Mapping[str, Any], environ: Mapping[str, str], known: Known) -> Row:
     ours = known["sqs_queue_url"]
     url, variable = str(metadata.get("queueURL") or ""), metadata.get("queueURLFromEnv")
@@ -48,7 +39,7 @@ def _queue(name: str, metadata: Mapping[str, Any], environ: Mapping[str, str], k
     if any(sign in url for sign in ("${", "$(", "{{")):
         return unknown(name, f"its queueURL is a template: {url}", "give it as it is applied")
     if same_queue(url, ours):
-        return good(name, f"looks at our queue, {aws_calls.name_of(ours)}")
+        return good(name, f"looks at our queue, {QueueIdentity.of_url(ours).name}")
     detail = f"it does not look at our queue, so it does not scale: queueURL is {url}"
     return wrong(name, f"{detail}, SQS_QUEUE_URL is {ours}", "let both name the same queue")
 

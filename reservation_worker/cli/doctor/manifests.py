@@ -9,6 +9,7 @@ from typing import Any
 from reservation_worker.cli.doctor import keda, machine
 from reservation_worker.cli.doctor.objects import at, items, mapping, name_of, quantity
 from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, unknown, wrong
+from reservation_worker.sqs.identity import same_queue
 
 NAME = "manifests"
 OURS = {"SQS_QUEUE_URL", "USE_SECRET_MANAGER", "WORKER_CONCURRENCY"}
@@ -78,7 +79,7 @@ def _worker(
     check: str, container: Mapping[str, Any], environ: Mapping[str, str], known: Known
 ) -> Iterator[Row]:
     if url := environ.get("SQS_QUEUE_URL"):
-        if keda.same_queue(url, known["sqs_queue_url"]):
+        if same_queue(url, known["sqs_queue_url"]):
             yield good(check, "its SQS_QUEUE_URL is ours")
         else:
             detail = f"its SQS_QUEUE_URL is {url}, ours is {known['sqs_queue_url']}"

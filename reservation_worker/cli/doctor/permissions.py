@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker.cli.doctor import aws_calls
 from reservation_worker.cli.doctor.verdict import Row, good, odd, unknown
+from reservation_worker.sqs.identity import QueueIdentity
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -70,7 +71,7 @@ def probe(client: "SQSClient", url: str, dlq_url: str | None) -> list[Row]:
 
 
 def _may(action: str, url: str, call: Callable[[], Any]) -> Row:
-    name = aws_calls.name_of(url)
+    name = QueueIdentity.of_url(url).name
     try:
         answer = call()
     except ClientError as error:

@@ -9,6 +9,7 @@ from reservation_worker.cli.doctor import aws_calls, permissions
 from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, odd, unknown, wrong
 from reservation_worker.errors import ConfigurationError
 from reservation_worker.sqs.facts import DAY, HOPELESS, QueueFacts, dead_letter_arn, misfits
+from reservation_worker.sqs.identity import FIFO, QueueIdentity, identity
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -22,7 +23,7 @@ def queue(known: Known) -> list[Row]:
     """The queue's rows, then the DLQ's, then a row for each permission."""
     url, region = known["sqs_queue_url"], known["sqs_region"]
     rows: list[Row] = []
-    if (there := aws_calls.region_of(url)) and there != region:
+    if (there := QueueIdentity.of_url(url).region) and there != region:
         detail = f"SQS_QUEUE_URL is in {there}, but SQS_REGION (or AWS_REGION) is {region}"
         rows.append(wrong(NAME, detail, "correct the one that is wrong"))
     attributes: Attributes | None = None
@@ -44,18 +45,17 @@ def queue(known: Known) -> list[Row]:
 
 def judge(known: Known, attributes: Attributes) -> list[Row]:
     """What the attributes say; the wanted ones are the worker's own (contract, section 5)."""
-    name = aws_calls.name_of(known["sqs_queue_url"])
+    queue = QueueIdentity.of_url(known["sqs_queue_url"])
     waiting = attributes.get("ApproximateNumberOfMessages", "?")
-    rows = [good(NAME, f"{name} is there, {waiting} messages wait")]
+    rows = [good(NAME, f"{queue.name} is there, {waiting} messages wait")]
     if {"call_timeout", "max_retries"} <= known.keys():
         facts = QueueFacts.read(attributes)
         advice = "change the attribute where the queue is declared"
         for sentence in misfits(facts, known["call_timeout"], known["max_retries"]):
             judged = wrong if sentence == HOPELESS else odd
             rows.append(judged(NAME, sentence, advice))
-    if attributes.get("FifoQueue") == "true" or name.endswith(".fifo"):
-        detail = "it is a FIFO queue: its dead letters need a group that the worker does not send"
-        rows.append(wrong(NAME, detail, "use a standard queue"))
+    if attributes.get("FifoQueue") == "true" or queue.fifo:
+        rows.append(wrong(NAME, f"it is a FIFO queue: {FIFO}", "use a standard queue"))
     return [*rows, *encryption(attributes)]
 
 
@@ -95,10 +95,9 @@ def dead_letters(
             account, name = str(arn).split(":")[-2:]
             answer = client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
             url = answer["QueueUrl"]
-        elif arn and arn.rpartition(":")[2] != aws_calls.name_of(url):
-            detail = f"SQS itself moves to another one: {arn}"
-            rows.append(odd(DLQ, detail, "let SQS_DLQ_URL and the RedrivePolicy name the same"))
-        rows += _retention(aws_calls.name_of(url), _attributes(client, url), attributes or {})
+        dead = _attributes(client, url)
+        rows += _identity(known["sqs_queue_url"], attributes or {}, url, dead, arn)
+        rows += _retention(QueueIdentity.of_url(url).name, dead, attributes or {})
     except ERRORS as error:
         if url is None:
             row = aws_calls.failure(DLQ, error, "sqs:GetQueueUrl on the DLQ, or set SQS_DLQ_URL")
@@ -109,6 +108,20 @@ def dead_letters(
             row = aws_calls.failure(DLQ, error)
         rows.append(row)
     return url, rows
+
+
+def _identity(
+    queue_url: str, attributes: Attributes, dlq_url: str, dead: Attributes, policy: str | None
+) -> list[Row]:
+    """Whether the DLQ is the queue itself, or not the one of the RedrivePolicy."""
+    dlq = identity(dlq_url, dead)
+    if dlq.same_as(identity(queue_url, attributes)):
+        detail = "it is the queue itself: what fails for good would come back at once"
+        return [wrong(DLQ, detail, "name another queue in SQS_DLQ_URL or in the RedrivePolicy")]
+    if policy and not dlq.same_as(QueueIdentity.of_arn(policy)):
+        advice = "let SQS_DLQ_URL and the RedrivePolicy name the same"
+        return [odd(DLQ, f"SQS itself moves to another one: {policy}", advice)]
+    return []
 
 
 def _retention(name: str, dead: Attributes, attributes: Attributes) -> list[Row]:

@@ -2,13 +2,14 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
-from reservation_worker.cli.publish.targets import BATCH, Entry, Failure, Target
+from reservation_worker.cli.publish.targets import Entry, Target
 from reservation_worker.errors import OperationError
+from reservation_worker.sqs.batches import BATCH, batches
 
 PAUSES = (0.2, 0.4, 0.8, 1.6)
 """Before each further try of what was refused for a while, in seconds."""
@@ -104,7 +105,8 @@ class Publisher:
                 watch(summary)
 
         with ThreadPoolExecutor(self._parallel, "publish") as pool:
-            for batch in batches(entries, self._most(), self._target):
+            sized = ((entry, self._target.size(entry)) for entry in entries)
+            for batch in batches(sized, self._most(), self._target.most_bytes):
                 if len(running) == self._parallel:
                     collect(FIRST_COMPLETED)
                 ahead = began + started / self._rate - self._clock() if self._rate else 0.0
@@ -131,29 +133,14 @@ class Publisher:
                 failures = self._target.send(left)
             except OperationError as error:
                 return len(batch) - len(errors) - len(left), errors + [str(error)] * len(left), True
-            again: dict[int, Failure] = {}
-            for position, failure in failures.items():
-                if failure.passing and pause is not None:
-                    again[position] = failure
+            again = []
+            for position, failure in sorted(failures.items()):
+                if pause is None or failure.sender_fault:
+                    errors.append(str(failure))
                 else:
-                    errors.append(failure.error)
-            left = [left[position] for position in sorted(again)]
+                    again.append(left[position])
+            left = again
             if not left or pause is None:
                 break
             time.sleep(pause)
         return len(batch) - len(errors), errors, False
-
-
-def batches(entries: Sequence[Entry], most: int, target: Target) -> Iterator[list[Entry]]:
-    """In order; none is longer than `most` or heavier than the target takes."""
-    batch: list[Entry] = []
-    weight = 0
-    for entry in entries:
-        size = target.size(entry)
-        if batch and (len(batch) == most or weight + size > target.most_bytes):
-            yield batch
-            batch, weight = [], 0
-        batch.append(entry)
-        weight += size
-    if batch:
-        yield batch

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reservation_worker.errors import InvalidEvent
 from reservation_worker.events.envelopes import string
+from reservation_worker.sqs.batches import MAX_BYTES, BatchFailure, failures
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -16,19 +16,8 @@ if TYPE_CHECKING:
 
 Entry = Mapping[str, str]
 
-BATCH = 10
-"""The most entries in one call, of either."""
-
 # What PutEvents itself calls retryable.
 _PASSING = frozenset({"InternalFailure", "ThrottlingException"})
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why an entry was refused; `passing`: another try may help."""
-
-    error: str
-    passing: bool
 
 
 class Target(Protocol):
@@ -56,7 +45,7 @@ class Target(Protocol):
         """Make the client. Raises ConfigurationError."""
         ...
 
-    def send(self, entries: Sequence[Entry]) -> dict[int, Failure]:
+    def send(self, entries: Sequence[Entry]) -> dict[int, BatchFailure]:
         """One call; the failures by position. Raises OperationError when all of it failed."""
         ...
 
@@ -64,7 +53,7 @@ class Target(Protocol):
 class QueueTarget:
     """The body is the message; it has no attributes."""
 
-    most_bytes = 1_048_576
+    most_bytes = MAX_BYTES
 
     def __init__(self, url: str) -> None:
         self.name = url
@@ -95,7 +84,7 @@ class QueueTarget:
         """The URL that the client really calls: AWS_ENDPOINT_URL may name another host."""
         return self._client.meta.endpoint_url
 
-    def send(self, entries: Sequence[Entry]) -> dict[int, Failure]:
+    def send(self, entries: Sequence[Entry]) -> dict[int, BatchFailure]:
         """See Target."""
         from reservation_worker.cli import operator_aws  # noqa: PLC0415
 
@@ -107,12 +96,7 @@ class QueueTarget:
                     for position, entry in enumerate(entries)
                 ],
             )
-        return {
-            int(one["Id"]): Failure(
-                _sentence(one["Code"], one.get("Message")), not one["SenderFault"]
-            )
-            for one in answer.get("Failed", [])
-        }
+        return failures(answer)
 
 
 class BusTarget:
@@ -165,7 +149,7 @@ class BusTarget:
         with aws.explained():
             self._client: EventBridgeClient = session.client("events")
 
-    def send(self, entries: Sequence[Entry]) -> dict[int, Failure]:
+    def send(self, entries: Sequence[Entry]) -> dict[int, BatchFailure]:
         """See Target."""
         from reservation_worker.cli import operator_aws  # noqa: PLC0415
 
@@ -174,11 +158,7 @@ class BusTarget:
         if not answer["FailedEntryCount"]:
             return {}
         return {
-            position: Failure(_sentence(code, one.get("ErrorMessage")), code in _PASSING)
+            position: BatchFailure(code, code not in _PASSING, one.get("ErrorMessage", ""))
             for position, one in enumerate(answer["Entries"])
             if (code := one.get("ErrorCode"))
         }
-
-
-def _sentence(code: str, message: str | None) -> str:
-    return f"{code}: {message}" if message else code

@@ -65,14 +65,14 @@ def run(args: argparse.Namespace) -> int:
     from reservation_worker.bootstrap import build  # noqa: PLC0415
 
     try:
-        app = build(settings)
+        worker = build(settings)
     except OperationError as error:
         logger.error("{}", error)
         return 1
     code = 0
     if not asked:
         try:
-            app.start()
+            worker.start()
             while not asked:
                 if one_cpu and not select([heard], [], [], PERIOD)[0]:
                     one_cpu.look()
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         except RuntimeError as error:
             logger.error("raise the limit of memory or processes, a thread can't start: {}", error)
             code = 1
-    code |= app.stop()
+    code |= worker.stop()
     # A full disk or a closed pipe has its say nowhere, and not in the exit code.
     with suppress(OSError, ValueError):
         sys.stdout.flush()

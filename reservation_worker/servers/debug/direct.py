@@ -13,7 +13,7 @@ from reservation_worker.pipeline.processor import Processor
 from reservation_worker.sqs.queue import Message
 
 
-class Direct:
+class DirectHandler:
     """Handles an event in its caller's thread: no slot of the pool, and no message to settle.
 
     In place of a message's lease there is `deadline`, in seconds, that nothing renews.
@@ -46,8 +46,8 @@ class Direct:
         # Before the reservation is taken: who has it is known to `fence`.
         self._running.add(lease)
         try:
-            with self._dispatcher.alone(delivery.key, patience) as alone:
-                if not alone:
+            with self._dispatcher.exclusive(delivery.key, patience) as exclusive:
+                if not exclusive:
                     raise NotNow(f"{delivery.key} is being handled, or the worker stops: try later")
                 lease.deadline = self._clock() + self.deadline
                 outcome, trace_id = self._processor.handle(delivery)

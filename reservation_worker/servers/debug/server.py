@@ -10,9 +10,9 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from loguru import logger
 
-from reservation_worker.servers.debug.live import Live
 from reservation_worker.servers.debug.service import Handle, WorkerService
 from reservation_worker.servers.debug.serving import Serving
+from reservation_worker.servers.debug.state import WorkerState
 from reservation_worker.servers.profiles import is_local
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2, worker_pb2_grpc
 
@@ -30,7 +30,7 @@ class DebugServer:
     """
 
     def __init__(
-        self, host: str, port: int, live: Live, handle: Handle | None, deadline: float
+        self, host: str, port: int, live: WorkerState, handle: Handle | None, deadline: float
     ) -> None:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="debug")
         self._server = grpc.server(

@@ -10,7 +10,7 @@ from loguru import logger
 from reservation_worker.errors import InvalidEvent, NotNow
 from reservation_worker.events.parse import Kind
 from reservation_worker.outcome import Outcome
-from reservation_worker.servers.debug.live import Live
+from reservation_worker.servers.debug.state import WorkerState
 from reservation_worker.servers.debug.translate import (
     Verdict,
     expiry_event,
@@ -50,7 +50,7 @@ class _Refused(Exception):
 class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
     """The calls. Without `handle` those that write are refused."""
 
-    def __init__(self, live: Live, handle: Handle | None) -> None:
+    def __init__(self, live: WorkerState, handle: Handle | None) -> None:
         self._live = live
         self._handle = handle
         self._room = threading.BoundedSemaphore(MOST_WRITES)

@@ -3,7 +3,6 @@
 from typing import Any
 
 from reservation_worker.config.settings import Settings
-from reservation_worker.sqs.fitness import describe
 from reservation_worker.sqs.queue import Message, SqsQueue
 from tests.faults.sabotage.entry import main
 
@@ -18,7 +17,7 @@ class DeletesFirst(SqsQueue):
 
 def overrides(settings: Settings) -> dict[str, Any]:
     queue = DeletesFirst(settings.sqs_queue_url, settings.sqs_region, settings.sqs_wait_time, 30)
-    return {"queue": queue, "facts": describe(queue, settings.call_timeout, settings.max_retries)}
+    return {"queue": queue, "facts": queue.describe()}
 
 
 if __name__ == "__main__":

@@ -4,20 +4,21 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from reservation_worker import bootstrap as app
+from reservation_worker import bootstrap
 from reservation_worker.cli import run
 from reservation_worker.config.settings import Settings
+from reservation_worker.worker import Worker
 
-_build: Any = app.build
+_build: Any = bootstrap.build
 
 
 def main(overrides: Callable[[Settings], dict[str, Any]] = lambda settings: {}) -> None:
-    """`overrides` makes what app.build is to take instead of the real parts."""
+    """`overrides` makes what bootstrap.build is to take instead of the real parts."""
 
-    def build(settings: Settings) -> app.App:
-        built: app.App = _build(settings, **overrides(settings))
+    def build(settings: Settings) -> Worker:
+        built: Worker = _build(settings, **overrides(settings))
         return built
 
     # The verb imports it when it runs.
-    vars(app)["build"] = build
+    vars(bootstrap)["build"] = build
     raise SystemExit(run.run(argparse.Namespace()))

@@ -4,20 +4,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from reservation_worker.config.settings import Settings
-from reservation_worker.sqs.fitness import describe
-from reservation_worker.sqs.queue import Failure, SqsQueue
+from reservation_worker.sqs.batches import BatchFailure
+from reservation_worker.sqs.queue import SqsQueue
 from tests.faults.sabotage.entry import main
 
 
 class ForgetsFailed(SqsQueue):
-    def delete(self, receipts: Sequence[str]) -> dict[int, Failure]:
+    def delete(self, receipts: Sequence[str]) -> dict[int, BatchFailure]:
         super().delete(receipts)
         return {}
 
 
 def overrides(settings: Settings) -> dict[str, Any]:
     queue = ForgetsFailed(settings.sqs_queue_url, settings.sqs_region, settings.sqs_wait_time, 30)
-    return {"queue": queue, "facts": describe(queue, settings.call_timeout, settings.max_retries)}
+    return {"queue": queue, "facts": queue.describe()}
 
 
 if __name__ == "__main__":

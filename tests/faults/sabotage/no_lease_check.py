@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from reservation_worker import bootstrap as app
+from reservation_worker import bootstrap
 from reservation_worker.config.settings import Settings
 from reservation_worker.pipeline.leases import Lease, Leases
 from tests.faults.sabotage.entry import main
@@ -17,7 +17,7 @@ class Unchecked(Leases):
 
 
 def overrides(settings: Settings) -> dict[str, Any]:
-    vars(app)["Leases"] = Unchecked
+    vars(bootstrap)["Leases"] = Unchecked
     return {}
 
 

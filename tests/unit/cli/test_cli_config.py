@@ -209,9 +209,9 @@ def test_a_character_that_stdout_cannot_show_is_escaped(tmp_path: Path) -> None:
     assert "pod-\\xe9" in done.stdout
 
 
-def test_the_readme_holds_the_table_of_all_variables() -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    assert markdown(VARIABLES) in readme
+def test_the_page_on_configuration_holds_the_table_of_all_variables() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text()
+    assert markdown(VARIABLES) in page
 
 
 def test_the_korean_readme_has_every_variable_with_its_default() -> None:

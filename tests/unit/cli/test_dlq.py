@@ -12,7 +12,6 @@ from reservation_worker.cli.dlq.compensations import due
 from reservation_worker.cli.dlq.exports import as_dict
 from reservation_worker.cli.dlq.letters import Letter, by_origin
 from reservation_worker.cli.dlq.listing import groups
-from reservation_worker.cli.dlq.queues import batches
 from reservation_worker.cli.dlq.selection import matches
 from reservation_worker.cli.dlq.show import body_text, lines
 from reservation_worker.cli.dlq.text import cell, short, visible
@@ -324,12 +323,6 @@ def test_binary_is_base64_in_a_line() -> None:
     binary = {"b": {"DataType": "Binary", "BinaryValue": b"\x00"}}
     one = Letter("m", "x", binary, None, 0.0, 1)
     assert as_dict(one)["attributes"]["b"]["BinaryValue"] == base64.b64encode(b"\x00").decode()
-
-
-def test_batches_hold_ten_messages_and_one_mebibyte_at_most() -> None:
-    assert [len(one) for one in batches((n, 1) for n in range(25))] == [10, 10, 5]
-    sizes = [600_000, 500_000, 1_048_576, 1]
-    assert [len(one) for one in batches((n, n) for n in sizes)] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from reservation_worker.cli.doctor import aws_calls, collector, machine, manifests, queue
+from reservation_worker.cli.doctor import collector, machine, manifests, queue
 from reservation_worker.cli.doctor import examine as examination
 from reservation_worker.cli.doctor.network import split
 from reservation_worker.cli.doctor.show import as_json, show
@@ -232,18 +232,21 @@ def test_two_dead_letter_queues_are_odd() -> None:
     assert "reservation-events-dlq" in row.detail
 
 
-@pytest.mark.parametrize(
-    ("url", "region"),
-    [
-        (URL, "ap-northeast-2"),
-        ("https://EU-west-1.queue.amazonaws.com/1/q", "eu-west-1"),
-        ("https://me@sqs.us-east-1.amazonaws.com/1/q", "us-east-1"),
-        ("https://sqs.cn-north-1.amazonaws.com.cn/1/q", "cn-north-1"),
-        ("http://localhost:4566/1/q", None),
-    ],
-)
-def test_a_queue_url_tells_its_region(url: str, region: str | None) -> None:
-    assert aws_calls.region_of(url) == region
+def test_a_dead_letter_queue_that_is_the_queue_itself_is_wrong() -> None:
+    sqs = Sqs()
+    arn = "arn:aws:sqs:ap-northeast-2:1:reservation-events"
+    sqs.attributes["QueueArn"] = arn
+    spelt = "https://another.host/1/reservation-events"
+    _, rows = dead_letters(FITTING | {"QueueArn": arn}, sqs, sqs_dlq_url=spelt)
+    assert rows[0].verdict is Verdict.WRONG
+    assert "it is the queue itself" in rows[0].detail
+
+
+def test_a_dead_letter_queue_that_is_spelt_otherwise_is_the_same() -> None:
+    sqs = Sqs()
+    sqs.attributes["QueueArn"] = json.loads(FITTING["RedrivePolicy"])["deadLetterTargetArn"]
+    _, rows = dead_letters(FITTING, sqs, sqs_dlq_url="https://legacy/1/reservation-events-dlq/")
+    assert verdicts(rows) == [Verdict.GOOD]
 
 
 # Traces, addresses and memory.
@@ -390,6 +393,20 @@ def test_what_keeps_keda_from_scaling_is_told(
     assert row.verdict is verdict
     assert words in row.detail
     assert row.advice
+
+
+@pytest.mark.parametrize(
+    ("part", "other"),
+    [
+        ("sqs.ap-northeast-2.", "ap-northeast-2.queue."),
+        ("amazonaws.com", "api.aws"),
+        (URL[-1], URL[-1] + "/"),
+    ],
+)
+def test_our_queue_in_another_spelling_is_our_queue(tmp_path: Path, part: str, other: str) -> None:
+    spelt = other.join(URL.rsplit(part, 1))
+    assert spelt != URL
+    assert verdicts(compared(tmp_path, changed(queueURL=spelt))) == [Verdict.GOOD] * 2
 
 
 def test_a_queue_by_its_name_or_from_the_deployments_environment_is_compared(

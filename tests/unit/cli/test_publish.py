@@ -11,23 +11,26 @@ import pytest
 from reservation_worker.cli import main as cli
 from reservation_worker.cli.interrupt import interrupt_noted
 from reservation_worker.cli.publish.lines import entries
-from reservation_worker.cli.publish.publisher import Publisher, Summary, batches
-from reservation_worker.cli.publish.targets import BusTarget, Entry, Failure, QueueTarget
+from reservation_worker.cli.publish.publisher import Publisher, Summary
+from reservation_worker.cli.publish.targets import BusTarget, Entry, QueueTarget
 from reservation_worker.errors import OperationError
+from reservation_worker.sqs.batches import BatchFailure, batches
 
 QUEUE, BUS = QueueTarget("http://localhost/q"), BusTarget("tickets")
+BUSY = BatchFailure("busy", sender_fault=False)
+WRONG = BatchFailure("wrong", sender_fault=True)
 EVENT = '{"type":"reservation.expired","source":"s","trace_id":"t","detail":{"reservation_id":"r"}}'
 
 
 class FakeTarget(QueueTarget):
     """Answers what a test says, one answer a call, then success; keeps what it was sent."""
 
-    def __init__(self, *answers: dict[int, Failure] | OperationError) -> None:
+    def __init__(self, *answers: dict[int, BatchFailure] | OperationError) -> None:
         super().__init__("fake")
         self.answers = list(answers)
         self.calls: list[list[str]] = []
 
-    def send(self, entries: Sequence[Entry]) -> dict[int, Failure]:
+    def send(self, entries: Sequence[Entry]) -> dict[int, BatchFailure]:
         self.calls.append([entry["MessageBody"] for entry in entries])
         answer = self.answers.pop(0) if self.answers else {}
         if isinstance(answer, OperationError):
@@ -64,20 +67,20 @@ def send(target: FakeTarget, count: int, clock: Clock | None = None, **more: flo
 
 def test_no_batch_is_longer_or_heavier_than_the_target_takes() -> None:
     for target, body in ((QUEUE, "x" * 400_000), (BUS, EVENT.replace('"r"', f'"{"r" * 100_000}"'))):
-        found = list(batches([target.entry(body)] * 5, 10, target))
+        weight = target.size(target.entry(body))
+        found = list(batches([(body, weight)] * 5, 10, target.most_bytes))
         assert [len(batch) for batch in found] == [2, 2, 1]
-    assert [len(batch) for batch in batches([QUEUE.entry("x")] * 25, 10, QUEUE)] == [10, 10, 5]
 
 
 def test_what_was_refused_for_a_while_is_sent_again_and_a_senders_fault_is_not() -> None:
-    target = FakeTarget({1: Failure("busy", True), 2: Failure("wrong", False)})
+    target = FakeTarget({1: BUSY, 2: WRONG})
     summary = send(target, 4)
     assert target.calls == [["0", "1", "2", "3"], ["1"]]
     assert (summary.sent, dict(summary.errors)) == (3, {"wrong": 1})
 
 
 def test_what_stays_refused_is_given_up_after_the_last_try() -> None:
-    busy = {0: Failure("busy", True)}
+    busy = {0: BUSY}
     target = FakeTarget(busy, busy, busy)
     summary = send(target, 2)
     assert target.calls == [["0", "1"], ["0"], ["0"]]
@@ -85,7 +88,7 @@ def test_what_stays_refused_is_given_up_after_the_last_try() -> None:
 
 
 def test_a_call_that_fails_ends_the_run_and_every_event_is_accounted_for() -> None:
-    target = FakeTarget({}, {0: Failure("busy", True)}, OperationError("no network"))
+    target = FakeTarget({}, {0: BUSY}, OperationError("no network"))
     summary = send(target, 40)
     assert (summary.sent, dict(summary.errors)) == (19, {"no network": 1})
     assert len(target.calls) == 3
@@ -116,7 +119,7 @@ def test_an_interrupted_run_counts_exactly_what_was_sent() -> None:
 
 def test_ctrl_c_in_the_middle_of_a_call_lets_it_finish_and_counts_it() -> None:
     class Interrupted(FakeTarget):
-        def send(self, entries: Sequence[Entry]) -> dict[int, Failure]:
+        def send(self, entries: Sequence[Entry]) -> dict[int, BatchFailure]:
             os.kill(os.getpid(), signal.SIGINT)
             return super().send(entries)
 
@@ -131,7 +134,7 @@ def test_several_calls_go_at_once_where_order_does_not_matter() -> None:
     together = threading.Barrier(4, timeout=10)
 
     class Meeting(FakeTarget):
-        def send(self, entries: Sequence[Entry]) -> dict[int, Failure]:
+        def send(self, entries: Sequence[Entry]) -> dict[int, BatchFailure]:
             together.wait()
             return {}
 

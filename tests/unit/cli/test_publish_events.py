@@ -11,11 +11,12 @@ from botocore.stub import Stubber
 from reservation_worker.cli import publish
 from reservation_worker.cli.publish.lines import entries
 from reservation_worker.cli.publish.samples import samples
-from reservation_worker.cli.publish.targets import BusTarget, Failure, QueueTarget
+from reservation_worker.cli.publish.targets import BusTarget, QueueTarget
 from reservation_worker.errors import InvalidEvent, OperationError
 from reservation_worker.events.parse import Event, parse
 from reservation_worker.simulator.story.samples import SEEDED_TIME, TYPES
 from reservation_worker.simulator.story.variants import variants
+from reservation_worker.sqs.batches import BatchFailure
 
 QUEUE, BUS = QueueTarget("http://localhost/q"), BusTarget("tickets")
 EVENT = '{"type":"reservation.expired","source":"s","trace_id":"t","detail":{"reservation_id":"r"}}'
@@ -133,6 +134,6 @@ def test_of_a_partial_failure_of_a_bus_only_what_may_pass_is_worth_another_try()
         aws.add_response("put_events", {"FailedEntryCount": 2, "Entries": said})
         failures = target.send([BUS.entry(EVENT)] * 3)
     assert failures == {
-        1: Failure("ThrottlingException: slow down", True),
-        2: Failure("MalformedDetail", False),
+        1: BatchFailure("ThrottlingException", sender_fault=False, message="slow down"),
+        2: BatchFailure("MalformedDetail", sender_fault=True),
     }

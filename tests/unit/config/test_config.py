@@ -96,7 +96,6 @@ ACCEPTED = [
     ("INVENTORY_GRPC_TLS", "0", False),
     ("INVENTORY_GRPC_TLS", "false", False),
     ("SQS_QUEUE_URL", "http://localhost:4566/000000000000/q", None),
-    ("SQS_QUEUE_URL", "http://localhost:9324/queue/q.fifo", None),
     ("SQS_QUEUE_URL", "https://user:pw@host/1/q", None),
     ("SQS_WAIT_TIME", "0", 0),
     ("SQS_WAIT_TIME", "020", 20),
@@ -260,8 +259,23 @@ def test_two_servers_on_one_port_are_refused_unless_the_port_is_any() -> None:
     assert settings(SERVER_PORT="0", GRPC_DEBUG_PORT="0").server_port == 0
 
 
+@pytest.mark.parametrize("name", ["SQS_QUEUE_URL", "SQS_DLQ_URL"])
+def test_a_fifo_queue_is_refused_with_the_reason(name: str) -> None:
+    [problem] = problems(**{name: "http://localhost:9324/queue/q.fifo"})
+    assert problem.startswith(f"{name} is a FIFO queue: ")
+    assert "without a group" in problem
+
+
 @pytest.mark.parametrize(
-    "again", [QUEUE, QUEUE.replace("sqs.", "SQS."), QUEUE[:8] + "u@" + QUEUE[8:]]
+    "again",
+    [
+        QUEUE,
+        QUEUE.replace("sqs.", "SQS."),
+        QUEUE[:8] + "u@" + QUEUE[8:],
+        QUEUE.replace("sqs.ap-northeast-2.", "ap-northeast-2.queue."),
+        QUEUE.replace("amazonaws.com", "api.aws"),
+        "http://localhost:4566/" + QUEUE.partition(".com/")[2],
+    ],
 )
 def test_a_queue_cannot_be_its_own_dead_letter_queue(again: str) -> None:
     [problem] = problems(SQS_DLQ_URL=again)

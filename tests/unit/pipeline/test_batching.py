@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from reservation_worker.pipeline.batching import BATCH, Batches
+from reservation_worker.pipeline.batching import Batches
+from reservation_worker.sqs.batches import BATCH
 from tests.fake_queue import PATIENCE
 
 

@@ -4,14 +4,16 @@ import time
 
 import pytest
 
+from reservation_worker.pipeline.custody import Custody, Ending
 from reservation_worker.pipeline.deleter import ATTEMPTS, Deleter
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Lease
 from reservation_worker.pipeline.memory import SettledMemory
-from tests.fake_queue import PATIENCE, FakeQueue, eventually, new_metrics, opened, sample
+from tests.fake_queue import PATIENCE, FakeClock, FakeQueue, eventually, new_metrics, opened, sample
 
 FOREVER = 3_600.0
 SHORT = 0.001
+LEASE = 60.0
 
 
 class Rig:
@@ -22,8 +24,10 @@ class Rig:
         self.memory = SettledMemory()
         self.metrics = new_metrics()
         self.held = True
+        self.clock = FakeClock()
+        self.custody = Custody(self.clock)
         self.deleter = Deleter(
-            self.queue, self.memory, self.metrics, lambda delivery: self.held, linger
+            self.queue, self.custody, self.memory, self.metrics, lambda delivery: self.held, linger
         )
         for _ in range(count):
             self.queue.send()
@@ -32,17 +36,24 @@ class Rig:
             self.settled += self.received()
 
     def received(self) -> list[Delivery]:
-        return [opened(one, 0.0, Lease) for one in self.queue.receive(10, 0)]
+        received = self.queue.receive(10, 0)
+        deliveries = [opened(one, self.clock() + LEASE, Lease) for one in received]
+        self.custody.take(deliveries)
+        return deliveries
 
     def add_all(self) -> None:
         for one in self.settled:
             self.deleter.add(one)
 
     def flush(self) -> int:
-        """Everything that was added before is tried; returns what the stop returns."""
+        """Everything that was added is tried; returns how many are left open."""
         self.add_all()
         self.deleter.start()
-        return self.deleter.stop(PATIENCE)
+        return self.stop()
+
+    def stop(self, timeout: float = PATIENCE) -> int:
+        self.deleter.stop(timeout)
+        return self.custody.open()
 
     @property
     def batches(self) -> list[tuple[str, ...]]:
@@ -51,11 +62,6 @@ class Rig:
     @property
     def remembered(self) -> list[str]:
         return [one.message.id for one in self.settled if self.memory.knows(one.message.id)]
-
-    @property
-    def pending(self) -> int:
-        """After a stop: what it left behind in the middle of its way."""
-        return self.deleter.stop(0)
 
     @property
     def given_up(self) -> float:
@@ -70,7 +76,7 @@ def test_a_full_batch_is_deleted_at_once() -> None:
     rig.deleter.start()
     rig.add_all()
     eventually(lambda: not rig.queue.left())
-    assert rig.deleter.stop(PATIENCE) == 0
+    assert rig.stop() == 0
 
 
 def test_a_batch_that_does_not_get_full_is_deleted_after_a_short_linger() -> None:
@@ -78,7 +84,7 @@ def test_a_batch_that_does_not_get_full_is_deleted_after_a_short_linger() -> Non
     rig.deleter.start()
     rig.add_all()
     eventually(lambda: not rig.queue.left())
-    assert rig.deleter.stop(PATIENCE) == 0
+    assert rig.stop() == 0
 
 
 def test_what_comes_within_the_linger_shares_one_call() -> None:
@@ -98,7 +104,7 @@ def test_a_stop_flushes_what_is_below_the_threshold() -> None:
     rig = Rig(9)
     rig.deleter.start()
     rig.add_all()
-    assert rig.deleter.stop(PATIENCE) == 0
+    assert rig.stop() == 0
     assert rig.queue.left() == []
 
 
@@ -134,9 +140,9 @@ def test_an_entry_whose_receipt_is_of_no_use_is_not_tried_again() -> None:
     rig = Rig(1)
     # LocalStack says of a bad receipt that it is not the sender's fault.
     rig.queue.fail_entries("delete", code="ReceiptHandleIsInvalid", sender_fault=False)
-    assert rig.flush() == 1
+    assert rig.flush() == 0
     assert len(rig.batches) == 1
-    assert rig.remembered == ["m1"]
+    assert (rig.remembered, rig.custody.endings) == (["m1"], {Ending.LOST: 1})
 
 
 def test_a_call_that_fails_is_tried_again_with_the_whole_batch() -> None:
@@ -168,7 +174,7 @@ def test_an_unexpected_error_costs_its_batch_only() -> None:
     rig.queue.fail_entries("delete", positions=range(5))
     rig.queue.during("delete", fail)
     rig.flush()
-    assert (rig.given_up, rig.pending) == (5, 0)
+    assert (rig.given_up, rig.custody.open()) == (5, 5)
     assert rig.remembered == ["m1", "m2", "m3", "m4", "m5"]
     assert rig.queue.left() == rig.remembered
 
@@ -188,7 +194,8 @@ def test_a_delete_by_a_receipt_whose_lease_is_over_is_remembered_though_sqs_said
     rig.held = False
     rig.queue.change_visibility([rig.settled[0].message.receipt], 0)
     [copy] = rig.received()
-    assert rig.flush() == 0
+    # Only the copy is still ours.
+    assert rig.flush() == 1
     # SQS has said yes to the old receipt and kept the copy.
     assert rig.queue.left() == [copy.message.id]
     assert rig.remembered == ["m1"]
@@ -204,33 +211,25 @@ def test_a_stop_says_how_many_are_not_deleted_when_sqs_hangs() -> None:
     rig.add_all()
     call.wait_entered()
     began = time.monotonic()
-    assert rig.deleter.stop(0.05) == 12
+    assert rig.stop(0.05) == 12
     assert time.monotonic() - began < PATIENCE / 2
     call.release()
     eventually(lambda: not rig.queue.left())
 
 
-def test_a_failure_from_before_the_stop_is_not_the_stops() -> None:
+def test_a_delete_that_was_given_up_is_left_open_until_its_lease_ends() -> None:
     rig = Rig(1, linger=SHORT)
     rig.queue.fail("delete", times=ATTEMPTS)
     rig.deleter.start()
     rig.add_all()
     eventually(lambda: rig.given_up == 1)
-    assert rig.deleter.stop(PATIENCE) == 0
-
-
-def test_a_failure_since_the_whole_workers_stop_began_is_the_stops() -> None:
-    rig = Rig(1, linger=SHORT)
-    before = rig.deleter.given_up
-    rig.queue.fail("delete", times=ATTEMPTS)
-    rig.deleter.start()
-    rig.add_all()
-    eventually(lambda: rig.deleter.given_up == 1)
-    assert rig.deleter.stop(PATIENCE, before) == 1
+    assert rig.stop() == 1
+    rig.clock.advance(LEASE)
+    assert rig.stop() == 0
 
 
 def test_a_second_stop_finds_nothing_left_to_do() -> None:
     rig = Rig(3)
     assert rig.flush() == 0
-    assert rig.deleter.stop(PATIENCE) == 0
+    assert rig.stop() == 0
     assert len(rig.batches) == 1

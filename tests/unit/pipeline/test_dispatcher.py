@@ -130,7 +130,7 @@ def test_a_poller_without_room_is_told_when_the_next_of_one_reservation_has_begu
     with ThreadPoolExecutor(1) as poller:
         # A thread idles, but every slot is taken.
         room = poller.submit(made.dispatcher.room, None, 10 * PATIENCE)
-        eventually(lambda: made.dispatcher._roomy._waiters)  # type: ignore[attr-defined]
+        eventually(lambda: made.dispatcher._room_freed._waiters)  # type: ignore[attr-defined]
         made.let_go(line[0])
         assert room.result(PATIENCE) == 1
 
@@ -457,7 +457,7 @@ def test_who_is_stuck_beyond_the_deadline_does_not_keep_others_out(
 def test_who_is_stuck_outside_the_pool_does_not_keep_others_out() -> None:
     clock = FakeClock()
     dispatcher = Dispatcher(4, lambda one: None, clock, deadline=40.0)
-    with dispatcher.alone("rsv_0", NO_WAIT):
+    with dispatcher.exclusive("rsv_0", NO_WAIT):
         assert dispatcher.accept([large(0, MOST_TEXT)]) == []
         assert dispatcher.room(None, NO_WAIT) == 0
         clock.advance(40.5)
@@ -496,7 +496,7 @@ def test_a_key_that_is_kept_makes_its_deliveries_wait_and_no_others(
     made = pool(2)
     made.let_all_go()
     mine, other = delivery(1, "rsv_1"), delivery(2, "rsv_2")
-    with made.dispatcher.alone("rsv_1", NO_WAIT) as alone:
+    with made.dispatcher.exclusive("rsv_1", NO_WAIT) as alone:
         assert alone
         assert made.dispatcher.accept([mine, other]) == []
         eventually(lambda: made.ended == [other])
@@ -510,12 +510,12 @@ def test_a_key_that_is_kept_makes_its_deliveries_wait_and_no_others(
 def test_a_key_is_not_kept_while_a_delivery_has_it(pool: Callable[[int], Pool]) -> None:
     made = pool(2)
     made.accept([delivery(1, "rsv_1")])
-    with made.dispatcher.alone("rsv_1", NO_WAIT) as alone:
+    with made.dispatcher.exclusive("rsv_1", NO_WAIT) as alone:
         assert not alone
     waiting: list[bool] = []
 
     def wait() -> None:
-        with made.dispatcher.alone("rsv_1", PATIENCE) as alone:
+        with made.dispatcher.exclusive("rsv_1", PATIENCE) as alone:
             waiting.append(alone)
 
     thread = threading.Thread(target=wait, daemon=True)
@@ -530,11 +530,11 @@ def test_after_a_close_no_key_is_kept_and_what_waits_for_one_is_returned(
 ) -> None:
     made = pool(2)
     one = delivery(1, "rsv_1")
-    with made.dispatcher.alone("rsv_1", NO_WAIT) as first:
+    with made.dispatcher.exclusive("rsv_1", NO_WAIT) as first:
         assert first
         made.dispatcher.accept([one])
         assert made.dispatcher.close() == [one]
-        with made.dispatcher.alone("rsv_2", PATIENCE) as second:
+        with made.dispatcher.exclusive("rsv_2", PATIENCE) as second:
             assert not second
     made.let_all_go()
     assert made.began == []
@@ -542,7 +542,7 @@ def test_after_a_close_no_key_is_kept_and_what_waits_for_one_is_returned(
 
 def test_a_key_comes_back_when_its_holder_fails(pool: Callable[[int], Pool]) -> None:
     made = pool(1)
-    with pytest.raises(ValueError, match="ours"), made.dispatcher.alone("rsv_1", NO_WAIT):
+    with pytest.raises(ValueError, match="ours"), made.dispatcher.exclusive("rsv_1", NO_WAIT):
         raise ValueError("ours")
     made.accept([delivery(1, "rsv_1")])
     made.let_all_go()

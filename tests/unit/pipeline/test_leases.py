@@ -286,7 +286,7 @@ def test_a_close_waits_for_a_renewal_under_way() -> None:
     order: list[str] = []
 
     def close() -> None:
-        rig.leases.close(rig.one)
+        rig.leases.close_and_wait(rig.one)
         order.append("closed")
 
     def release() -> None:
@@ -295,7 +295,7 @@ def test_a_close_waits_for_a_renewal_under_way() -> None:
 
     closing = in_thread(close)
     # It has left the set of leases by now; if it did not wait, it would end right after.
-    eventually(lambda: rig.one not in rig.leases._open)
+    eventually(lambda: rig.leases.count == 0)
     closing.join(0.05)
     release()
     for thread in (closing, ticking):

@@ -8,9 +8,10 @@ import pytest
 
 from reservation_worker.errors import InvalidEvent, NeighbourDown
 from reservation_worker.pipeline import poller as poller_module
+from reservation_worker.pipeline.breakers import Breakers, ProbedBreaker
+from reservation_worker.pipeline.custody import Custody
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.dispatcher import Dispatcher
-from reservation_worker.pipeline.gate import Gate, Guarded
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.poller import LATE, Poller
 from reservation_worker.resilience.breaker import FIRST_OPEN, Breaker, State
@@ -20,7 +21,7 @@ VISIBILITY = 30
 WAIT = 20
 
 
-class CountingGate(Gate):
+class CountingBreakers(Breakers):
     """Counts how often the poller has looked at it."""
 
     looks = 0
@@ -38,9 +39,10 @@ class Rig:
         self.queue = FakeQueue(self.clock, VISIBILITY, wall_clock=lambda: 5_000.0)
         self.metrics = new_metrics()
         self.leases = Leases(self.queue, VISIBILITY, self.clock, self.metrics)
+        self.custody = Custody(self.clock)
         self.breaker = Breaker("inventory", self.clock, lambda: 0.5)
         self.neighbour_down = False
-        self.gate = CountingGate({"inventory": Guarded(self.breaker, self.probe)})
+        self.breakers = CountingBreakers({"inventory": ProbedBreaker(self.breaker, self.probe)})
         self.taken: list[Delivery] = []
         self.given_back: list[Delivery] = []
         self._go = threading.Event()
@@ -48,7 +50,8 @@ class Rig:
         self.poller = Poller(
             self.queue,
             self.dispatcher,
-            self.gate,
+            self.breakers,
+            self.custody,
             self.leases,
             self.metrics,
             self._give_back,
@@ -87,8 +90,8 @@ class Rig:
 
     def some_rounds(self) -> None:
         """The poller has looked whether to receive a few times more."""
-        before = self.gate.looks
-        eventually(lambda: self.gate.looks >= before + 3)
+        before = self.breakers.looks
+        eventually(lambda: self.breakers.looks >= before + 3)
 
     def let_go(self) -> None:
         self._go.set()
@@ -435,7 +438,7 @@ def test_a_poller_whose_thread_has_died_is_late(rig: MakeRig) -> None:
 def test_what_a_breaker_that_opens_sets_free_is_not_filled_up_again(rig: MakeRig) -> None:
     made = rig()
     made.queue.send()
-    looks = made.gate.limit
+    looks = made.breakers.limit
 
     def open_after_the_first_look() -> int | None:
         found = looks()
@@ -443,7 +446,7 @@ def test_what_a_breaker_that_opens_sets_free_is_not_filled_up_again(rig: MakeRig
             made.open_breaker()
         return found
 
-    made.gate.limit = open_after_the_first_look  # type: ignore[method-assign]
+    made.breakers.limit = open_after_the_first_look  # type: ignore[method-assign]
     made.start()
     made.some_rounds()
     assert made.receives == []

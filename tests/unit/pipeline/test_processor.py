@@ -1,6 +1,7 @@
 """One delivery on its pool thread: what its handler's end becomes, by lease, breakers and tries."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,16 +21,18 @@ from reservation_worker.events.parse import Event, Kind
 from reservation_worker.observability.tracing import Tracing
 from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject, Retry
 from reservation_worker.pipeline import delivery as delivery_module
-from reservation_worker.pipeline.calls import INVENTORY, RESERVATION_API, Caller
+from reservation_worker.pipeline.breakers import Breakers, ProbedBreaker
+from reservation_worker.pipeline.completer import Completer
+from reservation_worker.pipeline.custody import Custody
 from reservation_worker.pipeline.deleter import Deleter
 from reservation_worker.pipeline.delivery import Delivery
-from reservation_worker.pipeline.gate import Gate, Guarded
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.memory import SettledMemory
+from reservation_worker.pipeline.neighbours import INVENTORY, RESERVATION_API, GuardedNeighbours
 from reservation_worker.pipeline.processor import DEADLINE_CALLS, Processor
-from reservation_worker.pipeline.settler import Settler
 from reservation_worker.resilience.backoff import MAX_RETRY_AFTER, tries
 from reservation_worker.resilience.breaker import FIRST_OPEN, Breaker, State
+from reservation_worker.sqs.queue import Message
 from tests.fake_queue import (
     PATIENCE,
     FakeClock,
@@ -60,15 +63,23 @@ class Rig:
         self.breakers = {
             name: Breaker(name, self.clock, lambda: 0.5) for name in (RESERVATION_API, INVENTORY)
         }
-        self.gate = Gate(
-            {name: Guarded(one, lambda timeout: None) for name, one in self.breakers.items()}
+        self.guard = Breakers(
+            {name: ProbedBreaker(one, lambda timeout: None) for name, one in self.breakers.items()}
         )
+        self.custody = Custody(self.clock)
+        self.taken = 0
         self.deleter = Deleter(
-            self.queue, self.memory, self.metrics, lambda one: self.leases.held(one.lease), 0.001
+            self.queue,
+            self.custody,
+            self.memory,
+            self.metrics,
+            lambda one: self.leases.held(one.lease),
+            0.001,
         )
         self.deleter.start()
-        self.settler = Settler(
+        self.completer = Completer(
             self.queue,
+            self.custody,
             self.leases,
             self.deleter,
             self.metrics,
@@ -86,11 +97,16 @@ class Rig:
 
         self.processor = Processor(
             dict.fromkeys(Kind, handle),
-            Caller(nobody, nobody, self.gate, self.leases, tracing, TIMEOUT, self.clock),
-            self.settler,
+            partial(GuardedNeighbours, nobody, nobody, self.guard, self.leases, tracing, TIMEOUT),
+            self.guard,
+            self.leases,
+            self.completer,
             self.memory,
+            tracing,
             self.metrics,
+            self.clock,
             tries(5, 30),
+            DEADLINE_CALLS * TIMEOUT,
         )
 
     def received(self, body: str | None = None, times: int = 1, **parts: Any) -> Delivery:
@@ -102,7 +118,14 @@ class Rig:
         [message] = self.queue.receive(1, 0)
         assert message.id == message_id
         self.queue._calls.clear()
-        return opened(message, self.clock(), self.leases.open)
+        return self.take(message)
+
+    def take(self, message: Message) -> Delivery:
+        """Open a delivery of a message that was just received."""
+        delivery = opened(message, self.clock(), self.leases.open)
+        self.custody.take([delivery])
+        self.taken += 1
+        return delivery
 
     def process(self, body: str | None = None, times: int = 1, **parts: Any) -> Delivery:
         delivery = self.received(body, times, **parts)
@@ -111,7 +134,10 @@ class Rig:
 
     def run(self, delivery: Delivery) -> None:
         self.processor.process(delivery)
-        eventually(lambda: not self.deleter._pending)
+        eventually(lambda: self.custody.endings.total() + self.given_up() == self.taken)
+
+    def given_up(self) -> float:
+        return sample(self.metrics, "worker_delete_failures_total")
 
     def open_breaker(self, name: str = INVENTORY) -> None:
         breaker = self.breakers[name]
@@ -121,8 +147,8 @@ class Rig:
     def half_open_breaker(self) -> None:
         self.open_breaker()
         self.clock.advance(FIRST_OPEN)
-        self.gate.probe_due_ones()
-        assert self.gate.states()[INVENTORY] is State.HALF_OPEN
+        self.guard.probe_due_ones()
+        assert self.guard.states()[INVENTORY] is State.HALF_OPEN
 
     def runs(self) -> dict[tuple[str, str], float]:
         """How many handler runs were measured, by handler and outcome."""
@@ -439,7 +465,7 @@ def test_a_copy_of_a_settled_message_whose_delete_failed_is_only_deleted(rig: Ma
     assert made.queue.left() == [first.message.id]
     made.clock.advance(VISIBILITY)
     [message] = made.queue.receive(1, 0)
-    made.run(opened(message, made.clock(), made.leases.open))
+    made.run(made.take(message))
     assert made.queue.left() == []
     assert len(made.handled) == 1
     assert made.events() == {"success": 1}
@@ -453,7 +479,7 @@ def test_a_copy_of_a_dead_letter_whose_delete_failed_is_only_deleted(rig: MakeRi
     made.process("no JSON")
     made.clock.advance(VISIBILITY)
     [message] = made.queue.receive(1, 0)
-    made.run(opened(message, made.clock(), made.leases.open))
+    made.run(made.take(message))
     assert (made.queue.left(), made.dead) == ([], ["invalid_payload"])
 
 
@@ -493,7 +519,7 @@ def test_a_settlement_that_our_own_bug_ends_is_not_taken_for_one(rig: MakeRig) -
     delivery = made.received()
     made.queue.during("change_visibility", explode)
     made.processor.process(delivery)
-    assert made.settler.unsettled == 1
+    assert made.custody.open() == 1
     made.clock.advance(VISIBILITY * 0.9)
     made.leases.tick()
     assert made.queue.left() == [delivery.message.id]

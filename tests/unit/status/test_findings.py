@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from reservation_worker.pipeline.calls import INVENTORY, RESERVATION_API
+from reservation_worker.pipeline.neighbours import INVENTORY, RESERVATION_API
 from reservation_worker.resilience.breaker import State
-from reservation_worker.status.findings import Finding, Verdict, judge
+from reservation_worker.status.findings import Finding, Verdict, assess
 from reservation_worker.status.probes import Check
 
 HEALTH = [Check("poller", True, "polling"), Check("threads", True, "0 of 20")]
@@ -34,7 +34,7 @@ def look(
     breakers: dict[str, tuple[State, float]] = CLOSED,
     **changes: Any,
 ) -> tuple[Verdict, list[Finding]]:
-    return judge(health, ready, breakers, SETTINGS, figures(**changes))
+    return assess(health, ready, breakers, SETTINGS, figures(**changes))
 
 
 def red(name: str, detail: str) -> list[Check]:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from reservation_worker.outcome import Settled
-from reservation_worker.status.recent import KEPT, LONGEST, Recent
+from reservation_worker.status.recent import KEPT, LONGEST, RecentOutcomes
 
 
 def settled(number: int, counted: str = "success") -> Settled:
@@ -25,7 +25,7 @@ def settled(number: int, counted: str = "success") -> Settled:
 
 
 def test_the_newest_come_first_and_no_more_than_the_ring_holds() -> None:
-    recent = Recent()
+    recent = RecentOutcomes()
     for number in range(KEPT + 5):
         recent.add(settled(number))
     seen = recent.snapshot()
@@ -35,7 +35,7 @@ def test_the_newest_come_first_and_no_more_than_the_ring_holds() -> None:
 
 
 def test_a_failure_is_kept_however_many_successes_follow() -> None:
-    recent = Recent()
+    recent = RecentOutcomes()
     recent.add(settled(0, "failed"))
     for number in range(1, KEPT + 1):
         recent.add(settled(number))
@@ -43,7 +43,7 @@ def test_a_failure_is_kept_however_many_successes_follow() -> None:
 
 
 def test_a_try_that_is_given_back_is_shown_and_is_no_settled_event_yet() -> None:
-    recent = Recent()
+    recent = RecentOutcomes()
     recent.add(settled(0, "retried"))
     recent.add(settled(0, "invalid_payload"))
     seen = recent.snapshot()
@@ -52,7 +52,7 @@ def test_a_try_that_is_given_back_is_shown_and_is_no_settled_event_yet() -> None
 
 
 def test_the_last_dead_letter_is_known_however_many_retries_follow() -> None:
-    recent = Recent()
+    recent = RecentOutcomes()
     assert recent.snapshot().last_dead_letter_at is None
     recent.add(settled(0, "failed"))
     for number in range(1, KEPT + 1):
@@ -63,7 +63,7 @@ def test_the_last_dead_letter_is_known_however_many_retries_follow() -> None:
 
 
 def test_texts_of_a_megabyte_are_not_kept_whole() -> None:
-    recent = Recent()
+    recent = RecentOutcomes()
     text = "x" * 2**20
     recent.add(replace(settled(0, "failed"), event_id=text, user_id=text, error=text))
     [kept] = recent.snapshot().failures

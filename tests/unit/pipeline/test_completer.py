@@ -9,12 +9,13 @@ from loguru import logger
 
 from reservation_worker.errors import SqsError
 from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject, Retry, Settled
+from reservation_worker.pipeline.completer import Completer
+from reservation_worker.pipeline.custody import Custody, Ending
 from reservation_worker.pipeline.deleter import Deleter
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.memory import SettledMemory
-from reservation_worker.pipeline.settler import Settler
-from reservation_worker.sqs.queue import Failure
+from reservation_worker.sqs.batches import BatchFailure
 from tests.fake_queue import (
     PATIENCE,
     FakeClock,
@@ -41,8 +42,10 @@ class Rig:
         self.metrics = new_metrics()
         self.memory = SettledMemory()
         self.leases = Leases(self.queue, VISIBILITY, self.clock, self.metrics)
+        self.custody = Custody(self.clock)
         self.deleter = Deleter(
             self.queue,
+            self.custody,
             self.memory,
             self.metrics,
             lambda delivery: self.leases.held(delivery.lease),
@@ -50,8 +53,9 @@ class Rig:
         )
         self.deleter.start()
         self.told: list[Settled] = []
-        self.settler = Settler(
+        self.completer = Completer(
             self.queue,
+            self.custody,
             self.leases,
             self.deleter,
             self.metrics,
@@ -69,7 +73,9 @@ class Rig:
             self.queue.change_visibility([one.receipt for one in self._receive(ids)], 0)
         messages = self._receive(ids)
         self.queue._calls.clear()
-        return [opened(one, self.clock(), self.leases.open) for one in messages]
+        deliveries = [opened(one, self.clock(), self.leases.open) for one in messages]
+        self.custody.take(deliveries)
+        return deliveries
 
     def _receive(self, ids: set[str]) -> list[Any]:
         found = []
@@ -80,12 +86,14 @@ class Rig:
     def settle(self, outcome: Outcome, body: str | None = None, times: int = 1) -> Delivery:
         """Settle a message; acknowledged ones are deleted when this returns."""
         [delivery] = self.received(body or event_body(), times=times)
-        self.settler.settle(delivery, outcome)
-        self.flush()
+        self.completer.complete(delivery, outcome)
+        if not isinstance(outcome, Retry):
+            self.flush()
         return delivery
 
     def flush(self) -> None:
-        eventually(lambda: not self.deleter._pending)
+        """Wait until everything that was settled is deleted."""
+        eventually(lambda: not self.custody.open())
 
     def hidden_for(self, outcome: Outcome, times: int = 1) -> float:
         return self.queue.hidden_for(self.settle(outcome, times=times).message.id)
@@ -139,7 +147,7 @@ def test_what_is_understood_and_needs_nothing_is_deleted_and_counted_apart(rig: 
 def test_the_latency_runs_from_the_receives_return(rig: Rig) -> None:
     [delivery] = rig.received()
     rig.clock.advance(7)
-    rig.settler.settle(delivery, Ack())
+    rig.completer.complete(delivery, Ack())
     assert rig.count("worker_latency_seconds_sum", type="expired") == 7
     assert rig.count("worker_latency_seconds_count", type="expired") == 1
 
@@ -147,8 +155,8 @@ def test_the_latency_runs_from_the_receives_return(rig: Rig) -> None:
 def test_the_delete_of_a_known_outcome_is_tried_even_after_the_lease(rig: Rig) -> None:
     [delivery] = rig.received()
     rig.clock.advance(VISIBILITY)
-    rig.settler.settle(delivery, Ack())
-    rig.flush()
+    rig.completer.complete(delivery, Ack())
+    eventually(lambda: not rig.queue.left())
     assert rig.queue.left() == []
     assert rig.events() == {"success": 1}
     # SQS may have handed out a copy meanwhile: it is only deleted when it comes.
@@ -157,7 +165,7 @@ def test_the_delete_of_a_known_outcome_is_tried_even_after_the_lease(rig: Rig) -
 
 def test_a_copy_of_a_settled_message_is_only_deleted(rig: Rig) -> None:
     [delivery] = rig.received()
-    rig.settler.delete_copy(delivery)
+    rig.completer.delete_copy(delivery)
     rig.flush()
     assert rig.queue.left() == []
     assert rig.events() == {}
@@ -208,7 +216,7 @@ def test_a_reject_sends_the_dead_letter_before_it_deletes(rig: Rig) -> None:
     [delivery] = rig.received("body", attributes=kept, trace="Root=1")
     sent_while_there: list[list[str]] = []
     rig.queue.during("dead_letter", lambda: sent_while_there.append(rig.queue.left()))
-    rig.settler.settle(delivery, PERMANENT)
+    rig.completer.complete(delivery, PERMANENT)
     rig.flush()
     assert sent_while_there == [[delivery.message.id]]
     assert rig.queue.left() == []
@@ -237,7 +245,7 @@ def test_a_dead_letter_is_counted_by_its_reason(rig: Rig, reason: str, outcome: 
 def test_an_empty_body_can_be_dead_lettered_too(rig: Rig) -> None:
     rig.settle(Reject(DeadLetterReason.INVALID_PAYLOAD, "the body is empty"), body=" ")
     [delivery] = rig.received("")
-    rig.settler.settle(delivery, Reject(DeadLetterReason.INVALID_PAYLOAD, "the body is empty"))
+    rig.completer.complete(delivery, Reject(DeadLetterReason.INVALID_PAYLOAD, "the body is empty"))
     assert [letter.body for letter in rig.queue.dlq] == [" ", " "]
 
 
@@ -262,13 +270,13 @@ def test_a_dead_letter_that_cannot_be_sent_is_not_deleted_but_hidden_and_counted
 def test_a_dead_letter_whose_send_outlasts_the_lease_is_not_hidden_from_its_new_holder(
     rig: Rig,
 ) -> None:
-    def fail_late(receipts: object) -> dict[int, Failure]:
+    def fail_late(receipts: object) -> dict[int, BatchFailure]:
         rig.clock.advance(VISIBILITY)
         raise SqsError("ReadTimeoutError", "scripted")
 
     rig.queue.script("dead_letter", fail_late)
     [delivery] = rig.received()
-    rig.settler.settle(delivery, PERMANENT)
+    rig.completer.complete(delivery, PERMANENT)
     assert rig.queue.dlq == []
     assert rig.queue.calls("change_visibility") == []
 
@@ -280,7 +288,7 @@ def test_a_dead_letter_whose_send_outlasts_the_lease_is_not_hidden_from_its_new_
 def test_after_the_lease_nothing_is_settled_as_retry_or_reject(rig: Rig, outcome: Outcome) -> None:
     [delivery] = rig.received()
     rig.clock.advance(VISIBILITY)
-    rig.settler.settle(delivery, outcome)
+    rig.completer.complete(delivery, outcome)
     rig.flush()
     assert (rig.queue.left(), rig.queue.dlq) == ([delivery.message.id], [])
     assert rig.queue.calls("change_visibility") == rig.queue.calls("delete") == []
@@ -296,10 +304,10 @@ def test_a_lease_that_ends_while_its_renewal_hangs_is_not_settled_as_retry(rig: 
     ticking.start()
     renewal.wait_entered()
     settling = threading.Thread(
-        target=rig.settler.settle, args=(delivery, Retry("down")), daemon=True
+        target=rig.completer.complete, args=(delivery, Retry("down")), daemon=True
     )
     settling.start()
-    eventually(lambda: delivery.lease not in rig.leases._open)
+    eventually(lambda: rig.leases.count == 0)
     rig.clock.advance(1)
     renewal.release()
     for thread in (ticking, settling):
@@ -316,13 +324,13 @@ def test_nothing_renews_a_settled_message(rig: Rig, outcome: Outcome) -> None:
     rig.clock.advance(VISIBILITY * 0.9)
     rig.leases.tick()
     assert len(rig.queue.calls("change_visibility")) == before
-    assert not delivery.claim()
+    assert not rig.custody.claim(delivery)
 
 
 def test_a_lost_message_is_counted_once(rig: Rig) -> None:
     [delivery] = rig.received()
-    rig.settler.lost(delivery)
-    rig.settler.lost(delivery)
+    rig.completer.lease_lost(delivery)
+    rig.completer.lease_lost(delivery)
     assert rig.count("worker_leases_lost_total") == 1
 
 
@@ -331,11 +339,11 @@ def test_a_lost_message_is_counted_once(rig: Rig) -> None:
 
 def test_the_stop_gives_back_what_waits_at_once_in_batches_of_ten(rig: Rig) -> None:
     deliveries = rig.received(*[event_body()] * 25)
-    rig.settler.give_back(deliveries)
+    rig.completer.give_back(deliveries)
     calls = rig.queue.calls("change_visibility")
     assert [(len(receipts), seconds) for receipts, seconds in calls] == [(10, 0), (10, 0), (5, 0)]
     assert rig.count("worker_given_back_total") == 25
-    assert rig.settler.unsettled == 0
+    assert rig.custody.open() == 0
     assert rig.events() == {}
 
 
@@ -343,7 +351,7 @@ def test_what_is_in_a_call_comes_back_when_that_call_must_be_over(rig: Rig) -> N
     waiting, calling = rig.received(event_body(), event_body())
     rig.leases.begin_call(calling.lease, CALL)
     rig.clock.advance(2.5)
-    rig.settler.give_back([waiting, calling])
+    rig.completer.give_back([waiting, calling])
     assert rig.queue.hidden_for(waiting.message.id) == 0
     assert rig.queue.hidden_for(calling.message.id) == 8
     assert not rig.leases.held(calling.lease)
@@ -352,8 +360,8 @@ def test_what_is_in_a_call_comes_back_when_that_call_must_be_over(rig: Rig) -> N
 @pytest.mark.parametrize("outcome", [Retry("down"), PERMANENT])
 def test_what_was_given_back_is_not_settled_again(rig: Rig, outcome: Outcome) -> None:
     [delivery] = rig.received()
-    rig.settler.give_back([delivery])
-    rig.settler.settle(delivery, outcome)
+    rig.completer.give_back([delivery])
+    rig.completer.complete(delivery, outcome)
     assert len(rig.queue.calls("change_visibility")) == 1
     assert (rig.queue.dlq, rig.events()) == ([], {})
     assert rig.count("worker_leases_lost_total") == 0
@@ -361,9 +369,9 @@ def test_what_was_given_back_is_not_settled_again(rig: Rig, outcome: Outcome) ->
 
 def test_what_was_given_back_is_still_deleted_when_it_turns_out_settled(rig: Rig) -> None:
     [delivery] = rig.received()
-    rig.settler.give_back([delivery])
-    rig.settler.settle(delivery, Ack())
-    rig.flush()
+    rig.completer.give_back([delivery])
+    rig.completer.complete(delivery, Ack())
+    eventually(lambda: not rig.queue.left())
     assert rig.queue.left() == []
     assert rig.memory.knows(delivery.message.id)
 
@@ -372,21 +380,23 @@ def test_what_was_given_back_is_still_deleted_when_it_turns_out_settled(rig: Rig
 def test_what_is_settled_is_not_given_back(rig: Rig, outcome: Outcome) -> None:
     delivery = rig.settle(outcome)
     before = len(rig.queue.calls("change_visibility"))
-    rig.settler.give_back([delivery])
+    rig.completer.give_back([delivery])
     assert len(rig.queue.calls("change_visibility")) == before
-    assert rig.settler.unsettled == 0
+    assert rig.custody.open() == 0
 
 
 def test_what_is_somebody_elses_by_now_is_not_given_back(rig: Rig) -> None:
     [delivery] = rig.received()
     rig.clock.advance(VISIBILITY)
     rig.queue.receive(10, 0)
-    rig.settler.give_back([delivery])
+    rig.completer.give_back([delivery])
     assert rig.queue.hidden_for(delivery.message.id) == VISIBILITY
     assert rig.count("worker_leases_lost_total") == 1
 
 
-def test_what_is_over_is_lost_at_once_and_counts_at_no_moment_as_unsettled(rig: Rig) -> None:
+def test_a_delivery_whose_lease_is_over_is_lost_at_once_and_never_counts_as_open(
+    rig: Rig,
+) -> None:
     [delivery] = rig.received()
     rig.clock.advance(VISIBILITY - 1)
     renewal = rig.queue.hold("change_visibility")
@@ -394,13 +404,13 @@ def test_what_is_over_is_lost_at_once_and_counts_at_no_moment_as_unsettled(rig: 
     renewing.start()
     renewal.wait_entered()
     rig.clock.advance(1)
-    giving = threading.Thread(target=rig.settler.give_back, args=([delivery],), daemon=True)
+    giving = threading.Thread(target=rig.completer.give_back, args=([delivery],), daemon=True)
     giving.start()
     giving.join(PATIENCE / 10)
-    unsettled = rig.settler.unsettled
+    still_open = rig.custody.open()
     renewal.release()
     renewing.join(PATIENCE)
-    assert unsettled == 0
+    assert still_open == 0
     assert rig.count("worker_leases_lost_total") == 1
 
 
@@ -411,21 +421,21 @@ def test_what_cannot_be_given_back_is_counted(rig: Rig, how: str, missing: int) 
     else:
         rig.queue.fail_entries("change_visibility", positions=[1])
     deliveries = rig.received(*[event_body()] * 3)
-    rig.settler.give_back(deliveries)
-    assert rig.settler.unsettled == missing
+    rig.completer.give_back(deliveries)
+    assert rig.custody.open() == missing
     assert rig.count("worker_given_back_total") == 3 - missing
 
 
 def test_what_is_still_being_given_back_counts_as_not_given_back(rig: Rig) -> None:
     deliveries = rig.received(*[event_body()] * 12)
     call = rig.queue.hold("change_visibility")
-    giving = threading.Thread(target=rig.settler.give_back, args=(deliveries,), daemon=True)
+    giving = threading.Thread(target=rig.completer.give_back, args=(deliveries,), daemon=True)
     giving.start()
     call.wait_entered()
-    assert rig.settler.unsettled == 12
+    assert rig.custody.open() == 12
     call.release()
     giving.join(PATIENCE)
-    assert rig.settler.unsettled == 0
+    assert rig.custody.open() == 0
 
 
 # The log line.
@@ -439,7 +449,7 @@ def told(lines: list[dict[str, Any]]) -> dict[str, Any]:
 def test_one_line_tells_what_became_of_a_message(rig: Rig, lines: list[dict[str, Any]]) -> None:
     [delivery] = rig.received(event_body("payment.approved", "rsv_7"), times=2)
     rig.clock.advance(0.25)
-    rig.settler.settle(delivery, Ack(order_id="ord_1"), trace_id="abc")
+    rig.completer.complete(delivery, Ack(order_id="ord_1"), trace_id="abc")
     line = told(lines)
     assert {
         "level": "INFO",
@@ -481,20 +491,20 @@ def test_a_body_that_is_no_event_has_a_line_too(rig: Rig, lines: list[dict[str, 
     assert line["dlq_reason"] == "invalid_payload"
 
 
-def test_what_waits_for_a_renewal_to_end_counts_as_unsettled_meanwhile(rig: Rig) -> None:
+def test_a_delivery_that_waits_for_its_renewal_to_end_counts_as_open_meanwhile(rig: Rig) -> None:
     deliveries = rig.received(*[event_body()] * 3)
     rig.clock.advance(VISIBILITY * 0.7)
     call = rig.queue.hold("change_visibility")
     renewing = threading.Thread(target=rig.leases.tick, daemon=True)
     renewing.start()
     call.wait_entered()
-    giving = threading.Thread(target=rig.settler.give_back, args=(deliveries,), daemon=True)
+    giving = threading.Thread(target=rig.completer.give_back, args=(deliveries,), daemon=True)
     giving.start()
-    eventually(lambda: rig.settler.unsettled == 3)
+    eventually(lambda: rig.custody.open() == 3)
     call.release()
     giving.join(PATIENCE)
     renewing.join(PATIENCE)
-    assert rig.settler.unsettled == 0
+    assert rig.custody.open() == 0
 
 
 def test_a_watcher_is_told_what_became_of_a_delivery(rig: Rig) -> None:
@@ -515,5 +525,73 @@ def test_a_watcher_is_told_what_became_of_a_delivery(rig: Rig) -> None:
 def test_a_lost_delivery_is_told_to_nobody(rig: Rig) -> None:
     [delivery] = rig.received()
     rig.clock.advance(VISIBILITY + 1)
-    rig.settler.settle(delivery, Retry("too late"))
+    rig.completer.complete(delivery, Retry("too late"))
     assert rig.told == []
+
+
+def test_a_watcher_that_raises_does_not_touch_the_settlement(
+    rig: Rig, lines: list[dict[str, Any]]
+) -> None:
+    def broken(settled: Settled) -> None:
+        raise RuntimeError("a bug")
+
+    rig.completer._watchers = (broken, rig.told.append)
+    rig.settle(Retry("down"))
+    rig.settle(Ack())
+    assert rig.events() == {"retried": 1, "success": 1}
+    assert [one.counted for one in rig.told] == ["retried", "success"]
+    assert rig.custody.endings == {Ending.GIVEN_BACK: 1, Ending.DELETED: 1}
+    assert [line["level"] for line in lines].count("ERROR") == 2
+
+
+def test_a_copy_that_comes_while_the_delete_is_under_way_is_known(rig: Rig) -> None:
+    [delivery] = rig.received()
+    call = rig.queue.hold("delete")
+    rig.completer.complete(delivery, Ack())
+    call.wait_entered()
+    assert rig.memory.knows(delivery.message.id)
+    call.release()
+    rig.flush()
+    assert not rig.memory.knows(delivery.message.id)
+
+
+# One book: the exit code of a stop asks whether anything is left open.
+
+
+def test_a_deleted_message_is_not_left_open_by_a_give_back_that_finds_it_gone(rig: Rig) -> None:
+    [delivery] = rig.received()
+    call = rig.queue.hold("change_visibility")
+    giving = threading.Thread(target=rig.completer.give_back, args=([delivery],), daemon=True)
+    giving.start()
+    call.wait_entered()
+    rig.completer.complete(delivery, Ack())
+    rig.flush()
+    call.release()
+    giving.join(PATIENCE)
+    assert rig.custody.open() == 0
+    assert rig.custody.endings == {Ending.DELETED: 1}
+    assert rig.count("worker_given_back_total") == 0
+
+
+def test_a_message_that_was_given_back_is_not_left_open_by_a_late_acknowledgement(
+    rig: Rig,
+) -> None:
+    [delivery] = rig.received()
+    rig.completer.give_back([delivery])
+    rig.deleter.stop(PATIENCE)
+    rig.completer.complete(delivery, Ack())
+    assert rig.custody.open() == 0
+    assert rig.custody.endings == {Ending.GIVEN_BACK: 1}
+
+
+@pytest.mark.parametrize("how", ["call", "entries"])
+def test_a_retry_that_sqs_refuses_is_left_open_until_its_lease_ends(rig: Rig, how: str) -> None:
+    [delivery] = rig.received()
+    if how == "call":
+        rig.queue.fail("change_visibility")
+    else:
+        rig.queue.fail_entries("change_visibility")
+    rig.completer.complete(delivery, Retry("down"))
+    assert rig.custody.open() == 1
+    rig.clock.advance(VISIBILITY)
+    assert rig.custody.open() == 0

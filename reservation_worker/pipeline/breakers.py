@@ -1,4 +1,4 @@
-"""Whether messages may be taken now: the breakers of all neighbours as one gate."""
+"""The breakers of all neighbours together: may messages be taken now, and how many?"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,29 +13,29 @@ PROBE_TIMEOUT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Guarded:
+class ProbedBreaker:
     """A neighbour's breaker and the probe that touches no message (seconds → None)."""
 
     breaker: Breaker
     probe: Callable[[float], None]
 
 
-class Gate:
-    """All breakers together: the strictest decides. `probe_due_ones` runs in the poller."""
+class Breakers:
+    """The strictest breaker decides. `probe_due_ones` runs in the poller."""
 
-    def __init__(self, guarded: Mapping[str, Guarded]) -> None:
-        self._guarded = guarded
+    def __init__(self, breakers: Mapping[str, ProbedBreaker]) -> None:
+        self._breakers = breakers
 
-    def breaker(self, neighbour: str) -> Breaker:
-        """The breaker that a call of this neighbour must ask."""
-        return self._guarded[neighbour].breaker
+    def of(self, neighbour: str) -> Breaker:
+        """The breaker that guards the calls of this neighbour."""
+        return self._breakers[neighbour].breaker
 
     def states(self) -> dict[str, State]:
         """The state by neighbour."""
-        return {name: guarded.breaker.state for name, guarded in self._guarded.items()}
+        return {name: probed.breaker.state for name, probed in self._breakers.items()}
 
     def all_closed(self) -> bool:
-        """While this is false nobody is dead-lettered for exhaustion (contract, section 5)."""
+        """While this is false no message is dead-lettered for exhaustion."""
         return all(state is State.CLOSED for state in self.states().values())
 
     def any_open(self) -> bool:
@@ -44,22 +44,22 @@ class Gate:
 
     def limit(self) -> int | None:
         """The most messages in flight; None: no limit, 0: a pause."""
-        limits = [guarded.breaker.limit() for guarded in self._guarded.values()]
+        limits = [probed.breaker.limit() for probed in self._breakers.values()]
         return min((limit for limit in limits if limit is not None), default=None)
 
     def remaining(self) -> float:
         """Seconds until nothing is open any more, at the earliest."""
-        return max(guarded.breaker.remaining() for guarded in self._guarded.values())
+        return max(probed.breaker.remaining() for probed in self._breakers.values())
 
     def probe_due_ones(self) -> None:
         """Probe each neighbour whose open time is over."""
-        for name, guarded in self._guarded.items():
-            if not guarded.breaker.probe_due():
+        for name, probed in self._breakers.items():
+            if not probed.breaker.probe_due():
                 continue
             try:
-                guarded.probe(PROBE_TIMEOUT)
+                probed.probe(PROBE_TIMEOUT)
             except NeighbourDown as error:
                 logger.warning("{} is still down: {}", name, error)
-                guarded.breaker.probed(ok=False)
+                probed.breaker.probed(ok=False)
             else:
-                guarded.breaker.probed(ok=True)
+                probed.breaker.probed(ok=True)

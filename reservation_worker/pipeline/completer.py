@@ -1,8 +1,7 @@
-"""The one place where an outcome becomes what SQS is told, a count and a log line."""
+"""The one place where an outcome becomes a call of SQS, a count and a log line."""
 
 import math
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from loguru import logger
@@ -19,21 +18,23 @@ from reservation_worker.outcome import (
     Retry,
     Settled,
 )
-from reservation_worker.pipeline.batching import BATCH
+from reservation_worker.pipeline.custody import Custody, Ending
 from reservation_worker.pipeline.deadletter import attributes_of
 from reservation_worker.pipeline.deleter import Deleter
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.resilience.backoff import MAX_RETRY_AFTER, retry_delay
+from reservation_worker.sqs.batches import BATCH, BatchFailure
 from reservation_worker.sqs.queue import Queue
 
 
-class Settler:
-    """Settles each delivery once. Nothing but a delete is settled after the lease is over."""
+class Completer:
+    """Carries the outcome of each delivery out, once; after the lease is over only a delete."""
 
     def __init__(
         self,
         queue: Queue,
+        custody: Custody,
         leases: Leases,
         deleter: Deleter,
         metrics: Metrics,
@@ -44,6 +45,7 @@ class Settler:
         watchers: Sequence[Callable[[Settled], None]] = (),
     ) -> None:
         self._queue = queue
+        self._custody = custody
         self._leases = leases
         self._deleter = deleter
         self._metrics = metrics
@@ -51,96 +53,77 @@ class Settler:
         self._max_retries = max_retries
         self._clock = clock
         self._wall_clock = wall_clock
-        # Each is told of every settled delivery by the thread that settled it: none may block.
+        # Called for every completed delivery by the thread that completed it: none may block.
         self._watchers = watchers
-        # Messages claimed and neither settled nor given back: they decide the exit code.
-        self.unsettled = 0
-        self._count_lock = threading.Lock()
 
-    def settle(self, delivery: Delivery, outcome: Outcome, trace_id: str | None = None) -> None:
+    def complete(self, delivery: Delivery, outcome: Outcome, trace_id: str | None = None) -> None:
         """Carry an outcome out. `trace_id` is for the log line."""
         if isinstance(outcome, Ack):
             # The outcome is known: the delete is tried whoever holds the message by now.
-            delivery.claim()
+            self._custody.claim(delivery)
             self._delete(delivery)
             counted = "dropped" if outcome.dropped else "success"
         else:
             if isinstance(outcome, Retry):
                 # Before the lease is asked: a renewal under way may outlast it.
-                self._leases.close(delivery.lease)
-            if not self._leases.held(delivery.lease) or not delivery.claim():
-                self.lost(delivery)
+                self._leases.close_and_wait(delivery.lease)
+            if not self._leases.held(delivery.lease):
+                self.lease_lost(delivery)
                 return
+            if not self._custody.claim(delivery):
+                return  # the stop gives it back
             if isinstance(outcome, Retry):
                 counted = self._retry(delivery, outcome)
             else:
                 counted = self._reject(delivery, outcome)
-        delivery.settled = True
-        self._tell(delivery, outcome, counted, trace_id)
+        self._report(delivery, outcome, counted, trace_id)
 
     def delete_copy(self, delivery: Delivery) -> None:
         """A redelivered copy of a settled message: only its delete is tried again."""
-        delivery.claim()
+        self._custody.claim(delivery)
         self._delete(delivery)
-        delivery.settled = True
         self._metrics.copies_deleted.inc()
 
-    def lost(self, delivery: Delivery) -> None:
-        """The message is (or may be) somebody else's: nothing is settled here."""
+    def lease_lost(self, delivery: Delivery) -> None:
+        """The message is, or may be, with another worker: nothing is settled here."""
         self._leases.close(delivery.lease)
-        if delivery.claim():
-            self._tell_lost(delivery)
+        if self._custody.claim(delivery):
+            self._lose(delivery)
 
     def give_back(self, deliveries: Iterable[Delivery]) -> None:
-        """Make messages visible again, at once or when the call in flight must end.
+        """Make messages visible again, at once or when the call in flight must be over.
 
-        So no other pod works beside a call that may still have its effect. Whose lease is over is
-        with somebody else already, or soon will be.
+        So no other pod works beside a call that may still have its effect. A delivery whose lease
+        is over is with another worker already, or soon will be.
         """
-        claimed = []
-        for delivery in deliveries:
-            if not delivery.claim():
-                continue
-            if self._clock() < delivery.lease.deadline:
-                claimed.append(delivery)
-            else:
-                # Nothing to wait for, and nothing that a stop would have to count.
-                self._tell_lost(delivery)
-        # Counted until SQS has said yes: the stop does not wait for that for ever.
-        self._count_unsettled(len(claimed))
         by_delay: dict[int, list[Delivery]] = {}
-        for delivery in claimed:
-            delivery.settled = True  # `unsettled` tells from here on
+        for delivery in deliveries:
+            if not self._custody.claim(delivery):
+                continue
             delay = math.ceil(self._leases.fence(delivery.lease))
-            self._leases.close(delivery.lease)
+            if self._clock() < delivery.lease.deadline:
+                self._leases.close_and_wait(delivery.lease)
             if self._clock() < delivery.lease.deadline:
                 by_delay.setdefault(delay, []).append(delivery)
             else:
-                self._tell_lost(delivery)
-                self._count_unsettled(-1)
+                self._leases.close(delivery.lease)
+                self._lose(delivery)
         for delay, together in by_delay.items():
             for start in range(0, len(together), BATCH):
                 batch = together[start : start + BATCH]
-                given = len(batch) - self._change_visibility(batch, delay)
-                self._metrics.given_back.inc(given)
-                self._count_unsettled(-given)
+                self._metrics.given_back.inc(self._change_visibility(batch, delay))
 
     def abandon(self, delivery: Delivery) -> None:
-        """A settlement that our own bug ended: the message comes when its visibility ends."""
+        """A completion that our own bug ended: the message comes when its visibility ends."""
         self._leases.close(delivery.lease)
-        delivery.claim()
-        self._count_unsettled(1)
+        self._custody.leave(delivery)
 
-    def _count_unsettled(self, change: int) -> None:
-        with self._count_lock:
-            self.unsettled += change
-
-    def _tell_lost(self, delivery: Delivery) -> None:
-        delivery.settled = True
-        self._metrics.leases_lost.inc()
-        logger.bind(message_id=delivery.message.id).warning(
-            "lease lost: the message will be delivered again"
-        )
+    def _lose(self, delivery: Delivery) -> None:
+        if self._custody.end(delivery, Ending.LOST):
+            self._metrics.leases_lost.inc()
+            logger.bind(message_id=delivery.message.id).warning(
+                "lease lost: the message will be delivered again"
+            )
 
     def _delete(self, delivery: Delivery) -> None:
         self._leases.close(delivery.lease)
@@ -148,7 +131,7 @@ class Settler:
 
     def _retry(self, delivery: Delivery, retry: Retry) -> str:
         if retry.reason in UNTRIED:
-            # The rest of the breaker's open time, or at once; it is nobody's failed try.
+            # The rest of the breaker's open time, or at once: nothing was tried.
             delay = max(1, math.ceil(retry.at_least))
         else:
             delay = retry_delay(
@@ -172,9 +155,11 @@ class Settler:
                 reject.reason,
                 error,
             )
-            self._leases.close(delivery.lease)
+            self._leases.close_and_wait(delivery.lease)
             if self._leases.held(delivery.lease):
                 self._change_visibility([delivery], int(MAX_RETRY_AFTER))
+            else:
+                self._custody.leave(delivery)
             return "retried"
         self._metrics.dead_lettered.labels(reject.reason.value).inc()
         self._delete(delivery)
@@ -183,19 +168,30 @@ class Settler:
         return "failed"
 
     def _change_visibility(self, batch: Sequence[Delivery], seconds: int) -> int:
-        """Returns how many could not be given back: they come when their visibility ends."""
+        """Returns how many were given back; the others come when their visibility ends."""
+        receipts = [delivery.message.receipt for delivery in batch]
+        failures: Mapping[int, BatchFailure] = {}
         try:
-            failed = len(
-                self._queue.change_visibility([one.message.receipt for one in batch], seconds)
-            )
+            failures = self._queue.change_visibility(receipts, seconds)
         except SqsError as error:
-            failed = len(batch)
             logger.warning("giving back failed: {}", error)
-        if failed:
-            logger.warning("{} messages come back only when their visibility ends", failed)
-        return failed
+            refused = set(batch)
+        else:
+            refused = {batch[position] for position, one in failures.items() if not one.gone}
+        given = 0
+        for position, delivery in enumerate(batch):
+            if delivery in refused:
+                self._custody.leave(delivery)
+            elif position in failures:
+                # The receipt is void: deleted meanwhile, or already with another worker.
+                self._custody.end(delivery, Ending.LOST)
+            else:
+                given += self._custody.end(delivery, Ending.GIVEN_BACK)
+        if refused:
+            logger.warning("{} messages come back only when their visibility ends", len(refused))
+        return given
 
-    def _tell(
+    def _report(
         self, delivery: Delivery, outcome: Outcome, counted: str, trace_id: str | None
     ) -> None:
         content, event = delivery.content, None
@@ -222,7 +218,11 @@ class Settler:
         self._metrics.latency.labels(settled.label).observe(settled.seconds)
         self._log(settled, outcome, event)
         for watch in self._watchers:
-            watch(settled)
+            try:
+                watch(settled)
+            except Exception:
+                # The outcome is carried out already; nothing may undo it.
+                logger.exception("a watcher of outcomes has a bug")
 
     @staticmethod
     def _log(settled: Settled, outcome: Outcome, event: Event | None) -> None:

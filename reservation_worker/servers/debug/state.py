@@ -10,7 +10,7 @@ from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.dispatcher import Dispatcher
 from reservation_worker.status.depth import DepthReader
 from reservation_worker.status.probes import Check, Probes
-from reservation_worker.status.recent import Recent, Snapshot
+from reservation_worker.status.recent import RecentOutcomes, Snapshot
 from reservation_worker.stubs.proto.common.v1 import errors_pb2
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2
 
@@ -22,7 +22,7 @@ _ENDED = {
 }
 
 
-class Live:
+class WorkerState:
     """Answers of the calls that only read. `clock` is the dispatcher's."""
 
     def __init__(
@@ -30,7 +30,7 @@ class Live:
         worker_id: str,
         probes: Probes,
         draining: Callable[[], bool],
-        recent: Recent,
+        recent: RecentOutcomes,
         dispatcher: Dispatcher,
         depths: DepthReader,
         clock: Callable[[], float],

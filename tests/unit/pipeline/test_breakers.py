@@ -1,11 +1,11 @@
-"""All breakers as one gate: the strictest decides."""
+"""All breakers together: the strictest decides."""
 
 from collections.abc import Callable
 
 import pytest
 
 from reservation_worker.errors import NeighbourDown
-from reservation_worker.pipeline.gate import PROBE_TIMEOUT, Gate, Guarded
+from reservation_worker.pipeline.breakers import PROBE_TIMEOUT, Breakers, ProbedBreaker
 from reservation_worker.resilience.breaker import FIRST_OPEN, RAMP, Breaker, State
 from tests.fake_queue import FakeClock
 
@@ -38,35 +38,35 @@ class Rig:
         self.clock = FakeClock()
         self.one = Neighbour("one", self.clock)
         self.two = Neighbour("two", self.clock)
-        self.gate = Gate(
+        self.breakers = Breakers(
             {
-                "one": Guarded(self.one.breaker, self.one.probe),
-                "two": Guarded(self.two.breaker, self.two.probe),
+                "one": ProbedBreaker(self.one.breaker, self.one.probe),
+                "two": ProbedBreaker(self.two.breaker, self.two.probe),
             }
         )
 
     def half_open(self, neighbour: Neighbour) -> None:
         neighbour.fail()
         neighbour.down = False
-        self.clock.advance(self.gate.remaining())
-        self.gate.probe_due_ones()
+        self.clock.advance(self.breakers.remaining())
+        self.breakers.probe_due_ones()
 
 
 def test_with_all_closed_there_is_no_limit() -> None:
-    gate = Rig().gate
-    assert gate.all_closed()
-    assert not gate.any_open()
-    assert (gate.limit(), gate.remaining()) == (None, 0)
-    assert gate.states() == {"one": State.CLOSED, "two": State.CLOSED}
+    breakers = Rig().breakers
+    assert breakers.all_closed()
+    assert not breakers.any_open()
+    assert (breakers.limit(), breakers.remaining()) == (None, 0)
+    assert breakers.states() == {"one": State.CLOSED, "two": State.CLOSED}
 
 
 def test_one_that_is_open_pauses_everything() -> None:
     rig = Rig()
     rig.two.fail()
-    assert rig.gate.any_open()
-    assert not rig.gate.all_closed()
-    assert (rig.gate.limit(), rig.gate.remaining()) == (0, FIRST_OPEN)
-    assert rig.gate.breaker("two") is rig.two.breaker
+    assert rig.breakers.any_open()
+    assert not rig.breakers.all_closed()
+    assert (rig.breakers.limit(), rig.breakers.remaining()) == (0, FIRST_OPEN)
+    assert rig.breakers.of("two") is rig.two.breaker
 
 
 def test_the_longest_open_time_counts() -> None:
@@ -74,36 +74,36 @@ def test_the_longest_open_time_counts() -> None:
     rig.one.fail()
     rig.clock.advance(2)
     rig.two.fail()
-    assert rig.gate.remaining() == FIRST_OPEN
+    assert rig.breakers.remaining() == FIRST_OPEN
 
 
 def test_half_open_is_neither_open_nor_closed_and_takes_one_message() -> None:
     rig = Rig()
     rig.half_open(rig.one)
-    assert not rig.gate.any_open()
-    assert not rig.gate.all_closed()
-    assert rig.gate.limit() == 1
+    assert not rig.breakers.any_open()
+    assert not rig.breakers.all_closed()
+    assert rig.breakers.limit() == 1
 
 
 def test_the_smallest_limit_counts() -> None:
     rig = Rig()
     rig.half_open(rig.one)
     rig.one.succeed(3)
-    assert rig.gate.limit() == 4
+    assert rig.breakers.limit() == 4
     rig.half_open(rig.two)
-    assert rig.gate.limit() == 1
+    assert rig.breakers.limit() == 1
     rig.two.succeed(RAMP)
-    assert rig.gate.limit() == 4
+    assert rig.breakers.limit() == 4
 
 
 def test_only_a_neighbour_whose_open_time_is_over_is_probed() -> None:
     rig = Rig()
-    rig.gate.probe_due_ones()
+    rig.breakers.probe_due_ones()
     rig.one.fail()
-    rig.gate.probe_due_ones()
+    rig.breakers.probe_due_ones()
     assert rig.one.probed_with == rig.two.probed_with == []
     rig.clock.advance(FIRST_OPEN)
-    rig.gate.probe_due_ones()
+    rig.breakers.probe_due_ones()
     assert (rig.one.probed_with, rig.two.probed_with) == ([PROBE_TIMEOUT], [])
 
 
@@ -111,14 +111,14 @@ def test_a_probe_that_fails_keeps_the_breaker_open_for_longer() -> None:
     rig = Rig()
     rig.one.fail()
     rig.clock.advance(FIRST_OPEN)
-    rig.gate.probe_due_ones()
-    assert rig.gate.states()["one"] is State.OPEN
-    assert rig.gate.remaining() == pytest.approx(2 * FIRST_OPEN)
-    rig.gate.probe_due_ones()
+    rig.breakers.probe_due_ones()
+    assert rig.breakers.states()["one"] is State.OPEN
+    assert rig.breakers.remaining() == pytest.approx(2 * FIRST_OPEN)
+    rig.breakers.probe_due_ones()
     assert len(rig.one.probed_with) == 1
 
 
 def test_a_probe_that_goes_well_half_opens_the_breaker() -> None:
     rig = Rig()
     rig.half_open(rig.one)
-    assert rig.gate.states()["one"] is State.HALF_OPEN
+    assert rig.breakers.states()["one"] is State.HALF_OPEN

@@ -1,6 +1,7 @@
 """Every call of a neighbour goes under lease, breaker, deadline and span."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,9 +25,9 @@ from reservation_worker.errors import (
 )
 from reservation_worker.events.parse import TraceHints
 from reservation_worker.observability.tracing import Tracing, read_trace
-from reservation_worker.pipeline.calls import INVENTORY, RESERVATION_API, Caller, Calls
-from reservation_worker.pipeline.gate import Gate, Guarded
+from reservation_worker.pipeline.breakers import Breakers, ProbedBreaker
 from reservation_worker.pipeline.leases import Leases
+from reservation_worker.pipeline.neighbours import INVENTORY, RESERVATION_API, GuardedNeighbours
 from reservation_worker.resilience.breaker import FIRST_OPEN, Breaker, State
 from tests.fake_queue import FakeClock, FakeQueue, event_body, new_metrics, opened
 
@@ -79,23 +80,26 @@ class Rig:
         names = (RESERVATION_API, INVENTORY)
         self.breakers = {name: Breaker(name, self.clock, lambda: 0.5) for name in names}
         self.spans = InMemorySpanExporter()
-        self.caller = Caller(
+        self.guard = Breakers(
+            {name: ProbedBreaker(self.breakers[name], self.neighbour.probe) for name in names}
+        )
+        self.guarded = partial(
+            GuardedNeighbours,
             self.neighbour,
             self.neighbour,
-            Gate({name: Guarded(self.breakers[name], self.neighbour.probe) for name in names}),
+            self.guard,
             self.leases,
             Tracing("pod", "queue", SimpleSpanProcessor(self.spans)),
             TIMEOUT,
-            self.clock,
         )
 
-    def calls(self) -> Calls:
+    def calls(self) -> GuardedNeighbours:
         """The calls of a message that has just been received."""
         self.queue.send(event_body())
         [message] = self.queue.receive(1, 0)
         delivery = opened(message, self.clock(), self.leases.open)
         trace = read_trace(TraceHints(traceparents=(TRACEPARENT,), trace_ids=("trace_abc",)), None)
-        return Calls(self.caller, delivery, trace)
+        return self.guarded(delivery, trace)
 
     def fail(self, error: Exception) -> None:
         def during() -> None:
@@ -105,10 +109,10 @@ class Rig:
 
     @property
     def states(self) -> dict[str, State]:
-        return self.caller.gate.states()
+        return self.guard.states()
 
 
-EACH: dict[str, tuple[Callable[[Calls], object], tuple[Any, ...], object, str]] = {
+EACH: dict[str, tuple[Callable[[GuardedNeighbours], object], tuple[Any, ...], object, str]] = {
     "PATCH": (
         lambda calls: calls.update_status(CHANGE),
         ("PATCH", CHANGE),
@@ -138,7 +142,7 @@ EACH: dict[str, tuple[Callable[[Calls], object], tuple[Any, ...], object, str]] 
 
 @pytest.mark.parametrize(("call", "asked", "answer", "span"), EACH.values(), ids=EACH)
 def test_a_call_hands_on_the_question_the_answer_and_the_trace(
-    call: Callable[[Calls], object], asked: tuple[Any, ...], answer: object, span: str
+    call: Callable[[GuardedNeighbours], object], asked: tuple[Any, ...], answer: object, span: str
 ) -> None:
     rig = Rig()
     assert call(rig.calls()) == answer
@@ -152,7 +156,7 @@ def test_a_call_hands_on_the_question_the_answer_and_the_trace(
 
 
 @pytest.mark.parametrize("call", [each[0] for each in EACH.values()], ids=EACH)
-def test_without_the_lease_no_call_starts(call: Callable[[Calls], object]) -> None:
+def test_without_the_lease_no_call_starts(call: Callable[[GuardedNeighbours], object]) -> None:
     rig = Rig()
     calls = rig.calls()
     rig.clock.advance(VISIBILITY)
@@ -163,7 +167,7 @@ def test_without_the_lease_no_call_starts(call: Callable[[Calls], object]) -> No
 
 @pytest.mark.parametrize("call", [each[0] for each in EACH.values()], ids=EACH)
 def test_after_the_stop_has_given_a_message_back_no_call_starts(
-    call: Callable[[Calls], object],
+    call: Callable[[GuardedNeighbours], object],
 ) -> None:
     rig = Rig()
     calls = rig.calls()
@@ -274,11 +278,11 @@ def test_a_call_that_the_lease_forbids_says_nothing_about_the_neighbour() -> Non
     rig = Rig()
     open_breaker(rig, INVENTORY)
     rig.clock.advance(FIRST_OPEN)
-    rig.caller.gate.probe_due_ones()
+    rig.guard.probe_due_ones()
     assert rig.states[INVENTORY] is State.HALF_OPEN
     calls = rig.calls()
     rig.leases.fence(calls.delivery.lease)
     with pytest.raises(LeaseLost):
         calls.release(SEATS, "EXPIRED")
     # Neither a good call, which would raise the limit, nor a bad one.
-    assert rig.caller.gate.limit() == 1
+    assert rig.guard.limit() == 1

@@ -1,0 +1,100 @@
+"""The neighbours as one handler sees them: every call under lease, breaker, deadline and span."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from reservation_worker.clients.ports import (
+    CallContext,
+    Inventory,
+    Reservation,
+    ReservationApi,
+    Seats,
+    StatusAnswer,
+    StatusChange,
+)
+from reservation_worker.errors import NeighbourDown, PermanentError, TransientError
+from reservation_worker.observability.tracing import Trace, Tracing
+from reservation_worker.pipeline.breakers import Breakers
+from reservation_worker.pipeline.delivery import Delivery
+from reservation_worker.pipeline.leases import Leases
+
+INVENTORY = "inventory"
+RESERVATION_API = "reservation_api"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedNeighbours:
+    """The handlers' Neighbours for one delivery; `trace` is handed on with each call.
+
+    `timeout` is one call's, in seconds. Every method raises LeaseLost, LeaseTooShort or
+    BreakerOpen when the call may not start, and whatever the neighbour's port raises.
+    """
+
+    reservation_api: ReservationApi
+    inventory: Inventory
+    breakers: Breakers
+    leases: Leases
+    tracing: Tracing
+    timeout: float
+    delivery: Delivery
+    trace: Trace
+
+    def update_status(self, change: StatusChange) -> StatusAnswer:
+        """The PATCH of reservation-api."""
+        return self._call(
+            RESERVATION_API,
+            "update_status_http",
+            lambda call: self.reservation_api.update_status(change, call),
+        )
+
+    def get(self, reservation_id: str) -> Reservation | None:
+        """The GET of reservation-api."""
+        return self._call(
+            RESERVATION_API,
+            "get_reservation_http",
+            lambda call: self.reservation_api.get(reservation_id, call),
+        )
+
+    def release(self, seats: Seats, reason: str) -> None:
+        """ReleaseHold of inventory-svc."""
+        self._call(
+            INVENTORY,
+            "release_hold_grpc",
+            lambda call: self.inventory.release(seats, reason, call),
+        )
+
+    def commit(self, seats: Seats, payment_intent_id: str, user_id: str) -> str | None:
+        """CommitReservation of inventory-svc."""
+        return self._call(
+            INVENTORY,
+            "commit_reservation_grpc",
+            lambda call: self.inventory.commit(seats, payment_intent_id, user_id, call),
+        )
+
+    def _call(self, neighbour: str, span: str, call: Callable[[CallContext], T]) -> T:
+        lease, breaker = self.delivery.lease, self.breakers.of(neighbour)
+        # A renewal may take seconds, so the breaker is asked after it.
+        timeout = self.leases.begin_call(lease, self.timeout)
+        try:
+            ticket = breaker.admit()
+            # None: our own bug, or a client closed by the stop, is no answer of the neighbour.
+            ok: bool | None = None
+            try:
+                with self.tracing.call_span(span, self.trace) as headers:
+                    answer = call(CallContext(timeout, headers))
+                ok = True
+                return answer
+            except NeighbourDown:
+                ok = False
+                raise
+            except (TransientError, PermanentError):
+                ok = True
+                raise
+            finally:
+                if ok is not None:
+                    breaker.record(ticket, self.delivery.message.id, ok)
+        finally:
+            self.leases.end_call(lease)

@@ -1,0 +1,131 @@
+"""SqsQueue against an SQS that refuses as AWS does."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from reservation_worker.errors import SqsError
+from reservation_worker.sqs.queue import SqsQueue
+from tests.sqs_server import REGION, SqsServer, arn
+
+KEY = "AKIDONE"
+
+
+@pytest.fixture
+def server() -> Iterator[SqsServer]:
+    with SqsServer() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+
+@pytest.fixture
+def queue(server: SqsServer) -> Iterator[SqsQueue]:
+    made = SqsQueue(server.url("queue"), REGION, 0, 2, endpoint_url=server.endpoint)
+    yield made
+    made.close()
+
+
+def marks(**lengths: int) -> dict[str, Any]:
+    return {
+        name: {"DataType": "String", "StringValue": "x" * length}
+        for name, length in lengths.items()
+    }
+
+
+LETTER = marks(kept=10, dlq_reason=10, dlq_error=500, dlq_time=10)
+
+
+def names(server: SqsServer, queue: str = "queue-dlq") -> list[list[str]]:
+    return [list(sent["MessageAttributes"]) for sent in server.sent[queue]]
+
+
+def test_the_dead_letter_queue_is_described_with_its_limit(
+    server: SqsServer, queue: SqsQueue
+) -> None:
+    server.attributes["queue-dlq"]["MaximumMessageSize"] = "2048"
+    dlq = queue.describe().dlq
+    assert dlq is not None
+    assert (dlq.url, dlq.arn, dlq.max_bytes) == (server.url("queue-dlq"), arn("queue-dlq"), 2048)
+
+
+def test_a_dead_letter_fits_the_dead_letter_queues_own_limit_at_once(
+    server: SqsServer, queue: SqsQueue
+) -> None:
+    server.attributes["queue-dlq"]["MaximumMessageSize"] = "1024"
+    queue.dead_letter("x" * 800, LETTER, None)
+    assert names(server) == [["kept", "dlq_reason"]]
+    assert server.count("SendMessage") == 1
+
+
+def test_a_dead_letter_that_is_refused_for_its_size_is_sent_again_with_less(
+    server: SqsServer, queue: SqsQueue
+) -> None:
+    queue.describe()
+    server.attributes["queue-dlq"]["MaximumMessageSize"] = "1024"
+    queue.dead_letter("x" * 800, LETTER, None)
+    assert names(server) == [["kept", "dlq_reason"]]
+
+
+def test_the_reason_gives_way_last(server: SqsServer, queue: SqsQueue) -> None:
+    server.attributes["queue-dlq"]["MaximumMessageSize"] = "1024"
+    server.hidden_limits = True
+    queue.dead_letter("x" * 990, LETTER, None)
+    assert names(server) == [["kept"]]
+    assert server.count("SendMessage") == 4
+
+
+def test_a_dead_letter_whose_body_alone_is_too_large_is_an_error(
+    server: SqsServer, queue: SqsQueue
+) -> None:
+    server.attributes["queue-dlq"]["MaximumMessageSize"] = "1024"
+    with pytest.raises(SqsError) as caught:
+        queue.dead_letter("x" * 1025, LETTER, None)
+    assert caught.value.code == "InvalidParameterValue"
+
+
+def test_a_dead_letter_queue_that_may_not_be_looked_at_is_sent_to_all_the_same(
+    server: SqsServer,
+) -> None:
+    server.denied.add("GetQueueAttributes")
+    queue = SqsQueue(
+        server.url("queue"),
+        REGION,
+        0,
+        2,
+        dlq_url=server.url("queue-dlq"),
+        endpoint_url=server.endpoint,
+    )
+    queue.dead_letter("x", LETTER, None)
+    queue.close()
+    assert names(server) == [list(LETTER)]
+
+
+def test_a_moved_dead_letter_queue_is_looked_up_at_once_and_only_once(
+    server: SqsServer, queue: SqsQueue
+) -> None:
+    queue.describe()
+    del server.attributes["queue-dlq"]
+    with pytest.raises(SqsError) as caught:
+        queue.dead_letter("x", LETTER, None)
+    assert caught.value.code == "NonExistentQueue"
+    server.redrive_to("other-dlq")
+    queue.dead_letter("x", LETTER, None)
+    assert names(server, "other-dlq") == [list(LETTER)]
+
+
+def test_a_dead_letter_queue_stays_known_while_it_can_not_be_looked_up(
+    server: SqsServer, queue: SqsQueue
+) -> None:
+    queue.describe()
+    server.denied.add("GetQueueUrl")
+    assert "GetQueueUrl" in queue.describe().dlq_problem
+    queue.dead_letter("x", LETTER, None)
+    assert names(server) == [list(LETTER)]
