@@ -1,16 +1,24 @@
-"""HTTP to a running worker: one GET in a bounded time, no proxies, no redirects."""
+"""HTTP of the operators' verbs: one call in a bounded time, no proxies, no redirects."""
 
 import ipaddress
-from urllib.parse import urlsplit
+import ssl
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
-from urllib3.exceptions import NewConnectionError
-from urllib3.exceptions import TimeoutError as HttpTimeoutError
+import requests
+from requests.adapters import HTTPAdapter
 
-from reservation_worker.clients.http import Answer, HttpTransport
-from reservation_worker.errors import NeighbourDown, OperationError
+from reservation_worker import __version__
+from reservation_worker.clients.http import MAX_BODY, Answer
+from reservation_worker.errors import OperationError
+
+T = TypeVar("T")
 
 TIMEOUT = 3.0
-"""The longest wait for a whole answer, in seconds."""
+"""The longest wait for a whole answer, in seconds, unless a caller sets another."""
+_CHUNK = 64 * 1024
 
 
 def base_url(host: str, port: int) -> str:
@@ -31,33 +39,88 @@ def base_url(host: str, port: int) -> str:
     return f"http://{shown}:{port}"
 
 
-def get(url: str) -> Answer:
-    """The answer to one GET. Raises OperationError when there is none within TIMEOUT."""
-    return _ask("GET", url, None)
+def get(url: str, timeout: float = TIMEOUT) -> Answer:
+    """The answer to one GET. Raises OperationError when there is no whole one in `timeout` s."""
+    return _ask("GET", url, timeout)
 
 
 def post_json(url: str, body: bytes) -> Answer:
-    """The answer to one POST; likewise."""
-    return _ask("POST", url, body)
+    """The answer to one POST. Raises OperationError when there is no whole one in TIMEOUT s."""
+    return _ask("POST", url, TIMEOUT, body, {"Content-Type": "application/json"})
 
 
-def _ask(method: str, url: str, body: bytes | None) -> Answer:
-    parts = urlsplit(url)
-    transport = HttpTransport(f"{parts.scheme}://{parts.netloc}", 1)
-    headers = {} if body is None else {"Content-Type": "application/json"}
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """What `work` returns or raises. Raises TimeoutError after `seconds`; `work` then goes on."""
+    result: SimpleQueue[tuple[Any, Exception | None]] = SimpleQueue()
+
+    def do() -> None:
+        try:
+            result.put((work(), None))
+        except Exception as error:
+            result.put((None, error))
+
+    threading.Thread(target=do, name="bounded", daemon=True).start()
     try:
-        return transport.request(method, parts.path or "/", TIMEOUT, headers, body)
-    except NeighbourDown as error:
-        raise OperationError(f"{url} does not answer: {_why(error)}") from error
-    finally:
-        transport.close()
+        value, error = result.get(timeout=seconds)
+    except Empty:
+        raise TimeoutError from None
+    if error is not None:
+        raise error
+    return value  # type: ignore[no-any-return]
 
 
-def _why(error: NeighbourDown) -> str:
-    cause = error.__cause__
-    # To urllib3 a refused connection is a timeout, too.
-    refused = isinstance(cause, NewConnectionError)
-    if isinstance(cause, TimeoutError | HttpTimeoutError) and not refused:
-        return f"nothing whole came within {TIMEOUT:g} s"
-    # urllib3's own sentence ends with the operating system's words.
-    return " ".join(str(cause or error).rpartition("): ")[2].split())[:200]
+class _SystemTrust(HTTPAdapter):
+    """Trusts the certificate authorities that the worker trusts: the system's, not certifi's."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=ssl.create_default_context(), **kwargs)
+
+    def cert_verify(self, *args: Any, **kwargs: Any) -> None:
+        """Adds nothing to the context, which demands a certificate already."""
+
+
+def _ask(
+    method: str,
+    url: str,
+    timeout: float,
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
+) -> Answer:
+    def call() -> Answer:
+        with requests.Session() as session:
+            # Neither proxies nor credentials come from the environment.
+            session.trust_env = False
+            session.headers["User-Agent"] = f"reservation-worker/{__version__}"
+            if url.lower().startswith("https://"):
+                session.mount("https://", _SystemTrust())
+            with session.request(
+                method,
+                url,
+                data=body,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                content = b""
+                for chunk in response.iter_content(_CHUNK):
+                    content += chunk
+                    if len(content) > MAX_BODY:
+                        raise OperationError(f"{url} answers with more than {MAX_BODY} bytes")
+                return Answer(response.status_code, content, 0.0)
+
+    try:
+        # requests bounds each wait, not the whole call: a server may send a byte now and then.
+        return within(timeout, call)
+    except (requests.RequestException, TimeoutError) as error:
+        raise OperationError(f"{url} does not answer: {_why(error, timeout)}") from error
+
+
+def _why(error: Exception, timeout: float) -> str:
+    """The first cause: requests' own sentence is its urllib3 error, which wraps the system's."""
+    chain: list[BaseException] = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(cause)
+    if any(isinstance(one, TimeoutError | requests.Timeout) for one in chain):
+        return f"nothing whole came within {timeout:g} s"
+    return " ".join(str(chain[-1]).split())[:200]

@@ -80,21 +80,7 @@ class ReservationClient:
         answer = self._http.request(
             "GET", f"/internal/reservations/{reservation_id}", call.timeout, dict(call.headers)
         )
-        verdict = judge(answer.status, None)
-        if answer.status == 404 or verdict in (Verdict.PERMANENT, Verdict.CONFLICT):
-            return None
-        fields = _object(answer.body)
-        if verdict is not Verdict.DONE:
-            _fail("GET", answer, verdict)
-        if fields is None:
-            _fail("GET", answer, Verdict.DOWN)
-        return Reservation(
-            status=_text(fields, "status"),
-            event_id=_text(fields, "event_id", "eventId"),
-            seat_ids=_seats(fields),
-            quantity=_quantity(fields),
-            payment_intent_id=_text(fields, "payment_intent_id", "paymentIntentId"),
-        )
+        return read_reservation(answer)
 
     def probe(self, timeout: float) -> None:
         """Open a TCP connection, nothing more."""
@@ -103,6 +89,28 @@ class ReservationClient:
     def close(self) -> None:
         """Close the idle connections."""
         self._http.close()
+
+
+def read_reservation(answer: Answer) -> Reservation | None:
+    """What an answer to the GET of a reservation says; None: there is no such reservation.
+
+    Raises TransientError for an answer that says neither.
+    """
+    verdict = judge(answer.status, None)
+    if answer.status == 404 or verdict in (Verdict.PERMANENT, Verdict.CONFLICT):
+        return None
+    fields = _object(answer.body)
+    if verdict is not Verdict.DONE:
+        _fail("GET", answer, verdict)
+    if fields is None:
+        _fail("GET", answer, Verdict.DOWN)
+    return Reservation(
+        status=_text(fields, "status"),
+        event_id=_text(fields, "event_id", "eventId"),
+        seat_ids=_seats(fields),
+        quantity=_quantity(fields),
+        payment_intent_id=_text(fields, "payment_intent_id", "paymentIntentId"),
+    )
 
 
 def _read_change(answer: Answer, wanted: str) -> StatusAnswer:

@@ -54,10 +54,10 @@ def test_a_worker_without_sqs_stays_alive_says_so_and_is_not_ready(world: World)
     assert body["failing"] == ["queue"]
 
 
-def test_a_production_install_needs_no_test_library():
+def test_run_imports_neither_a_test_library_nor_what_only_other_verbs_need():
     repository = Path(__file__).parents[2]
     code = (
-        "import sys, reservation_worker.bootstrap, reservation_worker.cli.run;"
+        "import sys, reservation_worker.cli.main, reservation_worker.bootstrap;"
         "print([name for name in ('moto', 'pytest', 'ministack', 'requests', 'rich', 'responses')"
         " if name in sys.modules])"
     )

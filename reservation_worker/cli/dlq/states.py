@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
-from reservation_worker.clients.ports import CallContext, Reservation
-from reservation_worker.clients.reservation import ReservationClient
-from reservation_worker.errors import TransientError
+from reservation_worker.cli import worker_http
+from reservation_worker.clients.ports import Reservation
+from reservation_worker.clients.reservation import read_reservation
+from reservation_worker.errors import OperationError, TransientError
 
 _PARALLEL = 8
 _LONGEST = 5.0
@@ -31,16 +32,16 @@ def ask(
     watch: Callable[[], None] = lambda: None,
 ) -> dict[str, State]:
     """The states by id. `check` may raise to end it, `watch` is called for each answer."""
-    client = ReservationClient(base, _PARALLEL)
-    call = CallContext(min(timeout, _LONGEST))
+    longest = min(timeout, _LONGEST)
     failures: list[str] = []
 
     def get(one: str) -> State:
         if len(last := list(failures)) >= _PATIENCE:
             return State(None, last[0])
         try:
-            found = State(client.get(one, call))
-        except TransientError as error:
+            answer = worker_http.get(f"{base}/internal/reservations/{one}", longest)
+            found = State(read_reservation(answer))
+        except (OperationError, TransientError) as error:
             failures.append(str(error))
             return State(None, str(error))
         failures.clear()
@@ -57,4 +58,3 @@ def ask(
         return states
     finally:
         pool.shutdown(cancel_futures=True)
-        client.close()

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from reservation_worker.cli import worker_http
 from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, odd, unknown, wrong
-from reservation_worker.cli.worker_http import base_url
-from reservation_worker.clients.http import HttpTransport
-from reservation_worker.errors import NeighbourDown
+from reservation_worker.errors import OperationError
 from reservation_worker.servers.listening import listen
 
 MIB = 1024 * 1024
@@ -44,14 +43,12 @@ def _worker_runs(known: Known) -> bool:
     number: int = known.get("server_port", 0)
     if not host or not number:
         return False
-    http = HttpTransport(base_url(host, number), 1)
     try:
-        body = json.loads(http.request("GET", "/health", 1.0, {}).body)
+        answer = worker_http.get(f"{worker_http.base_url(host, number)}/health", 1.0)
+        body = json.loads(answer.body)
         return isinstance(body, dict) and "poller" in body.get("checks", ())
-    except (NeighbourDown, ValueError, RecursionError, TypeError):
+    except (OperationError, ValueError, RecursionError, TypeError):
         return False
-    finally:
-        http.close()
 
 
 def memory(known: Known) -> list[Row]:

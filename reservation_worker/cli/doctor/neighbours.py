@@ -6,13 +6,14 @@ import time
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from reservation_worker.cli import worker_http
 from reservation_worker.cli.doctor.network import Unreachable, reach, split
 from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, odd, wrong
-from reservation_worker.clients.http import Answer, HttpTransport
+from reservation_worker.clients.http import Answer
 from reservation_worker.clients.inventory import CHANNEL_OPTIONS
 from reservation_worker.clients.reservation import judge
 from reservation_worker.clients.verdict import Verdict
-from reservation_worker.errors import NeighbourDown
+from reservation_worker.errors import OperationError
 
 CALL_LIMIT = 5.0
 """How long a call may take, in seconds, where CALL_TIMEOUT is not shorter."""
@@ -81,14 +82,11 @@ def reservation_api(known: Known) -> list[Row]:
         reach(*split(base, 443 if base.lower().startswith("https:") else 80))
     except Unreachable as error:
         return [wrong(REST, f"failed to connect to {base}: {error}", error.advice)]
-    http = HttpTransport(base, 1)
     try:
-        answer = http.request("GET", f"/internal/reservations/{NOBODY}", timeout, {})
-    except NeighbourDown as error:
+        answer = worker_http.get(f"{base}/internal/reservations/{NOBODY}", timeout)
+    except OperationError as error:
         advice = "it takes connections, but does not answer: is it stuck, is it HTTP, is it TLS?"
-        return [wrong(REST, f"{base}: {error}", advice)]
-    finally:
-        http.close()
+        return [wrong(REST, str(error), advice)]
     return [_judged(base, answer)]
 
 

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     except OperationError as error:
         logger.error("{}", error)
         return 1
-    app.metrics.count_dropped_log_lines(log.dropped)
+    worker.metrics.count_dropped_log_lines(log.dropped)
     code = 0
     if asked_at is None:
         try:

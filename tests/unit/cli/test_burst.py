@@ -1,11 +1,12 @@
 """What the verb `burst` sees of workers, and whom it refuses."""
 
-import pytest
+from collections.abc import Iterator
 
-from reservation_worker.cli import worker_http
+import pytest
+from responses import RequestsMock
+
 from reservation_worker.cli.burst import _refuse_real
 from reservation_worker.cli.burst.watch import Watch
-from reservation_worker.clients.http import Answer
 from reservation_worker.errors import OperationError
 
 A, B = "http://127.0.0.1:1/metrics", "http://127.0.0.1:2/metrics"
@@ -14,21 +15,24 @@ A, B = "http://127.0.0.1:1/metrics", "http://127.0.0.1:2/metrics"
 class Workers:
     """What the workers at A and B answer."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.answers: dict[str, Answer] = {}
-        monkeypatch.setattr(worker_http, "get", lambda url: self.answers[url])
+    def __init__(self, http: RequestsMock) -> None:
+        self._http = http
+
+    def answer(self, url: str, status: int, body: bytes) -> None:
+        self._http.upsert("GET", url, status=status, body=body)
 
     def say(self, url: str, settled: int, start: float = 1000.0) -> None:
         text = (
             f'worker_events_total{{type="expired",outcome="success"}} {settled}\n'
             f"process_start_time_seconds {start}\n"
         )
-        self.answers[url] = Answer(200, text.encode(), 0)
+        self.answer(url, 200, text.encode())
 
 
 @pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
-    return Workers(monkeypatch)
+def workers() -> Iterator[Workers]:
+    with RequestsMock() as http:
+        yield Workers(http)
 
 
 def test_what_several_workers_have_gained_is_added_up(workers: Workers) -> None:
@@ -50,16 +54,10 @@ def test_a_worker_that_was_started_anew_is_noticed(workers: Workers) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [
-        Answer(404, b"", 0),
-        Answer(200, b"<html>", 0),
-        Answer(200, b"\xff", 0),
-        Answer(200, b"x 1", 0),
-    ],
+    ("status", "body"), [(404, b""), (200, b"<html>"), (200, b"\xff"), (200, b"x 1")]
 )
-def test_what_is_no_worker_is_told_from_one(workers: Workers, answer: Answer) -> None:
-    workers.answers[A] = answer
+def test_what_is_no_worker_is_told_from_one(workers: Workers, status: int, body: bytes) -> None:
+    workers.answer(A, status, body)
     with pytest.raises(OperationError, match=r"not with a worker's metrics.*--metrics-url"):
         Watch([A])
 

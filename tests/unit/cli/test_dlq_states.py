@@ -1,0 +1,61 @@
+"""What the verb `dlq` learns of reservations from reservation-api."""
+
+from collections.abc import Iterator
+
+import pytest
+import requests
+from responses import RequestsMock, matchers
+
+from reservation_worker.cli.dlq.states import ask
+
+BASE = "http://api.test:8010/v1"
+
+
+@pytest.fixture
+def http() -> Iterator[RequestsMock]:
+    with RequestsMock() as mock:
+        yield mock
+
+
+def url(one: str) -> str:
+    return f"{BASE}/internal/reservations/{one}"
+
+
+def test_a_reservation_an_unknown_one_and_a_failure_are_told_apart(http: RequestsMock) -> None:
+    http.get(url("known"), json={"status": "CONFIRMED", "seat_ids": ["A1"]})
+    http.get(url("unknown"), status=404, json={"error": {"code": "RESERVATION_NOT_FOUND"}})
+    http.get(url("failing"), status=503, body="busy")
+    http.get(url("gone"), body=requests.ConnectionError("reset"))
+    http.get(url("slow"), body=requests.ReadTimeout())
+    http.get(url("odd"), body="<html>")
+    states = ask(BASE, 10, ["known", "unknown", "failing", "gone", "slow", "odd"])
+    assert states["known"].reservation is not None
+    assert states["known"].reservation.status == "CONFIRMED"
+    assert (states["unknown"].reservation, states["unknown"].error) == (None, None)
+    for name, words in (
+        ("failing", "HTTP 503 'busy'"),
+        ("gone", "does not answer: reset"),
+        ("slow", "nothing whole came within 5 s"),
+        ("odd", "HTTP 200 '<html>'"),
+    ):
+        assert words in (states[name].error or "")
+
+
+def test_a_reservation_is_asked_for_once_and_in_the_shorter_of_both_limits(
+    http: RequestsMock,
+) -> None:
+    bound = matchers.request_kwargs_matcher({"timeout": 2.5})
+    http.get(url("rsv_1"), json={"status": "HOLD"}, match=[bound])
+    assert list(ask(BASE, 2.5, ["rsv_1", "rsv_1"])) == ["rsv_1"]
+    assert len(http.calls) == 1
+
+
+def test_an_api_that_is_down_is_not_asked_about_every_reservation(http: RequestsMock) -> None:
+    ids = [f"rsv_{number}" for number in range(200)]
+    http.assert_all_requests_are_fired = False
+    for one in ids:
+        http.get(url(one), body=requests.ConnectionError("refused"))
+    states = ask(BASE, 10, ids)
+    assert all("refused" in (state.error or "") for state in states.values())
+    # Ten failures end it, and seven calls may be under way by then.
+    assert len(http.calls) <= 17
