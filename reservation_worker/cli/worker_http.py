@@ -7,7 +7,7 @@ from urllib3.exceptions import NewConnectionError
 from urllib3.exceptions import TimeoutError as HttpTimeoutError
 
 from reservation_worker.clients.http import Answer, HttpTransport
-from reservation_worker.errors import NeighbourDown, OperationError
+from reservation_worker.errors import OperationError, TransientError
 
 TIMEOUT = 3.0
 """The longest wait for a whole answer, in seconds."""
@@ -46,13 +46,13 @@ def _ask(method: str, url: str, body: bytes | None) -> Answer:
     headers = {} if body is None else {"Content-Type": "application/json"}
     try:
         return transport.request(method, parts.path or "/", TIMEOUT, headers, body)
-    except NeighbourDown as error:
+    except TransientError as error:
         raise OperationError(f"{url} does not answer: {_why(error)}") from error
     finally:
         transport.close()
 
 
-def _why(error: NeighbourDown) -> str:
+def _why(error: TransientError) -> str:
     cause = error.__cause__
     # To urllib3 a refused connection is a timeout, too.
     refused = isinstance(cause, NewConnectionError)

@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry, Url, parse_url
 
 from reservation_worker import __version__
-from reservation_worker.errors import NeighbourDown
+from reservation_worker.errors import TransientError
 
 MAX_BODY = 1024 * 1024
 """The largest answer that is read, in bytes: our neighbours' are a few hundred."""
@@ -112,7 +112,7 @@ class HttpTransport:
     ) -> Answer:
         """One call of at most `timeout` seconds; redirects are answers, not followed.
 
-        Raises NeighbourDown when there is no whole answer of at most MAX_BODY bytes in time.
+        Raises TransientError when there is no whole answer of at most MAX_BODY bytes in time.
         """
         _call.deadline = time.monotonic() + timeout
         _call.in_head = True
@@ -131,23 +131,23 @@ class HttpTransport:
             content = response.read(MAX_BODY + 1, decode_content=False)
             if len(content) > MAX_BODY:
                 response.close()
-                raise NeighbourDown(f"{method} {path}: an answer of over {MAX_BODY} bytes")
+                raise TransientError(f"{method} {path}: an answer of over {MAX_BODY} bytes")
             if response.length_remaining:
                 # urllib3 raises only for a body that breaks off before its first byte.
                 response.close()
-                raise NeighbourDown(f"{method} {path}: the answer broke off in its body")
+                raise TransientError(f"{method} {path}: the answer broke off in its body")
         except (HTTPError, OSError) as error:
             # It may quote a line of the answer, and a line may be 64 KiB.
             text = f"{type(error).__name__}: {error}"[:200]
-            raise NeighbourDown(f"{method} {path}: {text}") from error
+            raise TransientError(f"{method} {path}: {text}") from error
         return Answer(response.status, content, _retry_after(response.headers.get("Retry-After")))
 
     def probe(self, timeout: float) -> None:
-        """Open and close a TCP connection. Raises NeighbourDown unless done in `timeout` s."""
+        """Open and close a TCP connection. Raises TransientError unless done in `timeout` s."""
         try:
             socket.create_connection(self._address, timeout=timeout).close()
         except OSError as error:
-            raise NeighbourDown(f"no connection to {self._address}: {error}") from error
+            raise TransientError(f"no connection to {self._address}: {error}") from error
 
     def close(self) -> None:
         """Close the idle connections."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, odd, unknown, wrong
 from reservation_worker.clients.http import HttpTransport
-from reservation_worker.errors import NeighbourDown
+from reservation_worker.errors import TransientError
 
 MIB = 1024 * 1024
 BASE_MIB, THREAD_MIB = 85, 0.5
@@ -50,7 +50,7 @@ def _worker_runs(known: Known) -> bool:
     try:
         body = json.loads(http.request("GET", "/health", 1.0, {}).body)
         return isinstance(body, dict) and "poller" in body.get("checks", ())
-    except (NeighbourDown, ValueError, RecursionError, TypeError):
+    except (TransientError, ValueError, RecursionError, TypeError):
         return False
     finally:
         http.close()

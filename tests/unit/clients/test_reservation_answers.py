@@ -1,8 +1,4 @@
-"""Contract, section 2: what each answer of reservation-api means, over real HTTP connections.
-
-NeighbourDown counts for the breaker, a plain TransientError does not: the tables below tell them
-apart. `raises` asks for the exact type, since one is a subclass of the other.
-"""
+"""Contract, section 2: what each answer of reservation-api means, over real HTTP connections."""
 
 import json
 import socket
@@ -23,9 +19,9 @@ import pytest
 from reservation_worker.clients.http import MAX_BODY
 from reservation_worker.clients.ports import CallContext, Reservation, StatusAnswer, StatusChange
 from reservation_worker.clients.reservation import ReservationClient
-from reservation_worker.errors import NeighbourDown, PermanentError, TransientError
+from reservation_worker.errors import PermanentError, TransientError
 
-TRANSIENT, DOWN, PERMANENT = TransientError, NeighbourDown, PermanentError
+TRANSIENT, PERMANENT = TransientError, PermanentError
 
 CALL = CallContext(timeout=10.0)
 CONFIRM = StatusChange("rsv_1", "CONFIRMED", payment_intent_id="pay_1")
@@ -295,12 +291,12 @@ def test_a_409_may_name_the_payment_that_confirmed_it(
     ("status", "body", "kind"),
     [
         # 2xx with anything else: not our API
-        (200, HTML, DOWN),
-        (200, b"[]", DOWN),
-        (200, b'"EXPIRED"', DOWN),
-        (200, b"null", DOWN),
-        (200, b"\xff", DOWN),
-        (202, HTML, DOWN),
+        (200, HTML, TRANSIENT),
+        (200, b"[]", TRANSIENT),
+        (200, b'"EXPIRED"', TRANSIENT),
+        (200, b"null", TRANSIENT),
+        (200, b"\xff", TRANSIENT),
+        (202, HTML, TRANSIENT),
         # permanent
         (404, error("RESERVATION_NOT_FOUND"), PERMANENT),
         (400, b"", PERMANENT),
@@ -319,31 +315,30 @@ def test_a_409_may_name_the_payment_that_confirmed_it(
         (422, b"", PERMANENT),
         (423, b"", PERMANENT),
         (451, b"", PERMANENT),
-        # transient, and no fault of the neighbour
+        # transient
         (408, b"", TRANSIENT),
         (425, b"", TRANSIENT),
         (429, b"", TRANSIENT),
-        # transient, and counted
-        (500, error("RESERVATION_EXPIRED"), DOWN),
-        (500, HTML, DOWN),
-        (501, b"", DOWN),
-        (502, HTML, DOWN),
-        (503, b"", DOWN),
-        (504, b"", DOWN),
-        (599, b"", DOWN),
+        (500, error("RESERVATION_EXPIRED"), TRANSIENT),
+        (500, HTML, TRANSIENT),
+        (501, b"", TRANSIENT),
+        (502, HTML, TRANSIENT),
+        (503, b"", TRANSIENT),
+        (504, b"", TRANSIENT),
+        (599, b"", TRANSIENT),
         # neighbour fault
-        (401, b"", DOWN),
-        (403, b"", DOWN),
-        (405, b"", DOWN),
-        (404, b"", DOWN),
-        (404, HTML, DOWN),
-        (404, error("NOT_FOUND"), DOWN),
-        (404, {"status": 404, "error": "Not Found"}, DOWN),
-        (300, b"", DOWN),
-        (304, b"", DOWN),
+        (401, b"", TRANSIENT),
+        (403, b"", TRANSIENT),
+        (405, b"", TRANSIENT),
+        (404, b"", TRANSIENT),
+        (404, HTML, TRANSIENT),
+        (404, error("NOT_FOUND"), TRANSIENT),
+        (404, {"status": 404, "error": "Not Found"}, TRANSIENT),
+        (300, b"", TRANSIENT),
+        (304, b"", TRANSIENT),
         # no HTTP that anybody knows
-        (600, b"", DOWN),
-        (999, b"", DOWN),
+        (600, b"", TRANSIENT),
+        (999, b"", TRANSIENT),
     ],
     ids=lambda value: getattr(value, "__name__", None) or str(value)[:40],
 )
@@ -368,9 +363,9 @@ def test_a_redirect_is_a_neighbour_fault_and_is_not_followed(
         elsewhere.says(200, {})
         neighbour.says(status, Location=f"{elsewhere.base}/internal/reservations/rsv_1")
         if method == "PATCH":
-            raises(DOWN, lambda: client.update_status(EXPIRE, CALL))
+            raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL))
         else:
-            raises(DOWN, lambda: client.get("rsv_1", CALL))
+            raises(TRANSIENT, lambda: client.get("rsv_1", CALL))
         assert elsewhere.connections == 0
     assert len(neighbour.requests) == 1
 
@@ -379,7 +374,7 @@ def test_a_failed_call_is_not_repeated_behind_our_back(
     neighbour: Neighbour, client: ReservationClient
 ) -> None:
     neighbour.says(503, Retry_After="0")
-    raises(DOWN, lambda: client.update_status(EXPIRE, CALL))
+    raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL))
     assert len(neighbour.requests) == 1
 
 
@@ -428,7 +423,7 @@ def test_without_retry_after_nothing_is_asked_for(
     neighbour: Neighbour, client: ReservationClient
 ) -> None:
     neighbour.says(503)
-    assert raises(DOWN, lambda: client.update_status(EXPIRE, CALL)).retry_after == 0.0
+    assert raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL)).retry_after == 0.0
 
 
 # What reservation-api receives.
@@ -524,7 +519,7 @@ def test_one_connection_serves_call_after_call(
     neighbour.says(200, {"status": "EXPIRED"})
     client.get("rsv_1", CALL)
     neighbour.says(503, HTML)
-    raises(DOWN, lambda: client.get("rsv_1", CALL))
+    raises(TRANSIENT, lambda: client.get("rsv_1", CALL))
     neighbour.answer = lambda request: in_chunks(request, b'{"status":', b' "EXPIRED"}')
     assert client.update_status(EXPIRE, CALL) == DONE
     neighbour.says(204)
@@ -559,18 +554,18 @@ def test_a_kept_connection_that_the_server_closed_meanwhile_is_replaced(
     assert neighbour.connections == 2
 
 
-# Connections that go wrong: always NeighbourDown, always in time.
+# Connections that go wrong: always TransientError, always in time.
 
 
 def test_a_refused_connection_is_down(closed_port: int) -> None:
     client = ReservationClient(f"http://127.0.0.1:{closed_port}", connections=1)
-    raises(DOWN, lambda: client.update_status(EXPIRE, CALL))
-    raises(DOWN, lambda: client.get("rsv_1", CALL))
+    raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL))
+    raises(TRANSIENT, lambda: client.get("rsv_1", CALL))
 
 
 def test_a_name_that_does_not_resolve_is_down() -> None:
     client = ReservationClient("http://nowhere.invalid:8010", connections=1)
-    raises(DOWN, lambda: client.update_status(EXPIRE, CALL))
+    raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL))
 
 
 def reset(request: Request) -> None:
@@ -660,9 +655,9 @@ def test_an_answer_that_breaks_off_is_down(
 ) -> None:
     neighbour.answer = answer
     if method == "PATCH":
-        raises(DOWN, lambda: client.update_status(EXPIRE, CALL))
+        raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL))
     else:
-        raises(DOWN, lambda: client.get("rsv_1", CALL))
+        raises(TRANSIENT, lambda: client.get("rsv_1", CALL))
 
 
 def test_an_answer_as_large_as_allowed_is_read(
@@ -676,14 +671,14 @@ def test_an_answer_as_large_as_allowed_is_read(
 
 def test_an_answer_one_byte_larger_is_down(neighbour: Neighbour, client: ReservationClient) -> None:
     neighbour.says(200, b'{"note": "' + b"x" * (MAX_BODY - 11) + b'"}')
-    assert "over" in str(raises(DOWN, lambda: client.update_status(EXPIRE, CALL)))
+    assert "over" in str(raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL)))
 
 
 def test_the_rest_of_an_answer_too_large_is_not_taken_for_the_next_one(
     neighbour: Neighbour, client: ReservationClient
 ) -> None:
     neighbour.says(200, b"x" * (2 * MAX_BODY))
-    raises(DOWN, lambda: client.update_status(EXPIRE, CALL))
+    raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL))
     neighbour.says(204)
     assert client.update_status(EXPIRE, CALL) == DONE
     assert neighbour.connections == 2
@@ -703,7 +698,7 @@ def test_an_answer_without_end_is_not_read_to_it(
             hung_up.set()
 
     neighbour.answer = flood
-    raises(DOWN, lambda: client.get("rsv_1", CALL))
+    raises(TRANSIENT, lambda: client.get("rsv_1", CALL))
     assert hung_up.wait(10)
 
 
@@ -743,7 +738,7 @@ def drip_continues(request: Request) -> None:
 
 def assert_ends_soon(call: Callable[[], Any]) -> None:
     started = time.monotonic()
-    raises(DOWN, call)
+    raises(TRANSIENT, call)
     assert time.monotonic() - started < GENEROUS
 
 
@@ -908,18 +903,18 @@ def test_a_get_that_answers_without_a_reservation_gives_none(
         (408, b"", TRANSIENT),
         (425, b"", TRANSIENT),
         (429, b"", TRANSIENT),
-        (500, b"", DOWN),
-        (503, b"", DOWN),
-        (504, HTML, DOWN),
-        (401, b"", DOWN),
-        (403, b"", DOWN),
-        (405, b"", DOWN),
-        (301, b"", DOWN),
-        (200, HTML, DOWN),
-        (200, b"", DOWN),
-        (200, b"[]", DOWN),
-        (200, b"null", DOWN),
-        (204, b"", DOWN),
+        (500, b"", TRANSIENT),
+        (503, b"", TRANSIENT),
+        (504, HTML, TRANSIENT),
+        (401, b"", TRANSIENT),
+        (403, b"", TRANSIENT),
+        (405, b"", TRANSIENT),
+        (301, b"", TRANSIENT),
+        (200, HTML, TRANSIENT),
+        (200, b"", TRANSIENT),
+        (200, b"[]", TRANSIENT),
+        (200, b"null", TRANSIENT),
+        (204, b"", TRANSIENT),
     ],
 )
 def test_a_get_that_fails_for_a_passing_reason_is_told_so(
@@ -951,7 +946,7 @@ def test_the_probe_only_opens_a_connection(neighbour: Neighbour, client: Reserva
 
 def test_the_probe_says_when_nobody_is_there(closed_port: int) -> None:
     client = ReservationClient(f"http://127.0.0.1:{closed_port}", connections=1)
-    raises(DOWN, lambda: client.probe(timeout=10.0))
+    raises(TRANSIENT, lambda: client.probe(timeout=10.0))
 
 
 # https.
@@ -1012,7 +1007,7 @@ def test_a_certificate_that_nobody_vouches_for_is_down_and_sees_no_request(
 ) -> None:
     tls_neighbour.says(204)
     client = ReservationClient(tls_neighbour.base, connections=1)
-    raises(DOWN, lambda: client.update_status(EXPIRE, CALL))
+    raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL))
     assert tls_neighbour.connections == 1
     assert tls_neighbour.requests == []
 
