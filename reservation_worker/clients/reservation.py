@@ -32,6 +32,8 @@ BY_STATUS = {
     # Neighbour faults, a misrouted or misconfigured deploy, and what asks for patience.
     **dict.fromkeys((401, 403, 404, 405, 408, 425, 429), Meaning.TRANSIENT),
 }
+NOT_THE_API = (502, 503, 504)
+"""A gateway's word that nobody is behind it."""
 BY_CLASS = {2: Meaning.DONE, 4: Meaning.PERMANENT}
 """Every other status is transient: redirects, server errors, and what is no HTTP."""
 
@@ -92,8 +94,18 @@ class ReservationClient:
         )
 
     def probe(self, timeout: float) -> None:
-        """Open a TCP connection, nothing more."""
-        self._http.probe(timeout)
+        """A GET that names no reservation, on a new connection, which later calls go on using.
+
+        Raises TransientError unless the API answers, whatever it answers, in `timeout` seconds.
+        """
+        self._http.reconnect()
+        answer = self._http.request("GET", "/internal/reservations", timeout, {})
+        if answer.status in NOT_THE_API:
+            _fail("GET", answer, Meaning.TRANSIENT)
+
+    def reconnect(self) -> None:
+        """Later calls make new connections. Calls in flight keep theirs until they end."""
+        self._http.reconnect()
 
     def close(self) -> None:
         """Close the idle connections."""

@@ -1,12 +1,8 @@
 """Names and connections, in bounded time."""
 
 import socket
-import threading
-from collections.abc import Callable
-from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
 
-T = TypeVar("T")
+from reservation_worker.clients.deadline import resolve
 
 DNS_LIMIT = 5.0
 TCP_LIMIT = 3.0
@@ -32,13 +28,13 @@ def split(address: str, default_port: int = 443) -> tuple[str, int]:
 def reach(host: str, port: int) -> str:
     """Resolve and connect; returns the address connected to. Raises Unreachable."""
     try:
-        found = _within(DNS_LIMIT, lambda: socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+        found = resolve(host, port, DNS_LIMIT)
     except TimeoutError:
         raise Unreachable(
             f"DNS gave no answer for {host} in {DNS_LIMIT:g} s",
             "look at the name servers in /etc/resolv.conf and at the network policies",
         ) from None
-    except (OSError, UnicodeError) as error:
+    except OSError as error:
         raise Unreachable(
             f"DNS does not know {host} ({error})",
             f"correct the name; in a pod: getent hosts {host}, and is its Service there?",
@@ -56,23 +52,3 @@ def reach(host: str, port: int) -> str:
         "is it running, is the port right, has its Service endpoints, does a network policy"
         f" forbid it? From the pod: nc -vz {host} {port}",
     )
-
-
-def _within(seconds: float, work: Callable[[], T]) -> T:
-    """What `work` returns or raises. Raises TimeoutError after `seconds`."""
-    result: SimpleQueue[tuple[Any, Exception | None]] = SimpleQueue()
-
-    def do() -> None:
-        try:
-            result.put((work(), None))
-        except Exception as error:
-            result.put((None, error))
-
-    threading.Thread(target=do, name="dns", daemon=True).start()
-    try:
-        value, error = result.get(timeout=seconds)
-    except Empty:
-        raise TimeoutError from None
-    if error is not None:
-        raise error
-    return value  # type: ignore[no-any-return]

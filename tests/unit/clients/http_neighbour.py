@@ -1,6 +1,7 @@
 """reservation-api for tests: an HTTP server whose answers, even broken ones, a test sets."""
 
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -56,14 +57,17 @@ class Neighbour(ThreadingHTTPServer):
     """reservation-api with an answer that a test sets; it keeps requests and connections."""
 
     daemon_threads = True
+    request_queue_size = 50
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+        if ":" in host:
+            self.address_family = socket.AF_INET6
         self.tls = tls
         self.answer: Answer
         self.requests: list[Request] = []
         self.connections = 0
         self.closing = threading.Event()
-        super().__init__(("127.0.0.1", 0), Request)
+        super().__init__((host, 0), Request)
 
     @property
     def base(self) -> str:

@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.unit.clients.http_neighbour import (
     raises,
     self_signed,
 )
+from tests.unit.clients.networks import Proxy, full_backlog
 
 SOON = 0.3
 """A short deadline, in seconds, of a call that is bound to reach it."""
@@ -341,12 +343,201 @@ def test_a_deadline_that_was_reached_does_not_shorten_the_next_call(
     assert client.update_status(EXPIRE, CALL) == DONE
 
 
+# A kept connection that is no good any more.
+
+
+def breaks_on_a_kept_connection(answer: Answer) -> Answer:
+    """204 to the first request of each connection, `answer` to the others."""
+    begun: set[int] = set()
+
+    def behave(request: Request) -> None:
+        if id(request) in begun:  # a handler serves one connection
+            answer(request)
+        else:
+            begun.add(id(request))
+            request.reply(204)
+
+    return behave
+
+
+@pytest.mark.parametrize("method", ["PATCH", "GET"])
+def test_a_kept_connection_that_breaks_before_an_answer_is_replaced_by_a_new_one(
+    neighbour: Neighbour, client: ReservationClient, method: str
+) -> None:
+    neighbour.answer = breaks_on_a_kept_connection(reset)
+    client.update_status(EXPIRE, CALL)
+    neighbour.requests.clear()
+    if method == "PATCH":
+        assert client.update_status(EXPIRE, CALL) == DONE
+        first, second = neighbour.requests
+        assert first.body == second.body
+    else:
+        raises(TRANSIENT, lambda: client.get("rsv_1", CALL))  # the 204 is no reservation
+        assert len(neighbour.requests) == 2
+    assert neighbour.connections == 2
+
+
+def test_twenty_kept_connections_that_break_at_once_fail_no_call() -> None:
+    together = threading.Barrier(20)
+
+    def settle(_: int) -> StatusAnswer:
+        together.wait(10)
+        return client.update_status(EXPIRE, CALL)
+
+    def first(request: Request) -> None:
+        together.wait(10)  # so that each call has a connection of its own
+        request.reply(204)
+
+    with Neighbour() as neighbour, ThreadPoolExecutor(20) as pool:
+        client = ReservationClient(neighbour.base, connections=20)
+        neighbour.answer = first
+        list(pool.map(settle, range(20)))
+        assert neighbour.connections == 20
+        kept = set(map(id, neighbour.requests))
+        neighbour.answer = lambda request: (
+            reset(request) if id(request) in kept else request.reply(204)
+        )
+        assert list(pool.map(settle, range(20))) == [DONE] * 20
+        client.close()
+
+
+@pytest.mark.parametrize("answer", [reset, hang_up])
+def test_a_new_connection_that_breaks_is_not_tried_again(
+    neighbour: Neighbour, client: ReservationClient, answer: Answer
+) -> None:
+    neighbour.answer = answer
+    raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL))
+    assert (len(neighbour.requests), neighbour.connections) == (1, 1)
+
+
+def test_the_new_connection_is_the_last_one_that_is_tried(
+    neighbour: Neighbour, client: ReservationClient
+) -> None:
+    neighbour.says(204)
+    client.update_status(EXPIRE, CALL)
+    neighbour.answer = reset
+    raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL))
+    assert (len(neighbour.requests), neighbour.connections) == (3, 2)
+
+
+@pytest.mark.parametrize("answer", [half_a_status_line, half_a_head, half_a_body])
+def test_a_kept_connection_that_breaks_in_its_answer_is_not_tried_again(
+    neighbour: Neighbour, client: ReservationClient, answer: Answer
+) -> None:
+    neighbour.answer = breaks_on_a_kept_connection(answer)
+    client.update_status(EXPIRE, CALL)
+    raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL))
+    assert (len(neighbour.requests), neighbour.connections) == (2, 1)
+
+
+def test_the_second_try_has_what_is_left_of_the_first_ones_time(
+    neighbour: Neighbour, client: ReservationClient
+) -> None:
+    neighbour.says(204)
+    client.update_status(EXPIRE, CALL)
+    kept = neighbour.requests[0]
+    neighbour.answer = lambda request: (reset if request is kept else silence)(request)
+    assert_ends_soon(lambda: client.update_status(EXPIRE, CallContext(timeout=SOON)))
+
+
+def test_after_reconnect_calls_use_a_new_connection_and_calls_in_flight_keep_theirs(
+    neighbour: Neighbour, client: ReservationClient
+) -> None:
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def slow(request: Request) -> None:
+        arrived.set()
+        go_on.wait(10)
+        request.reply(204)
+
+    neighbour.answer = slow
+    with ThreadPoolExecutor(1) as pool:
+        in_flight = pool.submit(client.update_status, EXPIRE, CALL)
+        assert arrived.wait(10)
+        client.reconnect()
+        neighbour.says(204)
+        assert client.update_status(EXPIRE, CALL) == DONE
+        go_on.set()
+        assert in_flight.result() == DONE
+    assert client.update_status(EXPIRE, CALL) == DONE
+    assert neighbour.connections == 2
+
+
+# Names.
+
+
+@pytest.fixture
+def name_server_is_stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: answered.wait(GENEROUS) and [])
+    yield
+    answered.set()
+
+
+@pytest.mark.usefixtures("name_server_is_stuck")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_looking_up_the_name_is_part_of_the_deadline(scheme: str) -> None:
+    client = ReservationClient(f"{scheme}://reservation-api:8010", connections=1)
+    caught = raises(TRANSIENT, lambda: client.get("rsv_1", CallContext(timeout=SOON)))
+    assert "no answer of DNS for reservation-api" in str(caught)
+
+
+def test_an_address_that_does_not_answer_leaves_time_for_the_next_one(
+    neighbour: Neighbour, client: ReservationClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def place(port: int) -> tuple[Any, ...]:
+        return (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+
+    with full_backlog() as dead:
+        addresses = [place(dead), place(neighbour.server_port)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_: addresses)
+        neighbour.says(204)
+        assert client.update_status(EXPIRE, CallContext(timeout=4.0)) == DONE
+
+
 # The probe of a breaker that is open.
 
 
-def test_the_probe_only_opens_a_connection(neighbour: Neighbour, client: ReservationClient) -> None:
+@pytest.mark.parametrize("status", [200, 400, 401, 404, 405, 429, 500])
+def test_the_probe_is_content_with_any_answer_of_the_api(
+    neighbour: Neighbour, client: ReservationClient, status: int
+) -> None:
+    neighbour.says(status)
     client.probe(timeout=10.0)
-    assert neighbour.requests == []
+    request = neighbour.requests[0]
+    assert (request.command, request.path) == ("GET", "/internal/reservations")
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_gateway_without_the_api_behind_it_fails_the_probe(
+    neighbour: Neighbour, client: ReservationClient, status: int
+) -> None:
+    neighbour.says(status)
+    raises(TRANSIENT, lambda: client.probe(timeout=10.0))
+
+
+def test_the_probe_fails_where_connections_work_and_answers_do_not_come(
+    neighbour: Neighbour, client: ReservationClient
+) -> None:
+    neighbour.answer = silence
+    assert_ends_soon(lambda: client.probe(timeout=SOON))
+
+
+def test_after_the_probe_calls_use_its_connection_and_none_of_the_black_holed_ones(
+    neighbour: Neighbour,
+) -> None:
+    neighbour.says(204)
+    with Proxy(neighbour.server_port) as proxy:
+        client = ReservationClient(f"http://127.0.0.1:{proxy.port}", connections=2)
+        client.update_status(EXPIRE, CALL)
+        proxy.black_hole()
+        assert_ends_soon(lambda: client.update_status(EXPIRE, CallContext(timeout=SOON)))
+        client.update_status(EXPIRE, CALL)
+        proxy.black_hole()
+        client.probe(timeout=10.0)
+        client.update_status(EXPIRE, CALL)
+        assert proxy.connections == 3
+        client.close()
 
 
 def test_the_probe_says_when_nobody_is_there(closed_port: int) -> None:
@@ -394,10 +585,13 @@ def test_a_tls_handshake_that_never_ends_is_down_at_the_deadline() -> None:
 
 def test_an_ipv6_base_is_called_and_probed() -> None:
     try:
-        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+        served = Neighbour(host="::1")
     except OSError as error:
         pytest.skip(f"no IPv6 here: {error}")
-    with listener:
-        client = ReservationClient(f"http://[::1]:{listener.getsockname()[1]}", connections=1)
+    with served as neighbour:
+        neighbour.says(204)
+        client = ReservationClient(f"http://[::1]:{neighbour.server_port}", connections=1)
         client.probe(10)
+        assert client.update_status(EXPIRE, CALL) == DONE
+        assert neighbour.requests[0].headers["Host"] == f"[::1]:{neighbour.server_port}"
         client.close()
