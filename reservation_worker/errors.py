@@ -5,8 +5,7 @@ WorkerError
 ├── OperationError         what an operator's verb was asked for could not be done: exit 1
 ├── InvalidEvent           the message's content is wrong for ever: dead-lettered at once
 ├── PermanentError         a neighbour said no for good to this message
-├── TransientError         may pass: the message is given back and tried again
-│   └── NeighbourDown      the neighbour's fault, not the message's: counts for its breaker
+├── TransientError         may pass: the message is given back, and the breaker counts it
 ├── BreakerOpen            not tried: the neighbour's breaker is open
 ├── LeaseTooShort          not tried: the message is ours, but not long enough for a call
 ├── LeaseLost              not tried: the message is no longer ours
@@ -45,10 +44,6 @@ class TransientError(WorkerError):
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-
-
-class NeighbourDown(TransientError):
-    """Unreachable, too slow, failing (5xx) or misconfigured: counts for the breaker."""
 
 
 class BreakerOpen(WorkerError):

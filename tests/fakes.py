@@ -24,7 +24,7 @@ from reservation_worker.clients.ports import (
     StatusAnswer,
     StatusChange,
 )
-from reservation_worker.errors import NeighbourDown, PermanentError
+from reservation_worker.errors import PermanentError, TransientError
 
 TRUTH = object()
 AVAILABLE, RESERVED, SOLD = "AVAILABLE", "RESERVED", "SOLD"
@@ -56,12 +56,12 @@ class _Fake:
 
     def probe(self, timeout: float) -> None:
         if not self.reachable:
-            raise NeighbourDown("the fake is switched off")
+            raise TransientError("the fake is switched off")
 
     def _serve(self, called: Called, effect: Callable[[], Any]) -> Any:
         with self._lock:
             if not self.reachable:
-                raise NeighbourDown("the fake is switched off")
+                raise TransientError("the fake is switched off")
             self.journal.append(called)
             item = self.script.pop(0) if self.script else TRUTH
             if isinstance(item, Exception):

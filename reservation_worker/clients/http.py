@@ -1,72 +1,25 @@
 """HTTP calls that end in time: connection pool, total deadline, bounded body."""
 
-import socket
 import ssl
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import urllib3
-from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError, InvalidHeader
-from urllib3.util import Retry, Url, parse_url
+from urllib3.util import Retry, parse_url
 
 from reservation_worker import __version__
-from reservation_worker.errors import NeighbourDown
+from reservation_worker.clients.deadline import (
+    DeadlinePool,
+    DeadlineTLSPool,
+    DeadlineTLSSocket,
+    exchange,
+)
+from reservation_worker.errors import TransientError
 
 MAX_BODY = 1024 * 1024
 """The largest answer that is read, in bytes: our neighbours' are a few hundred."""
-
-_call = threading.local()
-
-
-class _Deadline:
-    """Bounds every read and write by the deadline of the calling thread's call.
-
-    A socket's own timeout bounds each wait; a server that sends a byte now and then would hold
-    the thread for ever.
-    """
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self._bound()
-        size: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]
-        if size == 0 and _call.in_head:
-            # http.client takes the end of the stream for the end of the headers.
-            raise ConnectionResetError("the answer broke off in its head")
-        return size
-
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self._bound()
-        super().sendall(*args, **kwargs)  # type: ignore[misc]
-
-    def _bound(self) -> None:
-        remaining = _call.deadline - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError("the call's deadline is over")
-        self.settimeout(remaining)  # type: ignore[attr-defined]
-
-
-class _DeadlineSocket(_Deadline, socket.socket):
-    pass
-
-
-class _DeadlineTLSSocket(_Deadline, ssl.SSLSocket):
-    def do_handshake(self, block: bool = False) -> None:
-        self._bound()
-        super().do_handshake(block)
-
-
-class _DeadlineConnection(HTTPConnection):
-    def connect(self) -> None:
-        super().connect()
-        plain = self.sock
-        self.sock = _DeadlineSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())
-
-
-class _DeadlineConnectionPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _DeadlineConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +38,25 @@ class HttpTransport:
         url = parse_url(base)
         self._prefix = (url.path or "").rstrip("/")
         # An IPv6 host comes in brackets, which belong to URLs only.
-        self._address = (
-            (url.host or "").strip("[]"),
-            url.port or (443 if url.scheme == "https" else 80),
-        )
-        self._pool = self._make_pool(url, connections)
+        self._host = (url.host or "").strip("[]")
+        self._port = url.port or (443 if url.scheme == "https" else 80)
+        self._connections = connections
+        self._tls: ssl.SSLContext | None = None
+        if url.scheme == "https":
+            self._tls = ssl.create_default_context()
+            self._tls.sslsocket_class = DeadlineTLSSocket
+        self._pool = self._make_pool()
 
-    def _make_pool(self, url: Url, connections: int) -> urllib3.HTTPConnectionPool:
-        host, port = self._address
+    def _make_pool(self) -> urllib3.HTTPConnectionPool:
         headers = {"User-Agent": f"reservation-worker/{__version__}"}
-        if url.scheme != "https":
-            return _DeadlineConnectionPool(host, port, maxsize=connections, headers=headers)
-        context = ssl.create_default_context()
-        context.sslsocket_class = _DeadlineTLSSocket
-        return urllib3.HTTPSConnectionPool(
-            host, port, maxsize=connections, headers=headers, ssl_context=context
+        if self._tls is None:
+            return DeadlinePool(self._host, self._port, maxsize=self._connections, headers=headers)
+        return DeadlineTLSPool(
+            self._host,
+            self._port,
+            maxsize=self._connections,
+            headers=headers,
+            ssl_context=self._tls,
         )
 
     def request(
@@ -112,42 +69,64 @@ class HttpTransport:
     ) -> Answer:
         """One call of at most `timeout` seconds; redirects are answers, not followed.
 
-        Raises NeighbourDown when there is no whole answer of at most MAX_BODY bytes in time.
+        It is sent again, once and on a new connection, where a kept connection broke before the
+        first byte of an answer: the server had closed it, or a middlebox had forgotten it. What is
+        sent must therefore bear a repetition.
+
+        Raises TransientError when there is no whole answer of at most MAX_BODY bytes in time.
         """
-        _call.deadline = time.monotonic() + timeout
-        _call.in_head = True
+        exchange.deadline = time.monotonic() + timeout
+        headers = {**self._pool.headers, **headers}
         try:
-            response = self._pool.urlopen(
-                method,
-                self._prefix + path,
-                body=body,
-                headers={**self._pool.headers, **headers},
-                retries=False,
-                redirect=False,
-                timeout=urllib3.Timeout(total=timeout),
-                preload_content=False,
-            )
-            _call.in_head = False
-            content = response.read(MAX_BODY + 1, decode_content=False)
-            if len(content) > MAX_BODY:
-                response.close()
-                raise NeighbourDown(f"{method} {path}: an answer of over {MAX_BODY} bytes")
-            if response.length_remaining:
-                # urllib3 raises only for a body that breaks off before its first byte.
-                response.close()
-                raise NeighbourDown(f"{method} {path}: the answer broke off in its body")
+            try:
+                return self._exchange(self._pool, method, path, headers, body)
+            except (HTTPError, OSError):
+                if not exchange.met_a_stale_connection():
+                    raise
+            # The other kept connections are hardly better.
+            pool = self._make_pool()
+            answer = self._exchange(pool, method, path, headers, body)
+            self._pool = pool
+            return answer
         except (HTTPError, OSError) as error:
             # It may quote a line of the answer, and a line may be 64 KiB.
             text = f"{type(error).__name__}: {error}"[:200]
-            raise NeighbourDown(f"{method} {path}: {text}") from error
+            raise TransientError(f"{method} {path}: {text}") from error
+
+    def _exchange(
+        self,
+        pool: urllib3.HTTPConnectionPool,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> Answer:
+        exchange.begin()
+        response = pool.urlopen(
+            method,
+            self._prefix + path,
+            body=body,
+            headers=headers,
+            retries=False,
+            redirect=False,
+            timeout=urllib3.Timeout(total=exchange.remaining()),
+            preload_content=False,
+        )
+        exchange.in_head = False
+        content = response.read(MAX_BODY + 1, decode_content=False)
+        if len(content) > MAX_BODY:
+            response.close()
+            raise TransientError(f"{method} {path}: an answer of over {MAX_BODY} bytes")
+        if response.length_remaining:
+            # urllib3 raises only for a body that breaks off before its first byte.
+            response.close()
+            raise TransientError(f"{method} {path}: the answer broke off in its body")
         return Answer(response.status, content, _retry_after(response.headers.get("Retry-After")))
 
-    def probe(self, timeout: float) -> None:
-        """Open and close a TCP connection. Raises NeighbourDown unless done in `timeout` s."""
-        try:
-            socket.create_connection(self._address, timeout=timeout).close()
-        except OSError as error:
-            raise NeighbourDown(f"no connection to {self._address}: {error}") from error
+    def reconnect(self) -> None:
+        """Later calls make new connections. Calls in flight keep theirs until they end."""
+        # The old pool closes its connections when the last call lets go of it.
+        self._pool = self._make_pool()
 
     def close(self) -> None:
         """Close the idle connections."""

@@ -1,11 +1,16 @@
-"""inventory-svc over gRPC: the calls, and the tables that say what each answer means."""
+"""inventory-svc over gRPC."""
 
 import grpc
 
+from reservation_worker.clients.inventory_answers import (
+    COMMIT_STATUS_CODES,
+    RELEASE_STATUS_CODES,
+    classify_commit,
+    classify_release,
+)
+from reservation_worker.clients.meaning import Meaning, raise_for
 from reservation_worker.clients.ports import CallContext, Seats
-from reservation_worker.clients.verdict import Verdict, raise_for
-from reservation_worker.errors import NeighbourDown
-from reservation_worker.stubs.proto.common.v1 import errors_pb2 as errors
+from reservation_worker.errors import TransientError
 from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2 as pb
 from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2_grpc as rpc
 
@@ -23,88 +28,6 @@ CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 5_000),
 )
-
-
-_Status = grpc.StatusCode
-STATUS = {
-    _Status.UNAVAILABLE: Verdict.DOWN,
-    _Status.DEADLINE_EXCEEDED: Verdict.DOWN,
-    _Status.RESOURCE_EXHAUSTED: Verdict.TRANSIENT,
-    _Status.ABORTED: Verdict.TRANSIENT,
-    _Status.CANCELLED: Verdict.TRANSIENT,
-    _Status.INTERNAL: Verdict.TRANSIENT,
-    _Status.UNKNOWN: Verdict.TRANSIENT,
-    _Status.UNIMPLEMENTED: Verdict.DOWN,
-    _Status.UNAUTHENTICATED: Verdict.DOWN,
-    _Status.PERMISSION_DENIED: Verdict.DOWN,
-    _Status.INVALID_ARGUMENT: Verdict.PERMANENT,
-    _Status.FAILED_PRECONDITION: Verdict.PERMANENT,
-    _Status.OUT_OF_RANGE: Verdict.PERMANENT,
-    _Status.DATA_LOSS: Verdict.PERMANENT,
-}
-# NOT_FOUND on a commit means that the seats are gone: the customer paid for none.
-RELEASE_STATUS_CODES = STATUS | {
-    _Status.NOT_FOUND: Verdict.DONE,
-    _Status.ALREADY_EXISTS: Verdict.DONE,
-}
-COMMIT_STATUS_CODES = STATUS | {
-    _Status.NOT_FOUND: Verdict.PERMANENT,
-    _Status.ALREADY_EXISTS: Verdict.DONE,
-}
-
-# In-band error codes. Every code that is known and not named here is PERMANENT.
-ERROR = dict.fromkeys(errors.ErrorCode.values(), Verdict.PERMANENT) | {
-    errors.ERROR_CODE_UNAUTHENTICATED: Verdict.DOWN,
-    errors.ERROR_CODE_FORBIDDEN: Verdict.DOWN,
-    errors.ERROR_CODE_UNAUTHORIZED: Verdict.DOWN,
-    errors.ERROR_CODE_RATE_LIMITED: Verdict.TRANSIENT,
-    errors.ERROR_CODE_QUOTA_EXCEEDED: Verdict.TRANSIENT,
-    errors.ERROR_CODE_INTERNAL: Verdict.TRANSIENT,
-    errors.ERROR_CODE_UNAVAILABLE: Verdict.TRANSIENT,
-    errors.ERROR_CODE_TIMEOUT: Verdict.TRANSIENT,
-    errors.ERROR_CODE_UPSTREAM_TIMEOUT: Verdict.TRANSIENT,
-    errors.ERROR_CODE_UPSTREAM_ERROR: Verdict.TRANSIENT,
-    errors.ERROR_CODE_CONCURRENT_MODIFICATION: Verdict.TRANSIENT,
-}
-RELEASE_ERROR = ERROR | {
-    errors.ERROR_CODE_NOT_FOUND: Verdict.DONE,
-    errors.ERROR_CODE_ALREADY_EXISTS: Verdict.DONE,
-}
-COMMIT_ERROR = ERROR | {errors.ERROR_CODE_ALREADY_EXISTS: Verdict.DONE}
-
-# In-band statuses that stand whatever the error code says; the others leave it to the code.
-RELEASE_STATUS = {
-    pb.RELEASE_STATUS_ALREADY_RELEASED: Verdict.DONE,
-    pb.RELEASE_STATUS_NOT_FOUND: Verdict.DONE,
-}
-COMMIT_STATUS = {
-    pb.COMMIT_STATUS_FAILED_PAYMENT: Verdict.PERMANENT,
-    pb.COMMIT_STATUS_FAILED_EXPIRED: Verdict.PERMANENT,
-    pb.COMMIT_STATUS_FAILED_CONFLICT: Verdict.PERMANENT,
-}
-
-
-def judge_release(answer: pb.ReleaseHoldResponse) -> Verdict:
-    """The verdict on a ReleaseHold that gRPC called OK."""
-    if answer.status not in pb.ReleaseStatus.values():
-        return Verdict.TRANSIENT
-    if answer.status in RELEASE_STATUS:
-        return RELEASE_STATUS[answer.status]
-    if answer.error.code:
-        return RELEASE_ERROR.get(answer.error.code, Verdict.TRANSIENT)
-    failed = answer.status == pb.RELEASE_STATUS_FAILED
-    return Verdict.TRANSIENT if failed else Verdict.DONE
-
-
-def judge_commit(answer: pb.CommitReservationResponse) -> Verdict:
-    """The verdict on a CommitReservation that gRPC called OK."""
-    if answer.status not in pb.CommitStatus.values():
-        return Verdict.TRANSIENT
-    if answer.status in COMMIT_STATUS:
-        return COMMIT_STATUS[answer.status]
-    if answer.error.code:
-        return COMMIT_ERROR.get(answer.error.code, Verdict.TRANSIENT)
-    return Verdict.DONE
 
 
 def _in_band(call: str, answer: pb.ReleaseHoldResponse | pb.CommitReservationResponse) -> str:
@@ -145,9 +68,9 @@ class InventoryClient:
         except grpc.RpcError as error:
             self._refused("ReleaseHold", error, RELEASE_STATUS_CODES)
             return
-        verdict = judge_release(answer)
-        if verdict is not Verdict.DONE:
-            raise_for(verdict, _in_band("ReleaseHold", answer))
+        meaning = classify_release(answer)
+        if meaning is not Meaning.DONE:
+            raise_for(meaning, _in_band("ReleaseHold", answer))
 
     def commit(
         self, seats: Seats, payment_intent_id: str, user_id: str, call: CallContext
@@ -169,18 +92,18 @@ class InventoryClient:
         except grpc.RpcError as error:
             self._refused("CommitReservation", error, COMMIT_STATUS_CODES)
             return None
-        verdict = judge_commit(answer)
-        if verdict is not Verdict.DONE:
-            raise_for(verdict, _in_band("CommitReservation", answer))
+        meaning = classify_commit(answer)
+        if meaning is not Meaning.DONE:
+            raise_for(meaning, _in_band("CommitReservation", answer))
         return answer.order_id or None
 
     def probe(self, timeout: float) -> None:
-        """Wait until the channel is connected. Raises NeighbourDown after `timeout` seconds."""
+        """Wait until the channel is connected. Raises TransientError after `timeout` seconds."""
         ready = grpc.channel_ready_future(self._channel)
         try:
             ready.result(timeout=timeout)
         except grpc.FutureTimeoutError:
-            raise NeighbourDown("inventory-svc: the channel does not get ready") from None
+            raise TransientError("inventory-svc: the channel does not get ready") from None
         finally:
             ready.cancel()
 
@@ -189,10 +112,10 @@ class InventoryClient:
         self._channel.close()
 
     @staticmethod
-    def _refused(name: str, error: grpc.RpcError, table: dict[grpc.StatusCode, Verdict]) -> None:
+    def _refused(name: str, error: grpc.RpcError, table: dict[grpc.StatusCode, Meaning]) -> None:
         code = error.code()
-        verdict = table.get(code, Verdict.TRANSIENT)
-        if verdict is Verdict.DONE:
+        meaning = table.get(code, Meaning.TRANSIENT)
+        if meaning is Meaning.DONE:
             return
         text = f"inventory-svc {name}: {code.name}: {(error.details() or '')[:200]}"
-        raise_for(verdict, text)
+        raise_for(meaning, text)

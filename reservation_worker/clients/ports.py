@@ -62,7 +62,7 @@ class Seats:
 
 
 class ReservationApi(Protocol):
-    """reservation-api, the arbiter. Both calls raise TransientError or NeighbourDown."""
+    """reservation-api, the arbiter. Both calls raise TransientError."""
 
     def update_status(self, change: StatusChange, call: CallContext) -> StatusAnswer:
         """PATCH the state. Raises PermanentError when the answer is no for good."""
@@ -73,12 +73,12 @@ class ReservationApi(Protocol):
         ...
 
     def probe(self, timeout: float) -> None:
-        """Touch no message: raises NeighbourDown unless reached within `timeout` seconds."""
+        """Touch no message: raises TransientError unless reached within `timeout` seconds."""
         ...
 
 
 class Inventory(Protocol):
-    """inventory-svc. Both calls raise TransientError, NeighbourDown or PermanentError."""
+    """inventory-svc. Both calls raise TransientError or PermanentError."""
 
     def release(self, seats: Seats, reason: str, call: CallContext) -> None:
         """ReleaseHold; returns when the hold is gone, by this call or an earlier one."""
@@ -91,5 +91,5 @@ class Inventory(Protocol):
         ...
 
     def probe(self, timeout: float) -> None:
-        """Touch no message: raises NeighbourDown unless reached within `timeout` seconds."""
+        """Touch no message: raises TransientError unless reached within `timeout` seconds."""
         ...

@@ -4,6 +4,7 @@ import json
 from typing import Any, NoReturn
 
 from reservation_worker.clients.http import Answer, HttpTransport
+from reservation_worker.clients.meaning import Meaning, raise_for
 from reservation_worker.clients.ports import (
     FINAL_STATES,
     OPEN_STATES,
@@ -12,7 +13,6 @@ from reservation_worker.clients.ports import (
     StatusAnswer,
     StatusChange,
 )
-from reservation_worker.clients.verdict import Verdict, raise_for
 
 # The error codes that name the present state of a reservation which is not in HOLD.
 STATE_OF_CODE = {
@@ -24,27 +24,24 @@ STATE_OF_CODE = {
 # Answers to the PATCH (contract, section 2): exact status and error code, then exact status,
 # then the class of the status.
 BY_STATUS_AND_CODE = {
-    (404, "RESERVATION_NOT_FOUND"): Verdict.PERMANENT,
-    **{(400, code): Verdict.CONFLICT for code in STATE_OF_CODE},
+    (404, "RESERVATION_NOT_FOUND"): Meaning.PERMANENT,
+    **{(400, code): Meaning.CONFLICT for code in STATE_OF_CODE},
 }
 BY_STATUS = {
-    409: Verdict.CONFLICT,
-    408: Verdict.TRANSIENT,
-    425: Verdict.TRANSIENT,
-    429: Verdict.TRANSIENT,
-    # Neighbour faults: a misrouted or misconfigured deploy.
-    401: Verdict.DOWN,
-    403: Verdict.DOWN,
-    404: Verdict.DOWN,
-    405: Verdict.DOWN,
+    409: Meaning.CONFLICT,
+    # Neighbour faults, a misrouted or misconfigured deploy, and what asks for patience.
+    **dict.fromkeys((401, 403, 404, 405, 408, 425, 429), Meaning.TRANSIENT),
 }
-BY_CLASS = {2: Verdict.DONE, 3: Verdict.DOWN, 4: Verdict.PERMANENT, 5: Verdict.DOWN}
+NOT_THE_API = (502, 503, 504)
+"""A gateway's word that nobody is behind it."""
+BY_CLASS = {2: Meaning.DONE, 4: Meaning.PERMANENT}
+"""Every other status is transient: redirects, server errors, and what is no HTTP."""
 
 
-def judge(status: int, code: str | None) -> Verdict:
-    """The verdict on an HTTP status with the `error.code` of its body, if it has one."""
+def classify(status: int, code: str | None) -> Meaning:
+    """The meaning of an HTTP status with the `error.code` of its body, if it has one."""
     exact = BY_STATUS_AND_CODE.get((status, code or ""))
-    return exact or BY_STATUS.get(status) or BY_CLASS.get(status // 100, Verdict.DOWN)
+    return exact or BY_STATUS.get(status) or BY_CLASS.get(status // 100, Meaning.TRANSIENT)
 
 
 class ReservationClient:
@@ -83,8 +80,18 @@ class ReservationClient:
         return read_reservation(answer)
 
     def probe(self, timeout: float) -> None:
-        """Open a TCP connection, nothing more."""
-        self._http.probe(timeout)
+        """A GET that names no reservation, on a new connection, which later calls go on using.
+
+        Raises TransientError unless the API answers, whatever it answers, in `timeout` seconds.
+        """
+        self._http.reconnect()
+        answer = self._http.request("GET", "/internal/reservations", timeout, {})
+        if answer.status in NOT_THE_API:
+            _fail("GET", answer, Meaning.TRANSIENT)
+
+    def reconnect(self) -> None:
+        """Later calls make new connections. Calls in flight keep theirs until they end."""
+        self._http.reconnect()
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -92,18 +99,18 @@ class ReservationClient:
 
 
 def read_reservation(answer: Answer) -> Reservation | None:
-    """What an answer to the GET of a reservation says; None: there is no such reservation.
+    """The reservation in the answer to a GET; None when it holds nothing usable.
 
-    Raises TransientError for an answer that says neither.
+    Raises TransientError when the answer is a failure that may pass.
     """
-    verdict = judge(answer.status, None)
-    if answer.status == 404 or verdict in (Verdict.PERMANENT, Verdict.CONFLICT):
+    meaning = classify(answer.status, None)
+    if answer.status == 404 or meaning in (Meaning.PERMANENT, Meaning.CONFLICT):
         return None
     fields = _object(answer.body)
-    if verdict is not Verdict.DONE:
-        _fail("GET", answer, verdict)
+    if meaning is not Meaning.DONE:
+        _fail("GET", answer, meaning)
     if fields is None:
-        _fail("GET", answer, Verdict.DOWN)
+        _fail("GET", answer, Meaning.TRANSIENT)
     return Reservation(
         status=_text(fields, "status"),
         event_id=_text(fields, "event_id", "eventId"),
@@ -117,23 +124,23 @@ def _read_change(answer: Answer, wanted: str) -> StatusAnswer:
     fields = _object(answer.body)
     error = fields.get("error") if fields else None
     code = _text(error, "code") if isinstance(error, dict) else None
-    verdict = judge(answer.status, code)
-    if verdict is Verdict.DONE:
+    meaning = classify(answer.status, code)
+    if meaning is Meaning.DONE:
         if fields is None and answer.body.strip():
-            _fail("PATCH", answer, Verdict.DOWN)
+            _fail("PATCH", answer, Meaning.TRANSIENT)
         if (fields or {}).get("status") in (None, "", wanted):
             return StatusAnswer(True, wanted, _payment(fields))
-    elif verdict is not Verdict.CONFLICT:
-        _fail("PATCH", answer, verdict, code)
+    elif meaning is not Meaning.CONFLICT:
+        _fail("PATCH", answer, meaning, code)
     state = _text(fields, "status")
     known = state if state in FINAL_STATES | OPEN_STATES else STATE_OF_CODE.get(code or "")
     return StatusAnswer(False, known, _payment(fields))
 
 
-def _fail(method: str, answer: Answer, verdict: Verdict, code: str | None = None) -> NoReturn:
+def _fail(method: str, answer: Answer, meaning: Meaning, code: str | None = None) -> NoReturn:
     shown = (code or answer.body[:80].decode("utf-8", "replace"))[:80]
     raise_for(
-        verdict, f"reservation-api {method}: HTTP {answer.status} {shown!r}", answer.retry_after
+        meaning, f"reservation-api {method}: HTTP {answer.status} {shown!r}", answer.retry_after
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from reservation_worker.errors import NeighbourDown
+from reservation_worker.errors import TransientError
 from reservation_worker.resilience.breaker import Breaker, State
 
 PROBE_TIMEOUT = 2.0
@@ -58,7 +58,7 @@ class Breakers:
                 continue
             try:
                 probed.probe(PROBE_TIMEOUT)
-            except NeighbourDown as error:
+            except TransientError as error:
                 logger.warning("{} is still down: {}", name, error)
                 probed.breaker.probed(ok=False)
             else:

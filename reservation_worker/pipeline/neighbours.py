@@ -13,7 +13,7 @@ from reservation_worker.clients.ports import (
     StatusAnswer,
     StatusChange,
 )
-from reservation_worker.errors import NeighbourDown, PermanentError, TransientError
+from reservation_worker.errors import PermanentError, TransientError
 from reservation_worker.observability.tracing import Trace, Tracing
 from reservation_worker.pipeline.breakers import Breakers
 from reservation_worker.pipeline.delivery import Delivery
@@ -87,10 +87,11 @@ class GuardedNeighbours:
                     answer = call(CallContext(timeout, headers))
                 ok = True
                 return answer
-            except NeighbourDown:
+            except TransientError:
+                # Whatever its code: when most messages get it, the trouble is the neighbour's.
                 ok = False
                 raise
-            except (TransientError, PermanentError):
+            except PermanentError:
                 ok = True
                 raise
             finally:

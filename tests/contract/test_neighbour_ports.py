@@ -22,7 +22,7 @@ from reservation_worker.clients.ports import (
     StatusChange,
 )
 from reservation_worker.clients.reservation import ReservationClient
-from reservation_worker.errors import NeighbourDown, PermanentError, TransientError
+from reservation_worker.errors import PermanentError, TransientError
 from reservation_worker.simulator.neighbours.inventory import InventoryServer
 from reservation_worker.simulator.neighbours.ledger import Ledger, Record
 from reservation_worker.simulator.neighbours.reservation_api import (
@@ -61,7 +61,7 @@ class World(Protocol):
 
 class FakeWorld:
     FAULTS = {
-        "down": NeighbourDown("down"),
+        "down": TransientError("down"),
         "busy": TransientError("busy", 7.0),
         "refuse": PermanentError("no"),
     }
@@ -368,7 +368,7 @@ def test_of_many_releases_at_once_one_is_counted(world: World) -> None:
 
 # Failures, of both alike.
 
-KINDS = {"down": NeighbourDown, "busy": TransientError, "refuse": PermanentError}
+KINDS = {"down": TransientError, "busy": TransientError, "refuse": PermanentError}
 
 
 @pytest.mark.parametrize("fault", KINDS)
@@ -394,7 +394,7 @@ def test_a_failed_call_raises_its_error_once_and_changes_nothing(
 def test_a_get_fails_for_a_passing_reason_and_works_again(world: World) -> None:
     world.seed("rsv_1", "A1")
     world.fail("api", "down")
-    with pytest.raises(NeighbourDown):
+    with pytest.raises(TransientError):
         world.api.get("rsv_1", CALL)
     assert world.api.get("rsv_1", CALL) is not None
 
@@ -409,7 +409,7 @@ def test_reservation_api_may_say_when_to_come_back(world: World) -> None:
 def test_a_call_whose_answer_was_lost_took_effect_and_is_not_counted_twice(world: World) -> None:
     world.seed("rsv_1", quantity=3)
     world.fail("inventory", "down", after=True)
-    with pytest.raises(NeighbourDown):
+    with pytest.raises(TransientError):
         release(world, seats("rsv_1", quantity=3))
     assert world.pool()[0] == 100
     release(world, seats("rsv_1", quantity=3))
@@ -421,7 +421,7 @@ def test_a_change_whose_answer_was_lost_was_made_and_is_done_when_asked_again(
 ) -> None:
     world.seed("rsv_1", quantity=3)
     world.fail("api", "down", after=True)
-    with pytest.raises(NeighbourDown):
+    with pytest.raises(TransientError):
         patch(world, "rsv_1", "EXPIRED")
     assert patch(world, "rsv_1", "CONFIRMED") == StatusAnswer(False, "EXPIRED")
     assert patch(world, "rsv_1", "EXPIRED").done
@@ -430,7 +430,7 @@ def test_a_change_whose_answer_was_lost_was_made_and_is_done_when_asked_again(
 def probed_down(inventory: Inventory) -> bool:
     try:
         inventory.probe(timeout=0.2)
-    except NeighbourDown:
+    except TransientError:
         return True
     return False
 
@@ -447,7 +447,7 @@ def test_a_neighbour_that_is_away_is_down_and_probed_so_until_it_is_back(world: 
         lambda: commit(world, seats("rsv_1", "A1")),
         lambda: world.api.probe(timeout=0.2),
     ):
-        with pytest.raises(NeighbourDown):
+        with pytest.raises(TransientError):
             call()
     # gRPC tells a channel's state a moment after the connection has gone.
     eventually(lambda: probed_down(world.inventory))

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from reservation_worker.clients.http import HttpTransport
-from reservation_worker.errors import NeighbourDown
+from reservation_worker.errors import TransientError
 from tests.faults.case import Case
 from tests.faults.machine import FULL_DISK, libfaketime
 from tests.faults.matrix import ALL_SQS, CASES, freeze, run
@@ -85,6 +85,6 @@ def breaks_off() -> Iterator[str]:
 
 def test_a_body_that_breaks_off_is_an_outage_and_not_a_verdict(breaks_off: str):
     transport = HttpTransport(breaks_off, 1)
-    with pytest.raises(NeighbourDown, match="broke off"):
+    with pytest.raises(TransientError, match="broke off"):
         transport.request("PATCH", "/", 2.0, {})
     transport.close()

@@ -12,7 +12,7 @@ import requests
 
 from reservation_worker import __version__
 from reservation_worker.config.variables import VARIABLES
-from reservation_worker.errors import NeighbourDown, SqsError
+from reservation_worker.errors import SqsError, TransientError
 from reservation_worker.outcome import Ack, DeadLetterReason, Reject
 from reservation_worker.pipeline.neighbours import INVENTORY
 from reservation_worker.servers.health import make_app
@@ -205,7 +205,7 @@ def test_no_password_of_a_url_in_an_error_is_shown(started: Worker) -> None:
 
 def test_an_open_breaker_is_the_first_thing_said(started: Worker) -> None:
     def down(timeout: float) -> None:
-        raise NeighbourDown("still away")
+        raise TransientError("still away")
 
     started.neighbour.probe = down  # type: ignore[method-assign]
     breaker = started.app.pipeline.breakers.of(INVENTORY)

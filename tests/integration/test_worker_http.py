@@ -12,8 +12,8 @@ import pytest
 from reservation_worker.cli import worker_http
 from reservation_worker.clients.http import MAX_BODY
 from reservation_worker.errors import OperationError
-from tests.certificates import self_signed
 from tests.fake_queue import PATIENCE
+from tests.unit.clients.http_neighbour import self_signed
 
 SOON = 0.3
 Script = Callable[[socket.socket, threading.Event], None]

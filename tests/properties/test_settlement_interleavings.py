@@ -30,7 +30,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reservation_worker.clients.ports import Reservation, Seats, StatusAnswer, StatusChange
-from reservation_worker.errors import NeighbourDown, PermanentError, TransientError
+from reservation_worker.errors import PermanentError, TransientError
 from reservation_worker.events.parse import Event, Kind, TraceHints
 from reservation_worker.handlers.settlement import HANDLERS, Neighbours
 from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject
@@ -159,7 +159,7 @@ class Rerun:
             raise Paused(*call)
         answer = self.answers.pop(0)
         if answer == LOST:
-            raise NeighbourDown("no answer")
+            raise TransientError("no answer")
         if answer == REFUSED:
             raise PermanentError("no")
         return answer

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import urllib3
 
-from tests.unit.clients.test_reservation_answers import Neighbour, Request
+from tests.unit.clients.http_neighbour import Neighbour, Request
 
 
 @dataclass(frozen=True)

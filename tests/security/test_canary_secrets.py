@@ -23,7 +23,7 @@ from tests.security.lines import read_log
 from tests.security.taps import AnyMethod
 from tests.unit.cli.test_cli_config import QUEUE
 from tests.unit.cli.test_cli_config import worker as run_cli
-from tests.unit.clients.test_reservation_answers import Neighbour, Request
+from tests.unit.clients.http_neighbour import Neighbour, Request
 from tests.world import World
 
 

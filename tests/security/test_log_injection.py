@@ -20,7 +20,7 @@ from reservation_worker.errors import TransientError
 from reservation_worker.observability.logger import configure
 from reservation_worker.simulator.neighbours.reservations import Record
 from tests.security.lines import read_line, read_log
-from tests.unit.clients.test_reservation_answers import Neighbour, Request
+from tests.unit.clients.http_neighbour import Neighbour, Request
 from tests.world import World, until
 
 FORGED = '{"ts": "2026-01-01T00:00:00+00:00", "level": "error", "msg": "FORGED"}'

@@ -17,11 +17,11 @@ import pytest
 from reservation_worker.clients.inventory import InventoryClient
 from reservation_worker.clients.ports import CallContext, Seats
 from reservation_worker.clients.reservation import ReservationClient
-from reservation_worker.errors import NeighbourDown
+from reservation_worker.errors import TransientError
 from reservation_worker.events.parse import TraceHints
 from reservation_worker.observability.tracing import Tracing, exporter, read_trace
 from tests.fake_queue import PATIENCE
-from tests.unit.clients.test_reservation_answers import self_signed
+from tests.unit.clients.http_neighbour import self_signed
 
 CALL = CallContext(timeout=10.0)
 # A name that is reserved: nobody has it, so only a proxy could be asked for it.
@@ -84,7 +84,7 @@ def get(base: str) -> None:
 def test_no_call_of_a_neighbour_goes_to_a_proxy_of_the_environment(
     proxy: list[bytes], call: Callable[[], None]
 ) -> None:
-    with pytest.raises(NeighbourDown):
+    with pytest.raises(TransientError):
         call()
     assert proxy == []
 
@@ -136,7 +136,7 @@ def test_an_inventory_that_nobody_vouches_for_is_down_and_sees_no_call(
     tmp_path: Path, certified: bool
 ) -> None:
     with impostor(self_certified(tmp_path) if certified else None) as (made, address):
-        with pytest.raises(NeighbourDown):
+        with pytest.raises(TransientError):
             release(address, tls=True)
         assert made.calls == []
 

@@ -11,14 +11,16 @@ from reservation_worker.cli.doctor.network import Unreachable, reach, split
 from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, odd, wrong
 from reservation_worker.clients.http import Answer
 from reservation_worker.clients.inventory import CHANNEL_OPTIONS
-from reservation_worker.clients.reservation import judge
-from reservation_worker.clients.verdict import Verdict
+from reservation_worker.clients.meaning import Meaning
+from reservation_worker.clients.reservation import classify
 from reservation_worker.errors import OperationError
 
 CALL_LIMIT = 5.0
 """How long a call may take, in seconds, where CALL_TIMEOUT is not shorter."""
 
 GRPC, REST = "inventory-svc", "reservation-api"
+BUSY = (408, 425, 429)
+"""It is the API, and has no time just now."""
 NOBODY = "doctor-probe"
 """A reservation that can't exist: ids are made by reservation-api, and none is made like this."""
 
@@ -97,10 +99,10 @@ def _judged(base: str, answer: Answer) -> Row:
         body = None
     error = body.get("error") if isinstance(body, dict) else None
     code = error.get("code") if isinstance(error, dict) else None
-    verdict = judge(answer.status, code if isinstance(code, str) else None)
+    meaning = classify(answer.status, code if isinstance(code, str) else None)
     is_api = isinstance(body, dict)
     if is_api and (
-        verdict is Verdict.DONE or (answer.status, code) == (404, "RESERVATION_NOT_FOUND")
+        meaning is Meaning.DONE or (answer.status, code) == (404, "RESERVATION_NOT_FOUND")
     ):
         return good(REST, f"{base} answers {answer.status} {code or ''}".rstrip())
     shown = json.dumps(code or answer.body[:80].decode("utf-8", "replace"))
@@ -112,7 +114,7 @@ def _judged(base: str, answer: Answer) -> Row:
             "is it reservation-api, and is its path right? A PATCH that is answered so counts as"
             " an outage",
         )
-    if verdict in (Verdict.DOWN, Verdict.DONE):
+    if meaning in (Meaning.TRANSIENT, Meaning.DONE) and answer.status not in BUSY:
         return wrong(
             REST,
             said,

@@ -2,7 +2,7 @@
 
 import socket
 
-from reservation_worker.cli.worker_http import within
+from reservation_worker.clients.deadline import resolve
 
 DNS_LIMIT = 5.0
 TCP_LIMIT = 3.0
@@ -28,13 +28,13 @@ def split(address: str, default_port: int = 443) -> tuple[str, int]:
 def reach(host: str, port: int) -> str:
     """Resolve and connect; returns the address connected to. Raises Unreachable."""
     try:
-        found = within(DNS_LIMIT, lambda: socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+        found = resolve(host, port, DNS_LIMIT)
     except TimeoutError:
         raise Unreachable(
             f"DNS gave no answer for {host} in {DNS_LIMIT:g} s",
             "look at the name servers in /etc/resolv.conf and at the network policies",
         ) from None
-    except (OSError, UnicodeError) as error:
+    except OSError as error:
         raise Unreachable(
             f"DNS does not know {host} ({error})",
             f"correct the name; in a pod: getent hosts {host}, and is its Service there?",

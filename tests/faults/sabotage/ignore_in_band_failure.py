@@ -3,14 +3,14 @@
 from typing import Any
 
 from reservation_worker.clients import inventory
-from reservation_worker.clients.verdict import Verdict
+from reservation_worker.clients.meaning import Meaning
 from reservation_worker.config.settings import Settings
 from tests.faults.sabotage.entry import main
 
 
 def overrides(settings: Settings) -> dict[str, Any]:
-    inventory.judge_release = lambda answer: Verdict.DONE
-    inventory.judge_commit = lambda answer: Verdict.DONE
+    inventory.classify_release = lambda answer: Meaning.DONE
+    inventory.classify_commit = lambda answer: Meaning.DONE
     return {}
 
 

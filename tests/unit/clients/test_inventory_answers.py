@@ -1,8 +1,4 @@
-"""Contract, section 3: what each answer of inventory-svc means, over a real gRPC connection.
-
-NeighbourDown counts for the breaker, a plain TransientError does not: the tables below tell them
-apart. `assert_means` asks for the exact type, since one is a subclass of the other.
-"""
+"""Contract, section 3: what each answer of inventory-svc means, over a real gRPC connection."""
 
 import socket
 import threading
@@ -15,14 +11,14 @@ import pytest
 
 from reservation_worker.clients.inventory import InventoryClient
 from reservation_worker.clients.ports import CallContext, Seats
-from reservation_worker.errors import NeighbourDown, PermanentError, TransientError
+from reservation_worker.errors import PermanentError, TransientError
 from reservation_worker.stubs.proto.common.v1 import errors_pb2 as errors
 from reservation_worker.stubs.proto.common.v1 import types_pb2 as types
 from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2 as pb
 from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2_grpc as rpc
 
 DONE = None  # the call returns
-TRANSIENT, DOWN, PERMANENT = TransientError, NeighbourDown, PermanentError
+TRANSIENT, PERMANENT = TransientError, PermanentError
 Meaning = type[Exception] | None
 
 SEATS = Seats("rsv_1", "concert", ("A1", "A2"), 2)
@@ -110,18 +106,18 @@ def assert_means(meaning: Meaning, call: Callable[[], Any]) -> None:
 
 Status = grpc.StatusCode
 STATUSES: dict[grpc.StatusCode, tuple[Meaning, Meaning]] = {
-    # transient; those two that mean "not there" or "too slow" count for the breaker
-    Status.UNAVAILABLE: (DOWN, DOWN),
-    Status.DEADLINE_EXCEEDED: (DOWN, DOWN),
+    # transient
+    Status.UNAVAILABLE: (TRANSIENT, TRANSIENT),
+    Status.DEADLINE_EXCEEDED: (TRANSIENT, TRANSIENT),
     Status.RESOURCE_EXHAUSTED: (TRANSIENT, TRANSIENT),
     Status.ABORTED: (TRANSIENT, TRANSIENT),
     Status.CANCELLED: (TRANSIENT, TRANSIENT),
     Status.INTERNAL: (TRANSIENT, TRANSIENT),
     Status.UNKNOWN: (TRANSIENT, TRANSIENT),
     # neighbour fault
-    Status.UNIMPLEMENTED: (DOWN, DOWN),
-    Status.UNAUTHENTICATED: (DOWN, DOWN),
-    Status.PERMISSION_DENIED: (DOWN, DOWN),
+    Status.UNIMPLEMENTED: (TRANSIENT, TRANSIENT),
+    Status.UNAUTHENTICATED: (TRANSIENT, TRANSIENT),
+    Status.PERMISSION_DENIED: (TRANSIENT, TRANSIENT),
     # permanent
     Status.INVALID_ARGUMENT: (PERMANENT, PERMANENT),
     Status.FAILED_PRECONDITION: (PERMANENT, PERMANENT),
@@ -153,9 +149,9 @@ def test_every_grpc_status_has_its_line_in_the_table() -> None:
 
 CODES: dict[int, tuple[Meaning, Meaning]] = {
     0: (DONE, DONE),  # decides nothing
-    1: (DOWN, DOWN),  # UNAUTHENTICATED
-    2: (DOWN, DOWN),  # FORBIDDEN
-    3: (DOWN, DOWN),  # UNAUTHORIZED
+    1: (TRANSIENT, TRANSIENT),  # UNAUTHENTICATED
+    2: (TRANSIENT, TRANSIENT),  # FORBIDDEN
+    3: (TRANSIENT, TRANSIENT),  # UNAUTHORIZED
     4: (PERMANENT, PERMANENT),  # INVALID_ARGUMENT
     5: (DONE, PERMANENT),  # NOT_FOUND
     6: (DONE, DONE),  # ALREADY_EXISTS
@@ -375,9 +371,7 @@ def test_the_trace_headers_arrive_as_metadata(
 # Every call ends in time.
 
 
-def test_a_call_ends_at_its_deadline_and_counts_for_the_breaker(
-    neighbour: Neighbour, client: InventoryClient
-) -> None:
+def test_a_call_ends_at_its_deadline(neighbour: Neighbour, client: InventoryClient) -> None:
     enough = threading.Event()
     ended = threading.Event()
 
@@ -388,7 +382,7 @@ def test_a_call_ends_at_its_deadline_and_counts_for_the_breaker(
 
     neighbour.behave = block
     try:
-        assert_means(DOWN, lambda: release(client, CallContext(timeout=0.2)))
+        assert_means(TRANSIENT, lambda: release(client, CallContext(timeout=0.2)))
         # The server was told: it does not go on for nobody.
         assert ended.wait(10)
     finally:
@@ -411,7 +405,7 @@ def test_the_call_is_not_repeated_behind_our_back(
     neighbour: Neighbour, client: InventoryClient
 ) -> None:
     neighbour.refuse(Status.UNAVAILABLE)
-    assert_means(DOWN, lambda: release(client))
+    assert_means(TRANSIENT, lambda: release(client))
     assert len(neighbour.requests) == 1
 
 
@@ -419,7 +413,7 @@ def test_an_unreachable_neighbour_is_down_long_before_the_deadline(closed_port: 
     client = InventoryClient(f"127.0.0.1:{closed_port}")
     try:
         # With wait_for_ready it would end by the deadline only, and the test by its timeout.
-        with pytest.raises(NeighbourDown, match="UNAVAILABLE"):
+        with pytest.raises(TransientError, match="UNAVAILABLE"):
             release(client, CallContext(timeout=100.0))
     finally:
         client.close()
@@ -429,7 +423,7 @@ def test_a_neighbour_that_accepts_but_never_speaks_is_down_at_the_deadline() -> 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client = InventoryClient(f"127.0.0.1:{silent.getsockname()[1]}")
         try:
-            with pytest.raises(NeighbourDown):
+            with pytest.raises(TransientError):
                 release(client, CallContext(timeout=0.3))
         finally:
             client.close()
@@ -438,7 +432,7 @@ def test_a_neighbour_that_accepts_but_never_speaks_is_down_at_the_deadline() -> 
 def test_a_neighbour_that_speaks_plaintext_to_a_tls_client_is_down(server: Neighbour) -> None:
     client = InventoryClient(server.address, tls=True)
     try:
-        with pytest.raises(NeighbourDown):
+        with pytest.raises(TransientError):
             release(client)
     finally:
         client.close()
@@ -478,7 +472,7 @@ def test_the_probe_is_content_with_a_channel_that_is_ready_and_asks_nothing(
 def test_the_probe_says_when_nobody_is_there(closed_port: int) -> None:
     client = InventoryClient(f"127.0.0.1:{closed_port}")
     try:
-        with pytest.raises(NeighbourDown, match="does not get ready"):
+        with pytest.raises(TransientError, match="does not get ready"):
             client.probe(timeout=0.1)
     finally:
         client.close()

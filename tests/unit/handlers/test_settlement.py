@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reservation_worker.clients.ports import Reservation, Seats, StatusAnswer, StatusChange
-from reservation_worker.errors import NeighbourDown, PermanentError, TransientError
+from reservation_worker.errors import PermanentError, TransientError
 from reservation_worker.events.parse import Event, Kind, TraceHints
 from reservation_worker.handlers.settlement import HANDLERS
 from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject
@@ -203,7 +203,7 @@ def test_the_get_is_asked_only_when_the_409_does_not_tell(scene: Scene) -> None:
     assert scene.calls == ["PATCH"]
 
 
-@pytest.mark.parametrize("error", [TransientError("429", 7.0), NeighbourDown("503")])
+@pytest.mark.parametrize("error", [TransientError("429", 7.0), TransientError("503")])
 @pytest.mark.parametrize("kind", Kind)
 def test_a_get_that_fails_for_a_passing_reason_is_tried_again(
     scene: Scene, kind: Kind, error: TransientError
@@ -310,7 +310,7 @@ def test_inventory_refusing_for_good_is_dead_lettered(scene: Scene, kind: Kind) 
     assert outcome.error == "the seats are gone"
 
 
-@pytest.mark.parametrize("error", [TransientError("429", 7.0), NeighbourDown("503")])
+@pytest.mark.parametrize("error", [TransientError("429", 7.0), TransientError("503")])
 @pytest.mark.parametrize("kind", Kind)
 def test_a_patch_that_fails_for_a_passing_reason_is_tried_again_without_touching_inventory(
     scene: Scene, kind: Kind, error: TransientError
@@ -327,9 +327,9 @@ def test_a_patch_that_fails_for_a_passing_reason_is_tried_again_without_touching
 def test_inventory_failing_for_a_passing_reason_is_tried_again_until_it_works(
     scene: Scene, kind: Kind, lost: bool
 ) -> None:
-    error = NeighbourDown("UNAVAILABLE")
+    error = TransientError("UNAVAILABLE")
     scene.inventory.script.append(Lost(error) if lost else error)
-    with pytest.raises(NeighbourDown) as caught:
+    with pytest.raises(TransientError) as caught:
         scene.handle(event(kind))
     assert caught.value is error
     # Graceful degradation: the customer has his confirmation meanwhile.
@@ -455,7 +455,7 @@ def test_facts_that_are_still_missing_are_a_no_for_good(
     assert scene.calls == ["PATCH", "GET"]
 
 
-@pytest.mark.parametrize("error", [TransientError("429", 7.0), NeighbourDown("503")])
+@pytest.mark.parametrize("error", [TransientError("429", 7.0), TransientError("503")])
 @pytest.mark.parametrize("kind", Kind)
 def test_facts_that_can_not_be_had_now_are_asked_for_again_later(
     scene: Scene, kind: Kind, error: TransientError

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reservation_worker.errors import NeighbourDown
+from reservation_worker.errors import TransientError
 from reservation_worker.pipeline.breakers import PROBE_TIMEOUT, Breakers, ProbedBreaker
 from reservation_worker.resilience.breaker import FIRST_OPEN, RAMP, Breaker, State
 from tests.fake_queue import FakeClock
@@ -21,7 +21,7 @@ class Neighbour:
     def probe(self, timeout: float) -> None:
         self.probed_with.append(timeout)
         if self.down:
-            raise NeighbourDown("refused")
+            raise TransientError("refused")
 
     def fail(self) -> None:
         """Ten failures in a row from different messages: the breaker opens."""

@@ -19,7 +19,6 @@ from reservation_worker.errors import (
     BreakerOpen,
     LeaseLost,
     LeaseTooShort,
-    NeighbourDown,
     PermanentError,
     TransientError,
 )
@@ -217,9 +216,7 @@ def test_a_stop_can_see_until_when_a_call_is_in_flight() -> None:
     assert rig.leases.fence(calls.delivery.lease) == 0
 
 
-@pytest.mark.parametrize(
-    "error", [NeighbourDown("x"), TransientError("x"), PermanentError("x"), RuntimeError("a bug")]
-)
+@pytest.mark.parametrize("error", [TransientError("x"), PermanentError("x"), RuntimeError("a bug")])
 def test_a_call_that_failed_is_in_flight_no_more_and_its_error_is_handed_on(
     error: Exception,
 ) -> None:
@@ -237,9 +234,9 @@ def test_a_call_that_failed_is_in_flight_no_more_and_its_error_is_handed_on(
 
 def test_what_is_the_neighbours_fault_opens_its_breaker_and_only_its_own() -> None:
     rig = Rig()
-    rig.fail(NeighbourDown("refused"))
+    rig.fail(TransientError("refused"))
     for _ in range(10):
-        with pytest.raises(NeighbourDown):
+        with pytest.raises(TransientError):
             rig.calls().update_status(CHANGE)
     assert rig.states == {RESERVATION_API: State.OPEN, INVENTORY: State.CLOSED}
     rig.neighbour.during = lambda: None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reservation_worker.errors import InvalidEvent, NeighbourDown
+from reservation_worker.errors import InvalidEvent, TransientError
 from reservation_worker.pipeline import poller as poller_module
 from reservation_worker.pipeline.breakers import Breakers, ProbedBreaker
 from reservation_worker.pipeline.custody import Custody
@@ -69,7 +69,7 @@ class Rig:
 
     def probe(self, timeout: float) -> None:
         if self.neighbour_down:
-            raise NeighbourDown("refused")
+            raise TransientError("refused")
 
     def open_breaker(self) -> None:
         for number in range(10):

@@ -14,7 +14,6 @@ from reservation_worker.errors import (
     BreakerOpen,
     LeaseLost,
     LeaseTooShort,
-    NeighbourDown,
     TransientError,
 )
 from reservation_worker.events.parse import Event, Kind
@@ -265,7 +264,7 @@ def test_a_reject_is_dead_lettered(rig: MakeRig) -> None:
 # Tries.
 
 
-@pytest.mark.parametrize("error", [TransientError("aborted"), NeighbourDown("refused")])
+@pytest.mark.parametrize("error", [TransientError("aborted"), TransientError("refused")])
 def test_a_passing_failure_gives_the_message_back(rig: MakeRig, error: Exception) -> None:
     made = rig(raising(error))
     delivery = made.process(times=3)
@@ -336,7 +335,7 @@ def test_what_fails_while_a_breaker_opens_comes_back_after_the_rest_of_its_time(
 ) -> None:
     def handler(event: Event) -> Outcome:
         made.open_breaker(RESERVATION_API)
-        raise NeighbourDown("refused")
+        raise TransientError("refused")
 
     made = rig(handler)
     delivery = made.process(times=TRIES)
@@ -356,7 +355,7 @@ def test_a_longer_wait_than_the_open_time_is_kept(rig: MakeRig) -> None:
 def test_what_a_neighbour_asks_for_is_bounded_while_its_breaker_is_open_too(rig: MakeRig) -> None:
     def handler(event: Event) -> Outcome:
         made.open_breaker(RESERVATION_API)
-        raise NeighbourDown("HTTP 503", retry_after=10**9)
+        raise TransientError("HTTP 503", retry_after=10**9)
 
     made = rig(handler)
     delivery = made.process()

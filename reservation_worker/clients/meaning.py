@@ -1,0 +1,24 @@
+"""What a neighbour's answer means for the message, and the error each meaning becomes."""
+
+from enum import Enum, auto
+from typing import NoReturn
+
+from reservation_worker.errors import PermanentError, TransientError
+
+
+class Meaning(Enum):
+    """The classes of the contract's tables of answers (sections 2 and 3)."""
+
+    DONE = auto()
+    CONFLICT = auto()
+    """The reservation is not in HOLD any more: the settlement rules decide."""
+    TRANSIENT = auto()
+    """An outage, a misconfigured deploy, or a moment's trouble: they can't be told apart."""
+    PERMANENT = auto()
+
+
+def raise_for(meaning: Meaning, text: str, retry_after: float = 0.0) -> NoReturn:
+    """Raise the error of an answer that is a failure; `text` says what the neighbour answered."""
+    if meaning is Meaning.PERMANENT:
+        raise PermanentError(text)
+    raise TransientError(text, retry_after)

@@ -1,0 +1,37 @@
+"""reservation-api as a test's server, and a client of it."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from reservation_worker.clients.reservation import ReservationClient
+from tests.unit.clients.http_neighbour import Neighbour
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Neighbour]:
+    with Neighbour() as made:
+        yield made
+
+
+@pytest.fixture
+def neighbour(server: Neighbour) -> Neighbour:
+    server.requests.clear()
+    server.connections = 0
+    return server
+
+
+@pytest.fixture
+def client(neighbour: Neighbour) -> Iterator[ReservationClient]:
+    made = ReservationClient(neighbour.base, connections=2)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    # Bound, but nobody listens: connections are refused and nobody else can take the port.
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
