@@ -107,6 +107,8 @@ def _reconciliation(result: Result, marks: tuple[str, str]) -> Table:
     due, found = report.compensations_due, report.compensations_found
     text = f"{len(due)} (found {len(found)})"
     table.add_row("compensations due", _verdict(text, due == found, marks))
+    if report.releases_to_check:
+        table.add_row("releases for a person to check", str(len(report.releases_to_check)))
     return table
 
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from reservation_worker.simulator.judge.reconcile import DeadLetter, Report, reconcile
+from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.processes import NeighboursProcess, WorkerProcess
 from reservation_worker.simulator.processes.sqs import EXTERNAL_SQS, ExternalSqs, SqsProcess
 from reservation_worker.simulator.sqs.provision import create_queues
@@ -37,7 +38,10 @@ class Stack:
         visibility: int = 60,
         max_receive: int = 30,
         directory: Path | None = None,
+        character: Character = Character.CONTRACT,
+        key_ttl: float | None = None,
     ) -> None:
+        self.character, self._key_ttl = character, key_ttl
         self._exit = ExitStack()
         self._directory = directory
         self._latency = (latency_ms, jitter_ms)
@@ -55,7 +59,9 @@ class Stack:
                 self.sqs = ExternalSqs(endpoint)
             else:
                 self.sqs = self._exit.enter_context(SqsProcess(self._directory))
-            neighbours = NeighboursProcess(*self._latency, directory=self._directory)
+            neighbours = NeighboursProcess(
+                *self._latency, self._directory, self.character, self._key_ttl
+            )
             self.neighbours = self._exit.enter_context(neighbours)
             self.client = self.sqs.client()
             self.queue_url, self.dlq_url = create_queues(
