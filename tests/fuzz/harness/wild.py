@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tests.fuzz.fuzz_drafts import Draft, Table, done, draft
-from tests.fuzz.fuzz_words import NAMES, STRINGS, TRACE, WORDS, anything, nest
+from tests.fuzz.harness.drafts import Draft, Table, done, draft
+from tests.fuzz.harness.words import NAMES, STRINGS, TRACE, WORDS, anything, nest
 
 LARGE_UNUSED: Table = []
 """Large, and the event means the same."""

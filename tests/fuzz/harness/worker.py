@@ -12,8 +12,8 @@ from reservation_worker.simulator.processes.child import ChildError, poll_until
 from reservation_worker.simulator.processes.stack import Stack
 from reservation_worker.simulator.processes.worker import WorkerProcess
 from reservation_worker.simulator.story.scenario import Message, Scenario, build
-from tests.fuzz.fuzz_fates import SETTLED, choose
-from tests.fuzz.fuzz_verdict import Accounts, judge
+from tests.fuzz.harness.fates import SETTLED, choose
+from tests.fuzz.harness.verdict import Accounts, judge
 
 ENV = {"SQS_WAIT_TIME": "1", "SHUTDOWN_TIMEOUT": "12"}
 ROUND = 500

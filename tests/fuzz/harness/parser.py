@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from reservation_worker.events import parse as events
-from tests.fuzz.fuzz_promises import BrokenPromise, Parse, check
-from tests.fuzz.mutations import Mutant, mutant
+from tests.fuzz.harness.mutations import Mutant, mutant
+from tests.fuzz.harness.promises import BrokenPromise, Parse, check
 
 SHARD = 10_000
 _MOST_BROKEN = 5

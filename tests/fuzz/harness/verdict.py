@@ -9,7 +9,7 @@ from typing import Any
 from reservation_worker.simulator.judge.reconcile import DeadLetter, reconcile
 from reservation_worker.simulator.judge.scrape import Metrics
 from reservation_worker.simulator.story.scenario import NOTHING, POISON, Scenario
-from tests.fuzz.fuzz_fates import (
+from tests.fuzz.harness.fates import (
     COMPENSATION,
     DROPPED,
     INVALID_PAYLOAD,

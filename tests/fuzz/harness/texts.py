@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 from reservation_worker.simulator.story.poison import poison_bodies
-from tests.fuzz.fuzz_words import ODD, WORDS, any_text, anything
+from tests.fuzz.harness.words import ODD, WORDS, any_text, anything
 
 Harm = Callable[[Random, str], str | bytes]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from reservation_worker.errors import InvalidEvent
 from reservation_worker.events import parse as events
 from reservation_worker.simulator.story.scenario import Message, Scenario
-from tests.fuzz.mutations import ANY, EVENT, IGNORED, INVALID, Mutant, mutants
+from tests.fuzz.harness.mutations import ANY, EVENT, IGNORED, INVALID, Mutant, mutants
 
 INVALID_PAYLOAD, DROPPED, SETTLED = "invalid_payload", "dropped", "settled"
 PERMANENT, COMPENSATION = "permanent_error", "compensation_required"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
 
-from tests.faults.case import Outcome, Sample
+from tests.faults.harness.case import Outcome, Sample
 
 FULL_SPEED = 0.9
 """Of what was in flight before an outage: from there on the workers are back at full speed.

@@ -8,7 +8,7 @@ from reservation_worker.config.settings import Settings
 from reservation_worker.events.parse import Event, Kind
 from reservation_worker.handlers.settlement import HANDLERS, Neighbours
 from reservation_worker.outcome import Outcome
-from tests.faults.sabotage.entry import main
+from tests.faults.harness.sabotage.entry import main
 
 
 @dataclass

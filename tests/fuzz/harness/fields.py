@@ -1,7 +1,7 @@
 """What is done to a sound body's fields, in tables by what must come of it."""
 
-from tests.fuzz.fuzz_drafts import VARIANTS, Draft, Table, absent, done
-from tests.fuzz.fuzz_words import (
+from tests.fuzz.harness.drafts import VARIANTS, Draft, Table, absent, done
+from tests.fuzz.harness.words import (
     BROKEN,
     DATES,
     INT32,

@@ -1,6 +1,6 @@
 """The long runs: a soak, many stops, and outages of minutes, with the worker's own defaults.
 
-python -m tests.faults.long_runs [--soak EVENTS] [--drain STOPS] [--outage SECONDS] [--seed N]
+python -m tests.faults.harness.long_runs [--soak EVENTS] [--drain STOPS] [--outage SECONDS]
 """
 
 import argparse
@@ -12,11 +12,11 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from tests.faults.case import Answers, Case, Step
-from tests.faults.long_verdicts import LongRun, judge_drain, judge_outage, judge_soak
-from tests.faults.matrix import ALL_SQS
-from tests.faults.neighbour_cases import IN, RS
-from tests.faults.runner import Run
+from tests.faults.harness.case import Answers, Case, Step
+from tests.faults.harness.long_verdicts import LongRun, judge_drain, judge_outage, judge_soak
+from tests.faults.harness.matrix import ALL_SQS
+from tests.faults.harness.neighbour_cases import IN, RS
+from tests.faults.harness.runner import Run
 
 DEFAULTS = {
     "CALL_TIMEOUT": "10",

@@ -14,10 +14,10 @@ from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
 from reservation_worker.simulator.processes.stack import Stack
 from reservation_worker.simulator.processes.worker import WorkerProcess
 from reservation_worker.simulator.story.scenario import build
-from tests.faults.case import Case, Outcome, Step
-from tests.faults.fence import Frozen
-from tests.faults.judge import Accounts, Judge
-from tests.faults.machine import Machine
+from tests.faults.harness.case import Case, Outcome, Step
+from tests.faults.harness.fence import Frozen
+from tests.faults.harness.judge import Accounts, Judge
+from tests.faults.harness.machine import Machine
 
 ENV = {
     "CALL_TIMEOUT": "1",

@@ -5,7 +5,7 @@ from typing import Any
 from reservation_worker import bootstrap
 from reservation_worker.config.settings import Settings
 from reservation_worker.pipeline.leases import Lease, Leases
-from tests.faults.sabotage.entry import main
+from tests.faults.harness.sabotage.entry import main
 
 
 class Unchecked(Leases):

@@ -6,7 +6,7 @@ from reservation_worker.config.settings import Settings
 from reservation_worker.events.parse import Ignored
 from reservation_worker.outcome import Ack, Outcome, Retry
 from reservation_worker.pipeline import processor
-from tests.faults.sabotage.entry import main
+from tests.faults.harness.sabotage.entry import main
 
 
 def _without_handler(content: Ignored | Exception) -> Outcome:

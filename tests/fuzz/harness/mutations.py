@@ -12,8 +12,8 @@ from random import Random
 from typing import Any
 
 from reservation_worker.simulator.neighbours.reservations import Record
-from tests.fuzz import fuzz_fields, fuzz_texts, fuzz_wild
-from tests.fuzz.fuzz_drafts import Table, draft
+from tests.fuzz.harness import fields, texts, wild
+from tests.fuzz.harness.drafts import Table, draft
 
 EVENT, IGNORED, INVALID, ANY = "event", "ignored", "invalid", "any"
 """The verdicts; ANY: nothing is known but what the parser promises for every input."""
@@ -87,7 +87,7 @@ def _fields(table: Table, verdict: str) -> Maker:
         name, harm, variants = dice.choice(table)
         it = draft(dice, number, variants)
         for _ in range(dice.randrange(3)):
-            _, neutral, fits = dice.choice(fuzz_fields.NEUTRAL)
+            _, neutral, fits = dice.choice(fields.NEUTRAL)
             if not fits or it.variant in fits:
                 neutral(it)
         harm(it)
@@ -104,7 +104,7 @@ def _fields(table: Table, verdict: str) -> Maker:
     return make
 
 
-def _texts(table: Mapping[str, fuzz_texts.Harm], verdict: str) -> Maker:
+def _texts(table: Mapping[str, texts.Harm], verdict: str) -> Maker:
     names = tuple(table)
 
     def make(dice: Random, number: int) -> Mutant:
@@ -116,15 +116,15 @@ def _texts(table: Mapping[str, fuzz_texts.Harm], verdict: str) -> Maker:
 
 # How many of a few hundred are made how.
 _SHARES: Sequence[tuple[int, Maker]] = (
-    (20, _fields(fuzz_fields.NEUTRAL, EVENT)),
-    (36, _fields(fuzz_fields.CHANGING, EVENT)),
-    (8, _fields(fuzz_fields.IGNORED, IGNORED)),
-    (52, _fields(fuzz_fields.INVALID, INVALID)),
-    (32, _fields(fuzz_wild.WILD, ANY)),
-    (28, _texts(fuzz_texts.INVALID, INVALID)),
-    (22, _texts(fuzz_texts.WILD, ANY)),
-    (1, _fields(fuzz_wild.LARGE_UNUSED, EVENT)),
-    (1, _fields(fuzz_wild.LARGE_USED, EVENT)),
-    (1, _fields(fuzz_wild.LARGE_INVALID, INVALID)),
+    (20, _fields(fields.NEUTRAL, EVENT)),
+    (36, _fields(fields.CHANGING, EVENT)),
+    (8, _fields(fields.IGNORED, IGNORED)),
+    (52, _fields(fields.INVALID, INVALID)),
+    (32, _fields(wild.WILD, ANY)),
+    (28, _texts(texts.INVALID, INVALID)),
+    (22, _texts(texts.WILD, ANY)),
+    (1, _fields(wild.LARGE_UNUSED, EVENT)),
+    (1, _fields(wild.LARGE_USED, EVENT)),
+    (1, _fields(wild.LARGE_INVALID, INVALID)),
 )
 _MAKERS = tuple(make for share, make in _SHARES for _ in range(share))

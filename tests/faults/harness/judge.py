@@ -10,9 +10,9 @@ from typing import Any
 from reservation_worker.simulator.judge.reconcile import Report
 from reservation_worker.simulator.processes.child import ChildError
 from reservation_worker.simulator.processes.worker import WorkerProcess
-from tests.faults.case import Case, Mark, Outcome, Sample, Step, Stop
-from tests.faults.fence import Frozen
-from tests.faults.verdict import Broken, bounds, decide
+from tests.faults.harness.case import Case, Mark, Outcome, Sample, Step, Stop
+from tests.faults.harness.fence import Frozen
+from tests.faults.harness.verdict import Broken, bounds, decide
 
 # All other faults of SQS may leave a message that is neither deleted nor given back: exit code 1.
 _HARMLESS = {"reorder", "slow_poll", "ghost_receive"}

@@ -1,6 +1,6 @@
 """All fault scenarios as data, and `run`, which decides the invariants of each.
 
-python -m tests.faults.matrix [--events 300] [--seed 1] [NAME ...]
+python -m tests.faults.harness.matrix [--events 300] [--seed 1] [NAME ...]
 """
 
 import argparse
@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from reservation_worker.simulator.sqs.faults import FAULTS
-from tests.faults.case import Answers, Case, Outcome, Step
-from tests.faults.machine import CLOCK, CLOSED_PIPE, FULL_DISK, HANGING_COLLECTOR
-from tests.faults.neighbour_cases import IN, NEIGHBOURS, RS, outage
-from tests.faults.runner import ENV, Run
+from tests.faults.harness.case import Answers, Case, Outcome, Step
+from tests.faults.harness.machine import CLOCK, CLOSED_PIPE, FULL_DISK, HANGING_COLLECTOR
+from tests.faults.harness.neighbour_cases import IN, NEIGHBOURS, RS, outage
+from tests.faults.harness.runner import ENV, Run
 
 
 def _slow(sqs: Mapping[str, Any]) -> Case:

@@ -1,6 +1,6 @@
 """The whole proof, about an hour and a half: scenarios, sabotages, fuzzing and the long runs.
 
-python -m tests.faults.campaign [--only PART ...] [--seed N] [--out DIRECTORY]
+python -m tests.faults.harness.campaign [--only PART ...] [--seed N] [--out DIRECTORY]
 """
 
 import argparse
@@ -13,13 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.faults.case import Outcome
-from tests.faults.long_runs import drain, outage, soak
-from tests.faults.long_verdicts import LongRun
-from tests.faults.matrix import CASES, run
-from tests.faults.neighbour_cases import IN, RS
-from tests.faults.sabotages import SABOTAGES, caught, run_sabotaged
-from tests.fuzz.fuzz import fuzz_parser, fuzz_worker
+from tests.faults.harness.case import Outcome
+from tests.faults.harness.long_runs import drain, outage, soak
+from tests.faults.harness.long_verdicts import LongRun
+from tests.faults.harness.matrix import CASES, run
+from tests.faults.harness.neighbour_cases import IN, RS
+from tests.faults.harness.sabotages import SABOTAGES, caught, run_sabotaged
+from tests.fuzz.harness.parser import fuzz_parser
+from tests.fuzz.harness.worker import fuzz_worker
 
 INVARIANTS = range(1, 8)
 SOAK_EVENTS, DRAIN_STOPS, OUTAGE_SECONDS = 100_000, 200, 300.0

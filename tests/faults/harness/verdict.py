@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reservation_worker.simulator.judge.reconcile import Report
-from tests.faults.fence import Frozen, breaches, handled_again
+from tests.faults.harness.fence import Frozen, breaches, handled_again
 
 OUTAGE_REASONS = ("retries_exhausted", "redriven by SQS", "permanent_error")
 

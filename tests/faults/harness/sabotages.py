@@ -4,9 +4,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.faults.case import Answers, Case, Outcome, Step
-from tests.faults.matrix import freeze, run
-from tests.faults.neighbour_cases import IN
+from tests.faults.harness.case import Answers, Case, Outcome, Step
+from tests.faults.harness.matrix import freeze, run
+from tests.faults.harness.neighbour_cases import IN
 
 SEED = 3
 
@@ -69,7 +69,7 @@ SABOTAGES: Mapping[str, Sabotage] = {
 
 def run_sabotaged(sabotage: Sabotage) -> Outcome:
     """What came of the scenario with the sabotaged worker."""
-    command = [sys.executable, "-m", f"tests.faults.sabotage.{sabotage.module}"]
+    command = [sys.executable, "-m", f"tests.faults.harness.sabotage.{sabotage.module}"]
     return run(sabotage.case, sabotage.events, SEED, command, limit=20.0)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tests.faults.case import Answers, Case, Step
+from tests.faults.harness.case import Answers, Case, Step
 
 IN, RS = "inventory", "reservation"
 

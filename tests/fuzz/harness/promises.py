@@ -10,7 +10,7 @@ from typing import Any
 
 from reservation_worker.errors import InvalidEvent
 from reservation_worker.events import parse as events
-from tests.fuzz.mutations import ANY, EVENT, IGNORED, INVALID, Mutant, sns
+from tests.fuzz.harness.mutations import ANY, EVENT, IGNORED, INVALID, Mutant, sns
 
 Parse = Callable[[str | bytes, Mapping[str, str]], events.Event | events.Ignored]
 Answer = events.Event | events.Ignored | InvalidEvent

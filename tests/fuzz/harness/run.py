@@ -1,6 +1,6 @@
 """Input fuzzing: mutated bodies through the parser, and through a whole worker among sound events.
 
-python -m tests.fuzz.fuzz [--examples 200000] [--through-worker 5000] [--seed 1]
+python -m tests.fuzz.harness.run [--examples 200000] [--through-worker 5000] [--seed 1]
 """
 
 import argparse
@@ -14,10 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz.fuzz_parser import ParserFigures, fuzz_parser
-from tests.fuzz.fuzz_worker import WorkerFigures, fuzz_worker
-
-__all__ = ["ParserFigures", "WorkerFigures", "coverage_of", "fuzz_parser", "fuzz_worker", "main"]
+from tests.fuzz.harness.parser import ParserFigures, fuzz_parser
+from tests.fuzz.harness.worker import WorkerFigures, fuzz_worker
 
 PARSER = ("events/parse.py", "events/envelopes.py")
 
@@ -34,7 +32,7 @@ def coverage_of(examples: int, seed: int) -> dict[str, dict[str, Any]]:
         coverage = [sys.executable, "-m", "coverage"]
         include = ",".join(f"*/reservation_worker/{name}" for name in PARSER)
         files = ["--rcfile=/dev/null", f"--data-file={data}"]
-        measured = ["-m", "tests.fuzz.fuzz", f"--examples={examples}", f"--seed={seed}"]
+        measured = ["-m", "tests.fuzz.harness.run", f"--examples={examples}", f"--seed={seed}"]
         measured += ["--through-worker=0", "--coverage=0"]
         subprocess.run(
             [*coverage, "run", *files, "--branch", f"--include={include}", *measured],

@@ -11,7 +11,7 @@ from typing import Any
 from reservation_worker.simulator.neighbours.reservations import Record
 from reservation_worker.simulator.story.scenario import NOTHING, build
 from reservation_worker.simulator.story.variants import variants
-from tests.fuzz.fuzz_words import NAMES, TYPES
+from tests.fuzz.harness.words import NAMES, TYPES
 
 _KINDS = {names[0]: kind for kind, names in TYPES.items()}
 # The key a second time in one object; a number as it stands in the body: json writes neither.

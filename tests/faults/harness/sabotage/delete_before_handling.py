@@ -4,7 +4,7 @@ from typing import Any
 
 from reservation_worker.config.settings import Settings
 from reservation_worker.sqs.queue import Message, SqsQueue
-from tests.faults.sabotage.entry import main
+from tests.faults.harness.sabotage.entry import main
 
 
 class DeletesFirst(SqsQueue):

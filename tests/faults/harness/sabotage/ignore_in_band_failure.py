@@ -5,7 +5,7 @@ from typing import Any
 from reservation_worker.clients import inventory
 from reservation_worker.clients.verdict import Verdict
 from reservation_worker.config.settings import Settings
-from tests.faults.sabotage.entry import main
+from tests.faults.harness.sabotage.entry import main
 
 
 def overrides(settings: Settings) -> dict[str, Any]:
