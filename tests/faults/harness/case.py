@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reservation_worker.simulator.judge.reconcile import Report
+from reservation_worker.simulator.neighbours.character import Character
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,10 @@ class Answers:
 class Step:
     """Something that happens once: when so much of the work is done, and `pause` seconds later.
 
-    kill, term, freeze, thaw: worker number `target`. down, hang, restart, clear: the neighbour.
+    kill, term, freeze, thaw: worker number `target`. down, hang, restart, trouble (its database
+    does not answer), clear: the neighbour. black_hole: the connections to inventory that exist
+    carry nothing any more. visibility: the queue's is `value` seconds from now on; move_dlq: its
+    letters go to another queue, and the one of before is deleted.
     clock: the worker's wall clock is `value` seconds off from now on. fds, memory: it gets no more
     than `value` file descriptors or bytes beyond what it has; unlimit: as many as it likes.
     """
@@ -42,7 +46,9 @@ class Case:
 
     `machine` names what is wrong with the machine from the start (see machine.py). `backlog`: so
     many messages are kept in the queue until all are published; 0 publishes all at once. A worker
-    that `may_die` is started again by whoever looks at /health, as the kubelet does.
+    that `may_die` is started again by whoever looks at /health, as the kubelet does. `events`
+    overrides the run's. `quiet`: seconds between the first steps and the first message. `module`
+    is run in place of the worker's own. `key_ttl`: when inventory forgets a key, in seconds.
     """
 
     sqs: Mapping[str, Any] = field(default_factory=dict)
@@ -56,6 +62,11 @@ class Case:
     machine: tuple[str, ...] = ()
     backlog: int = 0
     may_die: bool = False
+    events: int = 0
+    quiet: float = 0.0
+    module: str = ""
+    character: Character = Character.CONTRACT
+    key_ttl: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

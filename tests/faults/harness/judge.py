@@ -38,6 +38,8 @@ class Judge:
         self.wait = int(env["SQS_WAIT_TIME"])
         self.longest_stop = int(env["SHUTDOWN_TIMEOUT"]) + 5
         self.slots = int(env.get("WORKER_CONCURRENCY", "20")) + 10
+        lowered = [step.value for step in case.steps if step.action == "visibility"]
+        self.visibility = min([case.visibility, *lowered])
         self.done: Counter[str] = Counter()
         self.injected: Counter[str] = Counter()
         self.totals: Counter[str] = Counter()
@@ -115,7 +117,7 @@ class Judge:
             told.report,
             told.calls,
             deliveries,
-            self.case.visibility,
+            self.visibility,
             self.wait,
             self.frozen,
         )

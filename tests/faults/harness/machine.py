@@ -3,7 +3,8 @@
 import os
 import resource
 import socket
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
@@ -11,6 +12,8 @@ from reservation_worker.simulator.processes.worker import WorkerProcess
 
 FULL_DISK, CLOSED_PIPE = "full disk", "closed pipe"
 """What its standard output is."""
+BLOCKED_PIPE = "blocked pipe"
+"""Its standard output and error are one pipe that nobody reads, and it is full."""
 HANGING_COLLECTOR = "hanging collector"
 """The span collector takes connections and never answers."""
 CLOCK = "clock"
@@ -35,6 +38,18 @@ def _closed_pipe() -> IO[bytes]:
     return os.fdopen(writer, "wb", buffering=0)
 
 
+def _blocked_pipe(undo: ExitStack) -> Callable[[], IO[bytes]]:
+    reader, writer = os.pipe()
+    undo.callback(os.close, reader)
+    undo.callback(os.close, writer)
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    return lambda: os.fdopen(os.dup(writer), "wb", buffering=0)
+
+
 _OUTPUTS = {FULL_DISK: _full_disk, CLOSED_PIPE: _closed_pipe}
 
 
@@ -48,6 +63,8 @@ class Machine:
         for fault in faults:
             if fault in _OUTPUTS:
                 worker.open_stdout = _OUTPUTS[fault]
+            elif fault == BLOCKED_PIPE:
+                worker.open_stdout = worker.open_stderr = _blocked_pipe(undo)
             elif fault == HANGING_COLLECTOR:
                 # The kernel takes the connections; nobody reads them.
                 silent = undo.enter_context(socket.create_server(("127.0.0.1", 0)))

@@ -12,8 +12,14 @@ from typing import Any
 
 from reservation_worker.simulator.sqs.faults import FAULTS
 from tests.faults.harness.case import Answers, Case, Outcome, Step
-from tests.faults.harness.machine import CLOCK, CLOSED_PIPE, FULL_DISK, HANGING_COLLECTOR
-from tests.faults.harness.neighbour_cases import IN, NEIGHBOURS, RS, outage
+from tests.faults.harness.machine import (
+    BLOCKED_PIPE,
+    CLOCK,
+    CLOSED_PIPE,
+    FULL_DISK,
+    HANGING_COLLECTOR,
+)
+from tests.faults.harness.neighbour_cases import IN, NEIGHBOURS, RS, TODAY, as_today, outage
 from tests.faults.harness.runner import ENV, Run
 
 
@@ -66,6 +72,20 @@ SQS_ALONE: Mapping[str, Case] = {
     ),
 }
 
+# Read each second: the worker's own watch looks once a minute.
+_WATCHED = "tests.faults.harness.sabotage.quick_watch"
+QUEUE: Mapping[str, Case] = {
+    "sqs: the visibility timeout is lowered": Case(
+        steps=(Step("visibility", "queue", value=2),),
+        visibility=8,
+        latency_ms=(1000, 500),
+        env={"CALL_TIMEOUT": "2"},
+        quiet=2.5,
+        module=_WATCHED,
+    ),
+    "sqs: the dead-letter queue is another": Case(steps=(Step("move_dlq", "queue"),)),
+}
+
 _RARE = 0.04
 _DUPLICATES = {"duplicate_delivery": 0.1}
 ALL_SQS: dict[str, object] = {
@@ -111,6 +131,9 @@ _HOUR = 3600.0
 MACHINE: Mapping[str, Case] = {
     "machine: stdout is a full disk": Case(_DUPLICATES, machine=(FULL_DISK,)),
     "machine: stdout is a closed pipe": Case(_DUPLICATES, machine=(CLOSED_PIPE,)),
+    "machine: nobody reads its output": Case(
+        _DUPLICATES, steps=_kills(2, "term"), machine=(BLOCKED_PIPE,)
+    ),
     "machine: the span collector hangs": Case(
         steps=_kills(2, "term"), machine=(HANGING_COLLECTOR,)
     ),
@@ -154,14 +177,18 @@ MIXED: Mapping[str, Case] = {
     ),
 }
 
+# False answers meet copies of their messages, in the other worker at best.
+_NEIGHBOURS = {name: replace(case, sqs=_DUPLICATES) for name, case in NEIGHBOURS.items()}
+_BOTH = {**SQS_ALONE, **QUEUE, **_NEIGHBOURS, **PROCESS, **MACHINE, **MIXED}
 CASES: Mapping[str, Case] = {
-    **SQS_ALONE,
-    # False answers meet copies of their messages, in the other worker at best.
-    **{name: replace(case, sqs=_DUPLICATES) for name, case in NEIGHBOURS.items()},
-    **PROCESS,
-    **MACHINE,
-    **MIXED,
+    **_BOTH,
+    **{
+        f"today: {name}": as_today(case)
+        for name, case in {**_BOTH, **TODAY}.items()
+        if name != "grpc: fails in band"
+    },
 }
+"""Each with the contract's neighbours and, as `today: ...`, with today's."""
 
 
 def run(

@@ -1,7 +1,9 @@
 """The fault scenarios of the two neighbours, as data: see case.py for what it means."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from reservation_worker.simulator.neighbours.character import Character
 from tests.faults.harness.case import Answers, Case, Step
 
 IN, RS = "inventory", "reservation"
@@ -163,4 +165,39 @@ NEIGHBOURS: Mapping[str, Case] = {
     "outage of inventory": Case(steps=outage(IN)),
     "outage of reservation-api": Case(steps=outage(RS)),
     "outage of both": Case(steps=outage("both")),
+    "inventory: its connections fall silent": Case(steps=(Step("black_hole", IN, 0.3),)),
 }
+
+# Longer than all tries of a message take.
+_FEW_TRIES = {"MAX_RETRIES": "5"}
+
+
+def _trouble(progress: float, seconds: float) -> tuple[Step, ...]:
+    return (Step("trouble", IN, progress), Step("clear", IN, pause=seconds))
+
+
+TODAY: Mapping[str, Case] = {
+    "inventory: INTERNAL under load": Case(steps=_trouble(0.3, 12), env=_FEW_TRIES),
+    "inventory: INTERNAL with one message": Case(
+        steps=_trouble(0.0, 12), env=_FEW_TRIES, workers=1, events=1
+    ),
+    # Calls that took effect and were not heard of are repeated when their keys are gone.
+    "inventory: keys are forgotten": Case(
+        answers=(Answers(IN, {"code": "INTERNAL", "name": "INTERNAL after"}, 0.3, after=True),),
+        env={"MAX_RETRIES": "3", "BACKOFF_BASE_MS": "4000", "INVENTORY_KEY_TTL": "3"},
+        visibility=10,
+        key_ttl=3,
+    ),
+}
+"""What only today's neighbours do."""
+
+
+def as_today(case: Case) -> Case:
+    """The same with today's neighbours, whose inventory has INTERNAL for what fails in band."""
+    answers = tuple(
+        replace(one, answer={"trouble": True, "name": one.answer["name"]})
+        if one.target == IN and {"status", "error_code"} & one.answer.keys()
+        else one
+        for one in case.answers
+    )
+    return replace(case, answers=answers, character=Character.TODAY)

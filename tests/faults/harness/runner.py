@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from select import select
 
+from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.processes.child import ChildError, poll_until
 from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
 from reservation_worker.simulator.processes.stack import Stack
@@ -16,6 +18,7 @@ from reservation_worker.simulator.processes.worker import WorkerProcess
 from reservation_worker.simulator.story.scenario import build
 from tests.faults.harness.case import Case, Outcome, Step
 from tests.faults.harness.fence import Frozen
+from tests.faults.harness.forwarder import Forwarder
 from tests.faults.harness.judge import Accounts, Judge
 from tests.faults.harness.machine import Machine
 
@@ -26,6 +29,8 @@ ENV = {
     "BACKOFF_BASE_MS": "100",
     "SHUTDOWN_TIMEOUT": "12",
 }
+KEY_TTL = {Character.CONTRACT: {"INVENTORY_KEY_TTL": "0"}, Character.TODAY: {}}
+"""What workers are told of inventory's memory for keys; nothing: their default."""
 CALLS_AN_EVENT = 1.8
 # A step whose progress does not come (all hangs) happens all the same.
 STEP_PATIENCE = 15.0
@@ -39,11 +44,17 @@ class Run:
     def __init__(
         self, name: str, case: Case, events: int, seed: int, command: Sequence[str] = ()
     ) -> None:
-        self.name, self.case, self.events, self.seed = name, case, events, seed
-        self.command = list(command)
-        self.story = build(events, seed)
+        self.name, self.case, self.seed = name, case, seed
+        self.events = case.events or events
+        module = [sys.executable, "-m", case.module] if case.module else []
+        self.command = list(command) or module
+        self.story = build(self.events, seed)
         self.stack = Stack(
-            *case.latency_ms, visibility=case.visibility, max_receive=case.max_receive
+            *case.latency_ms,
+            visibility=case.visibility,
+            max_receive=case.max_receive,
+            character=case.character,
+            key_ttl=case.key_ttl,
         )
         self.feeder: threading.Thread | None = None
         self.workers: list[WorkerProcess] = []
@@ -54,7 +65,7 @@ class Run:
         self.todo: list[Step] = list(case.steps)
         self.last_step = 0.0
         self.bad_health: Counter[int] = Counter()
-        self.env = ENV | dict(case.env)
+        self.env = ENV | KEY_TTL[case.character] | dict(case.env)
         self.judge = Judge(case, self.env)
 
     def go(self, limit: float) -> Outcome:
@@ -65,6 +76,10 @@ class Run:
             self.proxy = undo.enter_context(proxy)
             self.decoy = undo.enter_context(socket.create_server(("127.0.0.1", 0)))
             stack.neighbours.seed(self.story.seeds, self.story.pools)
+            if any(step.action == "black_hole" for step in self.case.steps):
+                forwarder = Forwarder(stack.neighbours.inventory_address)
+                self.forwarder = undo.enter_context(forwarder)
+                self.env["INVENTORY_GRPC_ADDR"] = self.forwarder.address
             for number in range(self.case.workers):
                 worker = stack.worker(self.env, f"worker-{number}")
                 self.workers.append(worker)
@@ -76,6 +91,7 @@ class Run:
             self._inject()
             self.began = self.last_step = began = time.monotonic()
             self._steps()  # those that come before the first message
+            time.sleep(self.case.quiet)
             if self.case.backlog:
                 enough = threading.Event()
                 self.feeder = threading.Thread(target=self._feed, args=(enough,), daemon=True)
@@ -158,16 +174,23 @@ class Run:
         return calls / (self.events * CALLS_AN_EVENT)
 
     def _do(self, step: Step) -> None:
-        if isinstance(step.target, str):
-            neighbours = self.stack.neighbours
-            match step.action:
-                case "hang":
-                    ids = [record.reservation_id for record in self.story.seeds[: step.ids]]
-                    neighbours.hang(step.target, ids, after=step.after)
-                case other:
-                    getattr(neighbours, other)(step.target)
-            return
-        worker, number = self.workers[step.target], step.target
+        if isinstance(step.target, int):
+            self._do_to_worker(step, step.target)
+        elif step.target == "queue":
+            if step.action == "move_dlq":
+                self.stack.move_dlq()
+            else:
+                self.stack.set_visibility(int(step.value))
+        elif step.action == "black_hole":
+            self.judge.injected["connections black-holed"] += self.forwarder.black_hole()
+        elif step.action == "hang":
+            ids = [record.reservation_id for record in self.story.seeds[: step.ids]]
+            self.stack.neighbours.hang(step.target, ids, after=step.after)
+        else:
+            getattr(self.stack.neighbours, step.action)(step.target)
+
+    def _do_to_worker(self, step: Step, number: int) -> None:
+        worker = self.workers[number]
         match step.action:
             case "kill":
                 worker.kill()

@@ -6,8 +6,6 @@ from typing import Any
 from reservation_worker.simulator.judge.reconcile import Report
 from tests.faults.harness.fence import Frozen, breaches, handled_again
 
-OUTAGE_REASONS = ("retries_exhausted", "redriven by SQS", "permanent_error")
-
 Broken = dict[int, list[str]]
 
 
@@ -31,9 +29,6 @@ def decide(
     broken[4] += breaches(deliveries, calls, visibility, wait, frozen)
     broken[6] += report.unexpected_dead_letters
     broken[6] += [f"{rid}: a compensation that is not due" for rid in sorted(wrong)]
-    by_outage = {n: c for n, c in report.dead_letters_by_reason.items() if n in OUTAGE_REASONS}
-    if by_outage:
-        broken[6].append(f"dead letters because of an outage: {by_outage}")
 
 
 def bounds(broken: Broken, most: Mapping[str, int], slots: int) -> None:
