@@ -65,7 +65,7 @@ capacity: $(READY) ## Draw the capacity plan anew: docs/capacity.md and its char
 	@$(BIN)/python -m benchmarks.capacity $(ARGS)
 
 faults: $(READY) ## Run the whole fault campaign, 1.5 hours; the report goes to build/faults
-	@$(BIN)/python -m tests.faults.campaign $(ARGS)
+	@$(BIN)/python -m tests.faults.harness.campaign $(ARGS)
 
 fmt: $(READY) ## Format the code
 	@$(BIN)/ruff format .

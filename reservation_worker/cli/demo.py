@@ -22,7 +22,7 @@ _FOR_VERBS = (
     "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "SQS_QUEUE_URL",
     "RESERVATION_API_BASE", "INVENTORY_GRPC_ADDR", "SERVER_PORT",
 )  # fmt: skip
-"""What the other verbs need to be at home here."""
+"""The settings that the other verbs need here."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=40.0,
         metavar="MS",
         help="how long a call to a neighbour takes (default: 40)",
+    )
+    parser.add_argument(
+        "--character",
+        choices=("contract", "today"),
+        default="contract",
+        help="neighbours that keep to the contract, or that behave as today's do",
     )
     parser.add_argument("--seed", type=int, default=0, help="another seed, another scenario")
     parser.add_argument(
@@ -75,12 +81,20 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace, directory: Path) -> bool:
     from reservation_worker.cli.demo_view import ProgressView, show  # noqa: PLC0415
+    from reservation_worker.simulator.neighbours.character import Character  # noqa: PLC0415
     from reservation_worker.simulator.play import Play  # noqa: PLC0415
 
     with ExitStack() as stack:
         view = stack.enter_context(ProgressView(quiet=args.json))
         play = stack.enter_context(
-            Play(directory, args.events, args.latency_ms, args.seed, view.update)
+            Play(
+                directory,
+                args.events,
+                args.latency_ms,
+                args.seed,
+                view.update,
+                Character(args.character),
+            )
         )
         play.play()
         if not args.keep:
@@ -95,7 +109,7 @@ def _run(args: argparse.Namespace, directory: Path) -> bool:
 
 
 def _keep(play: "Play", result: "Result") -> bool:
-    """Wait for ctrl-C; what it says goes to stderr, stdout being the result's."""
+    """Wait for ctrl-C. The URLs go to stderr, because stdout is the result's."""
     stack, worker = play.stack, play.worker
     settings = " ".join(f"{name}={shlex.quote(worker.env[name])}" for name in _FOR_VERBS)
     try:

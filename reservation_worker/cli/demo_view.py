@@ -78,6 +78,7 @@ def show(result: Result, console: Console | None = None) -> None:
 def _figures(result: Result) -> Table:
     table = Table(title="The run", box=box.SIMPLE_HEAD, show_header=False, title_justify="left")
     rate, outage = result.events / result.seconds, f"{OUTAGE_SECONDS:g} s of inventory outage"
+    table.add_row("neighbours", "as today" if result.character == "today" else "by the contract")
     table.add_row("events", f"{result.events} in {result.seconds:.1f} s, with {outage}")
     table.add_row("throughput", f"{rate:.0f}/s; {result.best_second:.0f} in the best second")
     table.add_row("retries", str(result.metrics.retries()))
@@ -107,6 +108,8 @@ def _reconciliation(result: Result, marks: tuple[str, str]) -> Table:
     due, found = report.compensations_due, report.compensations_found
     text = f"{len(due)} (found {len(found)})"
     table.add_row("compensations due", _verdict(text, due == found, marks))
+    if report.releases_to_check:
+        table.add_row("releases for a person to check", str(len(report.releases_to_check)))
     return table
 
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from reservation_worker.simulator.judge.reconcile import Report
 from reservation_worker.simulator.judge.scrape import Metrics
+from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.processes.child import ChildError
 from reservation_worker.simulator.processes.stack import Stack
 from reservation_worker.simulator.story.scenario import Scenario, build
@@ -40,6 +41,7 @@ class Result:
     best_second: float
     metrics: Metrics
     report: Report
+    character: Character = Character.CONTRACT
     worker_exit_code: int | None = None
 
     @property
@@ -51,6 +53,7 @@ class Result:
         """Everything as plain JSON values."""
         return {
             "ok": self.ok,
+            "character": self.character.value,
             "events": self.events,
             "seconds": round(self.seconds, 2),
             "events_per_second": round(self.events / self.seconds, 1),
@@ -74,9 +77,10 @@ class Play:
         latency_ms: float = 40,
         seed: int = 0,
         watch: Callable[[Progress], None] = lambda progress: None,
+        character: Character = Character.CONTRACT,
     ) -> None:
         self.scenario: Scenario = build(events, seed)
-        self.stack = Stack(latency_ms, latency_ms / 8, directory=directory)
+        self.stack = Stack(latency_ms, latency_ms / 8, directory=directory, character=character)
         self._watch = watch
         # Generous: five calls an event one after the other, and a minute for the outage.
         self._limit = 60 + events * (0.05 + 5 * latency_ms / 20_000)
@@ -116,9 +120,13 @@ class Play:
         self._say("settling")
         self.stack.publish(messages[:half])
         self._until(lambda: self._settled >= half / 2, deadline)
-        self.stack.neighbours.down("inventory")
         back = time.monotonic() + OUTAGE_SECONDS
-        self._say(f"inventory is down for {OUTAGE_SECONDS:g} s")
+        if self.stack.character is Character.TODAY:
+            self.stack.neighbours.trouble("inventory")
+            self._say(f"inventory answers INTERNAL for {OUTAGE_SECONDS:g} s")
+        else:
+            self.stack.neighbours.down("inventory")
+            self._say(f"inventory is down for {OUTAGE_SECONDS:g} s")
         self.stack.publish(messages[half:])
         self._until(lambda: time.monotonic() >= back, deadline)
         self.stack.neighbours.clear("inventory")
@@ -144,6 +152,7 @@ class Play:
             self._best_second,
             self._metrics,
             self.stack.reconcile(self.scenario),
+            self.stack.character,
             self._exit_code,
         )
 

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 
 def run_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -18,8 +20,9 @@ def run_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_demo_ends_with_a_reconciled_ledger_and_exits_0():
-    ended = run_demo()
+@pytest.mark.parametrize("character", ["contract", "today"])
+def test_the_demo_ends_with_a_reconciled_ledger_and_exits_0(character: str):
+    ended = run_demo("--character", character)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "Everything reconciles." in ended.stdout
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.faults.case import Answers, Case, Step
-from tests.faults.matrix import run
-from tests.faults.neighbour_cases import IN
-from tests.faults.sabotages import SABOTAGES, SEED, caught, run_sabotaged
+from tests.faults.harness.case import Answers, Case, Step
+from tests.faults.harness.matrix import run
+from tests.faults.harness.neighbour_cases import IN
+from tests.faults.harness.sabotages import SABOTAGES, SEED, caught, run_sabotaged
 
 
 @pytest.mark.parametrize("what", SABOTAGES)

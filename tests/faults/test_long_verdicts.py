@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from reservation_worker.simulator.judge.reconcile import Report
-from tests.faults.case import Case, Mark, Outcome, Sample, Step
-from tests.faults.long_verdicts import LongRun, judge_outage, judge_soak
+from tests.faults.harness.case import Case, Mark, Outcome, Sample, Step
+from tests.faults.harness.long_verdicts import LongRun, judge_outage, judge_soak
 
 EVENTS = 1000
 STEADY = {"rss_kb": 100_000, "threads": 70, "fds": 100, "in_flight": 50}

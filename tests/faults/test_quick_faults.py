@@ -1,4 +1,4 @@
-"""A quick selection of the fault scenarios; `python -m tests.faults.matrix` runs them all.
+"""A quick selection of the fault scenarios; `python -m tests.faults.harness.matrix` runs them all.
 
 Each run decides the six invariants of the design by itself, from the neighbours' ledgers, the
 queues and the proxy's record; a failure prints what is needed to repeat it.
@@ -13,9 +13,9 @@ import pytest
 
 from reservation_worker.clients.http import HttpTransport
 from reservation_worker.errors import TransientError
-from tests.faults.case import Case
-from tests.faults.machine import FULL_DISK, libfaketime
-from tests.faults.matrix import ALL_SQS, CASES, freeze, run
+from tests.faults.harness.case import Case
+from tests.faults.harness.machine import FULL_DISK, libfaketime
+from tests.faults.harness.matrix import ALL_SQS, CASES, freeze, run
 
 QUICK = {"BACKOFF_BASE_MS": "1"}
 

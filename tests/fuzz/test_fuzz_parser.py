@@ -1,4 +1,4 @@
-"""A quick selection of the parser's fuzzing; `python -m tests.fuzz.fuzz` runs all of it.
+"""A quick selection of the parser's fuzzing; `python -m tests.fuzz.harness` runs all of it.
 
 The second half shows that the check can fail: for a parser that is wrong.
 """
@@ -12,13 +12,14 @@ import pytest
 
 from reservation_worker.errors import InvalidEvent
 from reservation_worker.events import parse as events
-from tests.fuzz import fuzz_promises
-from tests.fuzz.fuzz import coverage_of, fuzz_parser
-from tests.fuzz.fuzz_fields import CHANGING, IGNORED, INVALID, NEUTRAL
-from tests.fuzz.fuzz_texts import INVALID as INVALID_TEXTS
-from tests.fuzz.fuzz_texts import WILD as WILD_TEXTS
-from tests.fuzz.fuzz_wild import WILD
-from tests.fuzz.mutations import mutants
+from tests.fuzz.harness import promises
+from tests.fuzz.harness.fields import CHANGING, IGNORED, INVALID, NEUTRAL
+from tests.fuzz.harness.mutations import mutants
+from tests.fuzz.harness.parser import fuzz_parser
+from tests.fuzz.harness.run import coverage_of
+from tests.fuzz.harness.texts import INVALID as INVALID_TEXTS
+from tests.fuzz.harness.texts import WILD as WILD_TEXTS
+from tests.fuzz.harness.wild import WILD
 
 
 def test_the_parser_keeps_every_promise_for_mutated_bodies():
@@ -111,5 +112,5 @@ def test_a_parser_that_breaks_a_promise_is_caught(name: str):
 
 
 def test_a_parse_that_takes_too_long_is_caught(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(fuzz_promises, "LIMIT_MS", 0.0)
+    monkeypatch.setattr(promises, "LIMIT_MS", 0.0)
     assert "of CPU time" in fuzz_parser(5, seed=1).broken[0]

@@ -1,4 +1,4 @@
-"""A quick selection of the fuzzing of a whole worker; `python -m tests.fuzz.fuzz` runs all of it.
+"""A quick selection of the fuzzing of a whole worker; tests.fuzz.harness.run does all of it.
 
 The second half shows that the check can fail: for a worker or an account that is wrong.
 """
@@ -12,11 +12,10 @@ import pytest
 
 from reservation_worker.simulator.judge.reconcile import DeadLetter
 from reservation_worker.simulator.judge.scrape import Metrics
-from tests.fuzz import fuzz_fates as fate
-from tests.fuzz.fuzz import fuzz_worker
-from tests.fuzz.fuzz_fates import Sent
-from tests.fuzz.fuzz_verdict import Accounts, judge
-from tests.fuzz.fuzz_worker import Run, WorkerFigures
+from tests.fuzz.harness import fates as fate
+from tests.fuzz.harness.fates import Sent
+from tests.fuzz.harness.verdict import Accounts, judge
+from tests.fuzz.harness.worker import Run, WorkerFigures, fuzz_worker
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +140,7 @@ def test_a_run_that_went_wrong_is_told_from_its_accounts(
 # The worker that runs this has a parser with a bug.
 BUGGY_WORKER = """
 from reservation_worker.pipeline import delivery
-from tests.faults.sabotage.entry import main
+from tests.faults.harness.sabotage.entry import main
 
 sound = delivery.parse
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from reservation_worker.config import redaction
 from reservation_worker.config.settings import Settings
 from reservation_worker.events.parse import Kind
-from tests.faults.sabotage.entry import main
+from tests.faults.harness.sabotage.entry import main
 
 
 def _fail(*_: object) -> NoReturn:

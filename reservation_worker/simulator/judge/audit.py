@@ -2,11 +2,12 @@
 
 The rules are the invariants, applied to the journal in order and to the final stock:
 no seat sold twice or freed after it was sold, none kept by a reservation that is over, every
-effect once, and inventory moving only after reservation-api has said so.
+effect once, and inventory moving only after reservation-api has said so. Where reservation-api
+itself overturned a sale (today's may), the seats are its business.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,15 +26,24 @@ class Defects:
     premature: list[str] = field(default_factory=list)
 
 
-def audit(dump: Mapping[str, Any]) -> Defects:
-    """Look through a dump of `Ledger.dump`."""
+def audit(dump: Mapping[str, Any], seen: Collection[str] = ()) -> Defects:
+    """Look through a dump of `Ledger.dump`.
+
+    `seen`: the reservations of which a dead letter says that their places may not be back.
+    """
     defects = Defects()
     applied = [row for row in dump["journal"] if row["outcome"] == "applied"]
+    excused = {*seen, *overturned(dump)}
     _journal(applied, defects)
     _doubled(applied, defects)
-    _rows(dump, defects)
-    _pools(dump, defects)
+    _rows(dump, defects, excused)
+    _pools(dump, defects, excused)
     return defects
+
+
+def overturned(dump: Mapping[str, Any]) -> set[str]:
+    """The reservations that reservation-api took back after it had confirmed them."""
+    return {row["reservation_id"] for row in dump["journal"] if row["op"] == "overturn"}
 
 
 def _journal(applied: list[Any], defects: Defects) -> None:
@@ -45,10 +55,12 @@ def _journal(applied: list[Any], defects: Defects) -> None:
     for row in applied:
         rid, op = row["reservation_id"], row["op"]
         at = f"at entry {row['seq']}"
-        if op in ("seed", "status"):
+        if op in ("seed", "status", "overturn"):
             states[rid] = row["after"]
             if op == "seed" and row["after"] == "CONFIRMED":
                 committed.add(rid)
+            if op == "overturn":
+                committed.discard(rid)
             continue
         state = states.get(rid)
         if state is not None and state not in _LEAVE[op]:
@@ -79,18 +91,18 @@ def _effects(row: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """What must happen once: a change of state; a seat's release or sale; a quantity's."""
     if row["op"] == "status":
         yield row["reservation_id"], "status", "the state"
-    elif row["op"] != "seed":
+    elif row["op"] in _LEAVE:
         for part in row["seats"] or ["a quantity"]:
             yield row["reservation_id"], row["op"], part
 
 
-def _rows(dump: Mapping[str, Any], defects: Defects) -> None:
+def _rows(dump: Mapping[str, Any], defects: Defects, excused: Collection[str]) -> None:
     """Each numbered seat against the reservation that has it, and the other way round."""
     reservations = dump["reservations"]
     for show, rows in dump["seats"].items():
         for seat, (state, rid) in rows.items():
             status = reservations.get(rid, {}).get("status")
-            if status in _OVER:
+            if status in _OVER and rid not in excused:
                 defects.leaked.append(f"{show} {seat}: {state} for {rid}, which is {status}")
     for rid, record in reservations.items():
         if record["status"] != "CONFIRMED":
@@ -102,7 +114,7 @@ def _rows(dump: Mapping[str, Any], defects: Defects) -> None:
                 defects.leaked.append(f"{seat}: {state}, but {rid} is CONFIRMED")
 
 
-def _pools(dump: Mapping[str, Any], defects: Defects) -> None:
+def _pools(dump: Mapping[str, Any], defects: Defects, excused: Collection[str]) -> None:
     """Each pool's count against what its reservations have, and these against their states."""
     reservations = dump["reservations"]
     for show, pool in dump["pools"].items():
@@ -118,7 +130,7 @@ def _pools(dump: Mapping[str, Any], defects: Defects) -> None:
         for book in ("held", "sold"):
             for rid, count in pool[book].items():
                 status = reservations.get(rid, {}).get("status")
-                if status in _OVER:
+                if status in _OVER and rid not in excused:
                     defects.leaked.append(f"{show}: {count} {book} for {rid}, which is {status}")
     for rid, record in reservations.items():
         if record["status"] == "CONFIRMED" and not record["seat_ids"]:

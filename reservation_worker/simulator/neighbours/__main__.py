@@ -6,6 +6,7 @@ It ends on SIGTERM, or when the pipe that is its stdin closes: it does not outli
 import argparse
 from collections.abc import Sequence
 
+from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.control import Control
 from reservation_worker.simulator.neighbours.http_server import HOST, HttpServer
 from reservation_worker.simulator.neighbours.inventory import InventoryServer
@@ -18,9 +19,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to stop."""
     args = _parser().parse_args(argv)
     stop = stop_on_signals()
-    ledger = Ledger()
+    ledger = Ledger(args.character, args.key_ttl)
     inventory = InventoryServer(ledger.seats, args.inventory_port, args.host)
     reservation = ReservationApi(ledger.reservations, args.reservation_port, args.host)
+    reservation.token = args.token
     app = Control(ledger, inventory, reservation).app
     control = HttpServer(app, args.control_port, threads=8, host=args.host)
     for server in (inventory, reservation):
@@ -42,6 +44,17 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("inventory", "reservation", "control"):
         parser.add_argument(f"--{name}-port", type=int, default=0, help="0: pick a free one")
     parser.add_argument("--latency-ms", type=float, default=0, help="of every call")
+    parser.add_argument(
+        "--character",
+        type=Character,
+        choices=[*Character],
+        default=Character.CONTRACT,
+        help="the contract's neighbours, or those that run today (default: contract)",
+    )
+    parser.add_argument(
+        "--key-ttl", type=float, metavar="SECONDS", help="how long inventory remembers a key"
+    )
+    parser.add_argument("--token", default="", help="the bearer token that reservation-api wants")
     parser.add_argument("--jitter-ms", type=float, default=0, help="more or less by this much")
     return parser
 

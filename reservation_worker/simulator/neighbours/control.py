@@ -20,11 +20,14 @@ class Control:
         self, ledger: Ledger, inventory: InventoryServer, reservation: ReservationApi
     ) -> None:
         self._ledger = ledger
+        self._reservation = reservation
         self._servers: dict[str, Server] = {"inventory": inventory, "reservation": reservation}
         self.app = Flask("control")
         self._route("/reservations", "POST", self._seed)
         self._route("/faults", "POST", self._faults)
         self._route("/latency", "POST", self._latency)
+        self._route("/token", "POST", self._token)
+        self._route("/overturn", "POST", self._overturn)
         self._route("/ledger", "GET", self._dump)
         self._route("/calls", "GET", self._calls)
         self._route("/healthz", "GET", self._health)
@@ -59,6 +62,8 @@ class Control:
                 case "answer":
                     count, rate = asked.get("count", 1), asked.get("rate", 1.0)
                     server.faults.answer(asked["answer"], count, ids, after=after, rate=rate)
+                case "trouble":
+                    server.faults.answer({"trouble": True, "name": "trouble"}, 10**9, ids)
                 case "restart":
                     server.stop()
                     server.start()
@@ -74,6 +79,16 @@ class Control:
         for server in self._chosen(asked):
             server.faults.set_latency(asked["latency_ms"] / 1000, asked.get("jitter_ms", 0) / 1000)
         return self._health()
+
+    def _token(self) -> Any:
+        self._reservation.token = str(request.get_json()["token"])
+        return self._health()
+
+    def _overturn(self) -> Any:
+        ids = request.get_json()["reservation_ids"]
+        for reservation_id in ids:
+            self._ledger.reservations.overturn(reservation_id)
+        return {"overturned": len(ids)}
 
     def _dump(self) -> Any:
         return self._ledger.dump(request.args.get("since", 0, type=int))

@@ -1,4 +1,4 @@
-"""inventory-svc for real: a gRPC server over the seat ledger, with faults."""
+"""inventory-svc for real: a gRPC server over the seat ledger, in its character, with faults."""
 
 import itertools
 import time
@@ -10,35 +10,20 @@ import grpc
 
 from reservation_worker.simulator.neighbours.calls import CallLog
 from reservation_worker.simulator.neighbours.faults import CallerGoneError, Faults
-from reservation_worker.simulator.neighbours.ledger import SeatAnswer, SeatLedger, Verdict
+from reservation_worker.simulator.neighbours.inventory_answers import (
+    TROUBLE,
+    RefusedError,
+    commit_response,
+    release_response,
+)
+from reservation_worker.simulator.neighbours.ledger import SeatLedger
 from reservation_worker.simulator.processes.ports import candidates
-from reservation_worker.stubs.proto.common.v1 import errors_pb2, types_pb2
 from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2, inventory_pb2_grpc
 
 HOST = "127.0.0.1"
 _THREADS = 64
 # gRPC gives a closed port back a moment after stop() returns.
 _REBIND_SECONDS = 10.0
-
-# A refused commit in the words of the wire: status, error code.
-_REFUSALS = {
-    Verdict.NOT_FOUND: (
-        inventory_pb2.COMMIT_STATUS_UNSPECIFIED,
-        errors_pb2.ERROR_CODE_NOT_FOUND,
-    ),
-    Verdict.HOLD_GONE: (
-        inventory_pb2.COMMIT_STATUS_FAILED_EXPIRED,
-        errors_pb2.ERROR_CODE_RESERVATION_EXPIRED,
-    ),
-    Verdict.CONFLICT: (
-        inventory_pb2.COMMIT_STATUS_FAILED_CONFLICT,
-        errors_pb2.ERROR_CODE_INVENTORY_CONFLICT,
-    ),
-}
-_RELEASES = {
-    Verdict.DONE: inventory_pb2.RELEASE_STATUS_SUCCESS,
-    Verdict.ALREADY: inventory_pb2.RELEASE_STATUS_ALREADY_RELEASED,
-}
 
 
 class _Request(Protocol):
@@ -63,14 +48,16 @@ class _Servicer(inventory_pb2_grpc.InventoryServiceServicer):
 
     def ReleaseHold(self, request: Any, context: grpc.ServicerContext) -> Any:
         def effect() -> Any:
-            return _release_response(self._ledger.release(*_arguments(request)))
+            answer = self._ledger.release(*_arguments(request))
+            return release_response(answer, self._ledger.character, bool(request.seat_ids))
 
         response = inventory_pb2.ReleaseHoldResponse
         return self._serve("ReleaseHold", request, context, effect, response)
 
     def CommitReservation(self, request: Any, context: grpc.ServicerContext) -> Any:
         def effect() -> Any:
-            return _commit_response(self._ledger.commit(*_arguments(request)))
+            answer = self._ledger.commit(*_arguments(request))
+            return commit_response(answer, self._ledger.character, bool(request.seat_ids))
 
         response = inventory_pb2.CommitReservationResponse
         return self._serve("CommitReservation", request, context, effect, response)
@@ -98,6 +85,9 @@ class _Servicer(inventory_pb2_grpc.InventoryServiceServicer):
             if canned is not None:
                 row["answer"] = str(canned)
                 answer = self._instead(canned, context, response)
+        except RefusedError as refused:
+            row["answer"] = refused.code.name
+            context.abort(refused.code, refused.text)
         except CallerGoneError:
             row["answer"] = "CALLER_GONE"
             context.abort(grpc.StatusCode.CANCELLED, "the caller went away")
@@ -107,6 +97,10 @@ class _Servicer(inventory_pb2_grpc.InventoryServiceServicer):
     def _instead(
         self, canned: Mapping[str, Any], context: grpc.ServicerContext, response: Any
     ) -> Any:
+        if canned.get("trouble"):
+            code, text, seconds = TROUBLE[self._ledger.character]
+            time.sleep(seconds)
+            raise RefusedError(code, text)
         if "code" in canned:
             context.abort(grpc.StatusCode[canned["code"]], canned.get("message", "a fault"))
         answer = response()
@@ -200,32 +194,3 @@ def _arguments(request: Any) -> tuple[str, str, list[str], int, str]:
         request.quantity,
         request.idempotency_key,
     )
-
-
-def _release_response(answer: SeatAnswer) -> Any:
-    response = inventory_pb2.ReleaseHoldResponse(
-        status=_RELEASES.get(answer.verdict, inventory_pb2.RELEASE_STATUS_NOT_FOUND),
-        released_seats=_seats(answer, types_pb2.SEAT_STATUS_AVAILABLE),
-    )
-    response.released_at.GetCurrentTime()
-    return response
-
-
-def _commit_response(answer: SeatAnswer) -> Any:
-    if refusal := _REFUSALS.get(answer.verdict):
-        status, code = refusal
-        response = inventory_pb2.CommitReservationResponse(status=status)
-        response.error.code = code
-        response.error.message = f"commit refused: {answer.verdict}"
-        return response
-    response = inventory_pb2.CommitReservationResponse(
-        order_id=answer.order_id,
-        status=inventory_pb2.COMMIT_STATUS_SUCCESS,
-        sold_seats=_seats(answer, types_pb2.SEAT_STATUS_SOLD),
-    )
-    response.committed_at.GetCurrentTime()
-    return response
-
-
-def _seats(answer: SeatAnswer, status: Any) -> list[types_pb2.Seat]:
-    return [types_pb2.Seat(id=seat, status=status) for seat in answer.seats]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.journal import Journal
 from reservation_worker.simulator.neighbours.reservations import Change, Record, ReservationLedger
 from reservation_worker.simulator.neighbours.seats import SeatAnswer, SeatLedger
@@ -21,12 +22,14 @@ __all__ = [
 
 
 class Ledger:
-    """Reservations and seats, seeded together and dumped together."""
+    """Reservations and seats, seeded together and dumped together, both of one character."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, character: Character = Character.CONTRACT, key_ttl: float | None = None
+    ) -> None:
         self.journal = Journal()
-        self.reservations = ReservationLedger(self.journal)
-        self.seats = SeatLedger(self.journal)
+        self.reservations = ReservationLedger(self.journal, character)
+        self.seats = SeatLedger(self.journal, character, key_ttl)
 
     def seed(self, records: Iterable[Record], pools: Mapping[str, int] | None = None) -> None:
         """Make the world before the first event."""
@@ -39,6 +42,7 @@ class Ledger:
     def dump(self, since: int = 0) -> dict[str, Any]:
         """Everything as plain JSON values; of the journal only what came after number `since`."""
         return {
+            "character": self.seats.character.value,
             "journal": [entry.as_dict() for entry in self.journal.entries(since)],
             "reservations": self.reservations.snapshot(),
             **self.seats.snapshot(),

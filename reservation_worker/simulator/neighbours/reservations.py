@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.journal import APPLIED, REFUSED, REPLAY, Journal
 
 # Written down here a second time on purpose: the truth must not borrow the worker's opinion.
@@ -57,13 +58,15 @@ class Change:
 
 
 class ReservationLedger:
-    """PENDING or HOLD becomes CONFIRMED, CANCELLED or EXPIRED; none of these is ever left.
+    """PENDING or HOLD becomes CONFIRMED, CANCELLED or EXPIRED; a PATCH leaves none of these.
 
-    A key's first answer is stored with the effect, under the same lock, and repeated for ever.
+    A key's first answer is stored with the effect, under the same lock, and repeated for ever;
+    today's service ignores keys.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, character: Character = Character.CONTRACT) -> None:
         self._journal = journal
+        self.character = character
         self._lock = threading.Lock()
         self._records: dict[str, Record] = {}
         self._answers: dict[str, Change] = {}
@@ -94,13 +97,14 @@ class ReservationLedger:
         """Move to a final state, `facts` going onto the record; None: no such reservation."""
         if status not in FINAL:
             raise ValueError(f"{status!r} is no final state")
+        stored_by = key if self.character is Character.CONTRACT else ""
         with self._lock:
             record = self._records.get(reservation_id)
             if record is None:
                 return None
-            if key and key in self._answers:
+            if stored_by and stored_by in self._answers:
                 # No look at the facts: a key names the effect, and that was had already.
-                stored = self._answers[key]
+                stored = self._answers[stored_by]
                 self._write(REPLAY, key, record, record)
                 return replace(stored, replay=True)
             if record.status in OPEN:
@@ -112,9 +116,24 @@ class ReservationLedger:
             else:
                 answer = Change(False, record)
                 self._write(REFUSED, key, record, record)
-            if key:
-                self._answers[key] = answer
+            if stored_by:
+                self._answers[stored_by] = answer
             return answer
+
+    def overturn(self, reservation_id: str) -> None:
+        """CONFIRMED becomes CANCELLED, as today's gRPC side of reservation-api allows.
+
+        Raises ValueError where that is not possible.
+        """
+        with self._lock:
+            record = self._records.get(reservation_id)
+            if self.character is not Character.TODAY:
+                raise ValueError(f"a {self.character} reservation-api leaves no final state")
+            if record is None or record.status != "CONFIRMED":
+                raise ValueError(f"{reservation_id} is not CONFIRMED")
+            changed = replace(record, status="CANCELLED")
+            self._records[reservation_id] = changed
+            self._write(APPLIED, "", record, changed, op="overturn")
 
     def get(self, reservation_id: str) -> Record | None:
         """The reservation now."""
@@ -126,9 +145,11 @@ class ReservationLedger:
         with self._lock:
             return {key: record.as_dict() for key, record in self._records.items()}
 
-    def _write(self, outcome: str, key: str, before: Record, after: Record) -> None:
+    def _write(
+        self, outcome: str, key: str, before: Record, after: Record, op: str = "status"
+    ) -> None:
         self._journal.write(
-            "status",
+            op,
             after.reservation_id,
             outcome,
             key=key,

@@ -4,13 +4,18 @@ It has the real service's known danger in it: ReleaseHold frees every requested 
 carries the reservation's id, *sold ones included*, and nothing but its key guards a release by
 quantity. The ledger does that and writes down what it did: telling right from wrong is for
 reconcile.py.
+
+Today's service writes its key after the effect. Here both happen at one moment, because nothing
+that the worker does could close the gap between them.
 """
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.journal import (
     APPLIED,
     NOTHING,
@@ -44,14 +49,27 @@ class SeatAnswer:
 
 
 class SeatLedger:
-    """Rows and pools by show. A key is stored together with its effect, under one lock."""
+    """Rows and pools by show. A key is stored together with its effect, under one lock.
 
-    def __init__(self, journal: Journal) -> None:
+    `key_ttl` (seconds) overrides the character's; `clock` counts them.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        character: Character = Character.CONTRACT,
+        key_ttl: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._journal = journal
+        self.character = character
+        self._key_ttl = character.key_ttl if key_ttl is None else key_ttl
+        self._clock = clock
+        self._began = clock()
         self._lock = threading.Lock()
         self._rows: dict[str, Rows] = {}
         self._pools: dict[str, Pool] = {}
-        self._answers: dict[str, SeatAnswer] = {}
+        self._answers: dict[str, tuple[float, SeatAnswer]] = {}
 
     def add_pool(self, show: str, capacity: int) -> None:
         """Declare a show's general admission."""
@@ -72,11 +90,12 @@ class SeatLedger:
     ) -> SeatAnswer:
         """ReleaseHold, with the danger that the module's head names."""
         with self._lock:
+            key = self._key("release", reservation_id, key)
             if stored := self._stored("release", reservation_id, show, key):
                 return replace(stored, verdict=Verdict.ALREADY)
             effect = Effect(Verdict.NOT_FOUND)
             if seats and show in self._rows:
-                effect = self._rows[show].release(reservation_id, seats)
+                effect = self._rows[show].release(reservation_id, seats, all_or_nothing=self._today)
             elif not seats and show in self._pools:
                 effect = self._pools[show].release(reservation_id, quantity)
             answer = SeatAnswer(effect.verdict, effect.seats)
@@ -87,6 +106,7 @@ class SeatLedger:
     ) -> SeatAnswer:
         """CommitReservation: all of the seats become sold, or none."""
         with self._lock:
+            key = self._key("commit", reservation_id, key)
             if stored := self._stored("commit", reservation_id, show, key):
                 return stored
             effect = Effect(Verdict.NOT_FOUND)
@@ -100,16 +120,24 @@ class SeatLedger:
             return self._settle("commit", reservation_id, show, quantity, key, effect, answer)
 
     def snapshot(self) -> dict[str, Any]:
-        """Rows and pools by show, as plain JSON values."""
+        """Rows and pools by show, and whether it is old enough to have forgotten a key: JSON."""
         with self._lock:
             return {
+                "keys_forgotten": self._clock() - self._began >= self._key_ttl,
                 "seats": {show: rows.as_dict() for show, rows in self._rows.items()},
                 "pools": {show: pool.as_dict() for show, pool in self._pools.items()},
             }
 
+    @property
+    def _today(self) -> bool:
+        return self.character is Character.TODAY
+
+    def _key(self, op: str, reservation_id: str, given: str) -> str:
+        return f"{op}:{reservation_id}" if self._today else given
+
     def _stored(self, op: str, reservation_id: str, show: str, key: str) -> SeatAnswer | None:
-        stored = self._answers.get(key) if key else None
-        if stored is None:
+        at, stored = self._answers.get(key, (0.0, None)) if key else (0.0, None)
+        if stored is None or self._clock() - at >= self._key_ttl:
             return None
         self._journal.write(op, reservation_id, REPLAY, key=key, show=show, seats=stored.seats)
         return replace(stored, replay=True)
@@ -126,7 +154,7 @@ class SeatLedger:
     ) -> SeatAnswer:
         # Only effects are remembered: a refusal changed nothing that could happen twice.
         if key and effect.verdict is Verdict.DONE:
-            self._answers[key] = answer
+            self._answers[key] = (self._clock(), answer)
         self._journal.write(
             op,
             reservation_id,

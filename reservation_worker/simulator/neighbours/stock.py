@@ -56,10 +56,14 @@ class Rows:
         owner = "" if state == AVAILABLE else record.reservation_id
         self._rows.update(dict.fromkeys(record.seat_ids, (state, owner)))
 
-    def release(self, reservation_id: str, seats: Sequence[str]) -> Effect:
+    def release(
+        self, reservation_id: str, seats: Sequence[str], all_or_nothing: bool = False
+    ) -> Effect:
         """Free those of the seats whose row carries the id, sold or not: this is the danger."""
         before = self._view(seats)
         freed = tuple(seat for seat, row in before.items() if row[1] == reservation_id)
+        if all_or_nothing and len(freed) < len(set(seats)):
+            return Effect(Verdict.CONFLICT, (), before, before)
         self._rows.update(dict.fromkeys(freed, (AVAILABLE, "")))
         if freed:
             return Effect(Verdict.DONE, freed, before, self._view(seats))

@@ -53,8 +53,9 @@ class Child:
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._directory = directory
         self.process: subprocess.Popen[bytes] | None = None
-        # Opens another standard output than the file: one that is full or closed, say.
+        # Tests replace these with outputs that are full, closed or never read.
         self.open_stdout: Callable[[], IO[bytes]] = lambda: self.stdout.open("ab")
+        self.open_stderr: Callable[[], IO[bytes]] = lambda: self.stderr.open("ab")
 
     @property
     def directory(self) -> Path:
@@ -96,7 +97,7 @@ class Child:
         paths = [str(_PACKAGES), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         env["PYTHONPATH"] = os.pathsep.join(str(Path(path).absolute()) for path in paths if path)
         env["HOME"] = env["TMPDIR"] = str(work)
-        with self.open_stdout() as out, self.stderr.open("ab") as err:
+        with self.open_stdout() as out, self.open_stderr() as err:
             self.process = subprocess.Popen(
                 self.command,
                 cwd=work,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.reservations import Record
 from reservation_worker.simulator.processes.server import ServerProcess
 
@@ -14,9 +15,17 @@ class NeighboursProcess(ServerProcess):
     name = "neighbours"
 
     def __init__(
-        self, latency_ms: float = 0, jitter_ms: float = 0, directory: Path | None = None
+        self,
+        latency_ms: float = 0,
+        jitter_ms: float = 0,
+        directory: Path | None = None,
+        character: Character = Character.CONTRACT,
+        key_ttl: float | None = None,
     ) -> None:
         options = [f"--latency-ms={latency_ms}", f"--jitter-ms={jitter_ms}"]
+        options.append(f"--character={character}")
+        if key_ttl is not None:
+            options.append(f"--key-ttl={key_ttl}")
         super().__init__("reservation_worker.simulator.neighbours", options, directory)
 
     @property
@@ -42,6 +51,18 @@ class NeighboursProcess(ServerProcess):
     def down(self, target: str) -> None:
         """Close the port of `inventory`, `reservation` or `both`, and every connection."""
         self._call("POST", "/faults", {"target": target, "fault": "down"})
+
+    def trouble(self, target: str) -> None:
+        """A database that does not answer: each call gets what the character makes of it."""
+        self._call("POST", "/faults", {"target": target, "fault": "trouble"})
+
+    def want_token(self, token: str) -> None:
+        """From now on reservation-api wants this bearer token; "" wants none."""
+        self._call("POST", "/token", {"token": token})
+
+    def overturn(self, ids: Sequence[str]) -> None:
+        """Cancel CONFIRMED reservations, which only today's reservation-api allows."""
+        self._call("POST", "/overturn", {"reservation_ids": list(ids)})
 
     def hang(self, target: str, ids: Sequence[str] = (), *, after: bool = False) -> None:
         """Block calls (all, or those for `ids`), before or after they take effect."""

@@ -10,9 +10,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from reservation_worker.simulator.judge.reconcile import DeadLetter, Report, reconcile
+from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.processes import NeighboursProcess, WorkerProcess
 from reservation_worker.simulator.processes.sqs import EXTERNAL_SQS, ExternalSqs, SqsProcess
-from reservation_worker.simulator.sqs.provision import create_queues
+from reservation_worker.simulator.sqs.provision import arn, create_queues
 from reservation_worker.simulator.story.scenario import Message, Scenario
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ class Stack:
         visibility: int = 60,
         max_receive: int = 30,
         directory: Path | None = None,
+        character: Character = Character.CONTRACT,
+        key_ttl: float | None = None,
     ) -> None:
+        self.character, self._key_ttl = character, key_ttl
         self._exit = ExitStack()
         self._directory = directory
         self._latency = (latency_ms, jitter_ms)
@@ -55,7 +59,9 @@ class Stack:
                 self.sqs = ExternalSqs(endpoint)
             else:
                 self.sqs = self._exit.enter_context(SqsProcess(self._directory))
-            neighbours = NeighboursProcess(*self._latency, directory=self._directory)
+            neighbours = NeighboursProcess(
+                *self._latency, self._directory, self.character, self._key_ttl
+            )
             self.neighbours = self._exit.enter_context(neighbours)
             self.client = self.sqs.client()
             self.queue_url, self.dlq_url = create_queues(
@@ -127,6 +133,25 @@ class Stack:
                 QueueUrl=self.dlq_url, ReceiptHandle=receipt, VisibilityTimeout=0
             )
         return list(letters.values())
+
+    def set_visibility(self, seconds: int) -> None:
+        """The queue's visibility timeout is another one from now on."""
+        self.client.set_queue_attributes(
+            QueueUrl=self.queue_url, Attributes={"VisibilityTimeout": str(seconds)}
+        )
+
+    def move_dlq(self) -> None:
+        """Dead letters go to a new queue from now on; the one of before is deleted."""
+        old, name = self.dlq_url, f"{self.sqs.queue_name}-dlq-moved"
+        self.dlq_url = self.client.create_queue(QueueName=name)["QueueUrl"]
+        policy = {
+            "deadLetterTargetArn": arn(self.client, self.dlq_url),
+            "maxReceiveCount": self._queue[1],
+        }
+        self.client.set_queue_attributes(
+            QueueUrl=self.queue_url, Attributes={"RedrivePolicy": json.dumps(policy)}
+        )
+        self.client.delete_queue(QueueUrl=old)
 
     def reconcile(self, story: Scenario) -> Report:
         """The checker's verdict on a scenario that was published here."""

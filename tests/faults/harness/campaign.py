@@ -1,0 +1,152 @@
+"""The whole proof, about an hour and a half: scenarios, sabotages, fuzzing and the long runs.
+
+python -m tests.faults.harness.campaign [--only PART ...] [--seed N] [--out DIRECTORY]
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tests.faults.harness.case import Outcome
+from tests.faults.harness.long_runs import drain, outage, soak
+from tests.faults.harness.long_verdicts import LongRun
+from tests.faults.harness.matrix import CASES, run
+from tests.faults.harness.neighbour_cases import IN, RS
+from tests.faults.harness.sabotages import SABOTAGES, caught, run_sabotaged
+from tests.fuzz.harness.parser import fuzz_parser
+from tests.fuzz.harness.worker import fuzz_worker
+
+INVARIANTS = range(1, 8)
+SOAK_EVENTS, DRAIN_STOPS, OUTAGE_SECONDS = 100_000, 200, 300.0
+FUZZED_BODIES, FUZZED_THROUGH_WORKER, HEALTHY = 225_000, 5_000, 1_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """What one run showed, as the report has it; `broken` says all that was not as promised."""
+
+    part: str
+    name: str
+    figures: Mapping[str, Any]
+    broken: Sequence[str] = ()
+    injected: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    held: Mapping[int, bool] = dataclasses.field(default_factory=dict)
+
+
+def _scenario(name: str, seed: int) -> Row:
+    outcome = run(name, seed=seed)
+    return _row("scenarios", name, outcome, [] if outcome.ok else [outcome.explain()])
+
+
+def _row(part: str, name: str, outcome: Outcome, broken: Sequence[str]) -> Row:
+    held = {number: not outcome.broken[number] for number in INVARIANTS}
+    return Row(part, name, outcome.figures, broken, outcome.faults, held)
+
+
+def _sabotage(name: str) -> Row:
+    sabotage = SABOTAGES[name]
+    outcome = run_sabotaged(sabotage)
+    found = caught(sabotage, outcome)
+    figures = {"breaks": sabotage.invariant, "caught": found}
+    return Row("sabotages", name, figures, () if found else [outcome.explain()])
+
+
+def _long(made: Callable[[], LongRun]) -> Row:
+    result = made()
+    row = _row("long runs", result.name, result.outcome, result.broken)
+    return dataclasses.replace(row, figures=result.figures)
+
+
+def _fuzz_parser(seed: int) -> Row:
+    figures = fuzz_parser(FUZZED_BODIES, seed)
+    return Row("fuzzing", "the parser", dataclasses.asdict(figures), figures.broken)
+
+
+def _fuzz_worker(seed: int) -> Row:
+    figures = fuzz_worker(FUZZED_THROUGH_WORKER, HEALTHY, seed)
+    return Row("fuzzing", "a whole worker", dataclasses.asdict(figures), figures.broken)
+
+
+def parts(seed: int) -> dict[str, list[Callable[[], Row]]]:
+    """What there is to run, by part."""
+    return {
+        "scenarios": [partial(_scenario, name, seed) for name in CASES],
+        "sabotages": [partial(_sabotage, name) for name in SABOTAGES],
+        "fuzzing": [partial(_fuzz_parser, seed), partial(_fuzz_worker, seed)],
+        "drain": [partial(_long, partial(drain, DRAIN_STOPS, seed))],
+        "outages": [
+            partial(_long, partial(outage, target, OUTAGE_SECONDS, seed))
+            for target in (IN, RS, "both")
+        ],
+        "soak": [partial(_long, partial(soak, SOAK_EVENTS, seed))],
+    }
+
+
+def report(rows: Sequence[Row]) -> str:
+    """The report in Markdown."""
+    lines = ["# Fault campaign", ""]
+    scenarios = [row for row in rows if row.part == "scenarios"]
+    if scenarios:
+        lines += [
+            f"| scenario | injected | {' | '.join(map(str, INVARIANTS))} |",
+            f"|---|---|{'---|' * len(INVARIANTS)}",
+        ]
+        for row in scenarios:
+            held = " | ".join("held" if row.held[number] else "BROKEN" for number in INVARIANTS)
+            lines.append(f"| {row.name} | {_injected(row)} | {held} |")
+        lines.append("")
+    for row in rows:
+        if row.part != "scenarios":
+            lines += [f"- {row.part}, {row.name}: `{json.dumps(row.figures)}`"]
+    broken = [row for row in rows if row.broken]
+    lines += ["", f"{len(rows)} runs, {len(broken)} with a broken promise."]
+    for row in broken:
+        lines += ["", f"## Broken: {row.name}", "", "```", *row.broken, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _injected(row: Row) -> str:
+    kinds = ", ".join(f"{name} {count}" for name, count in row.injected.items())
+    return f"{sum(row.injected.values())}: {kinds}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run it, with a line for each run on stderr; 1 if a promise was broken."""
+    parser = argparse.ArgumentParser(prog="campaign", description="The whole proof.")
+    parser.add_argument("--only", nargs="+", choices=parts(0), default=[], metavar="PART")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("build/faults"))
+    args = parser.parse_args(argv)
+    chosen = [
+        one
+        for name, ones in parts(args.seed).items()
+        if not args.only or name in args.only
+        for one in ones
+    ]
+    args.out.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = []
+    for number, one in enumerate(chosen, 1):
+        began = time.monotonic()
+        row = one()
+        rows.append(row)
+        verdict = "BROKEN" if row.broken else "ok"
+        seconds = time.monotonic() - began
+        sys.stderr.write(
+            f"[{number}/{len(chosen)}] {row.part}: {row.name}: {verdict}, {seconds:.0f} s\n"
+        )
+        # After each, so that an interrupted campaign leaves what it has found.
+        (args.out / "report.md").write_text(report(rows))
+        everything = [dataclasses.asdict(row) for row in rows]
+        (args.out / "report.json").write_text(json.dumps(everything, indent=1))
+    sys.stderr.write(f"the report is {args.out / 'report.md'}\n")
+    return 1 if any(row.broken for row in rows) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,25 @@
+"""Sabotage: leases are renewed, but nobody asks them before a call or a settlement."""
+
+from typing import Any
+
+from reservation_worker import bootstrap
+from reservation_worker.config.settings import Settings
+from reservation_worker.pipeline.leases import Lease, Leases
+from tests.faults.harness.sabotage.entry import main
+
+
+class Unchecked(Leases):
+    def held(self, lease: Lease) -> bool:
+        return True
+
+    def begin_call(self, lease: Lease, wanted: float) -> float:
+        return wanted
+
+
+def overrides(settings: Settings) -> dict[str, Any]:
+    vars(bootstrap)["Leases"] = Unchecked
+    return {}
+
+
+if __name__ == "__main__":
+    main(overrides)

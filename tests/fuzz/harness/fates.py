@@ -1,0 +1,86 @@
+"""The mutated bodies that go through a worker, and what must come of each."""
+
+import sys
+from dataclasses import dataclass
+
+from reservation_worker.errors import InvalidEvent
+from reservation_worker.events import parse as events
+from reservation_worker.simulator.story.scenario import Message, Scenario
+from tests.fuzz.harness.mutations import ANY, EVENT, IGNORED, INVALID, Mutant, mutants
+
+INVALID_PAYLOAD, DROPPED, SETTLED = "invalid_payload", "dropped", "settled"
+PERMANENT, COMPENSATION = "permanent_error", "compensation_required"
+"""The fates. The last two are those of an event whose reservation nobody knows: the PATCH is
+answered 404 RESERVATION_NOT_FOUND, which is permanent, and somebody who paid has no seat."""
+
+# More frames than any two callers of the parser differ by.
+_MARGIN = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A mutated body that was sent, and what must come of it; kind and id only of what parses."""
+
+    mutant: Mutant
+    message: Message
+    fate: str
+    kind: str = ""
+    reservation_id: str = ""
+
+
+def choose(count: int, seed: int, story: Scenario) -> list[Sent]:
+    """Bodies that SQS takes, none of them twice or the story's; no two of one reservation."""
+    bodies = {message.body for message in story.messages}
+    reservations = set(story.expected)
+    found: list[Sent] = []
+    row = mutants(seed)
+    while len(found) < count:
+        mutant = next(row)
+        body = mutant.body
+        if not isinstance(body, str) or not mutant.carriable or body in bodies:
+            continue
+        one = _sent(mutant, body, seeded=len(found) % 2 == 0)
+        if one is None or one.reservation_id in reservations:
+            continue
+        bodies.add(body)
+        reservations |= {one.reservation_id} - {""}
+        found.append(one)
+    return found
+
+
+def _sent(mutant: Mutant, body: str, seeded: bool) -> Sent | None:
+    verdict, kind, rid = mutant.verdict, "", mutant.reservation_id
+    if mutant.facts is not None:
+        kind = mutant.facts["kind"]
+    elif verdict == ANY:
+        verdict, kind, rid = _parsed(body)
+        if _parsed(body, deeper=_MARGIN) != _parsed(body, deeper=-_MARGIN):
+            return None
+    message = Message(body, "mutated", kind, mutant.name, attributes=mutant.attributes)
+    if verdict == INVALID:
+        return Sent(mutant, message, INVALID_PAYLOAD)
+    if verdict == IGNORED:
+        return Sent(mutant, message, DROPPED, "", rid)
+    if seeded and mutant.record is not None:
+        return Sent(mutant, message, SETTLED, kind, rid)
+    unknown = COMPENSATION if kind == "approved" else PERMANENT
+    return Sent(mutant, message, unknown, kind, rid)
+
+
+def _parsed(body: str, deeper: int = 0) -> tuple[str, str, str]:
+    """Where nothing but the parser knows, it is at least held to be of one mind.
+
+    Of nesting, Python reads as much as the stack has room for: `deeper` is how much more it has
+    used already.
+    """
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit - deeper)
+    try:
+        answer = events.parse(body)
+    except InvalidEvent:
+        return INVALID, "", ""
+    finally:
+        sys.setrecursionlimit(limit)
+    if isinstance(answer, events.Ignored):
+        return IGNORED, "", answer.reservation_id
+    return EVENT, answer.kind.value, answer.reservation_id

@@ -1,0 +1,177 @@
+"""The neighbours as they run today: keys are forgotten, releases are all or nothing."""
+
+import pytest
+
+from reservation_worker.simulator.judge.reconcile import DeadLetter, Report, reconcile
+from reservation_worker.simulator.neighbours.character import Character
+from reservation_worker.simulator.neighbours.journal import Journal
+from reservation_worker.simulator.neighbours.ledger import Record, Verdict
+from reservation_worker.simulator.neighbours.reservations import ReservationLedger
+from reservation_worker.simulator.neighbours.seats import SeatLedger
+from reservation_worker.simulator.story.scenario import Message, Scenario
+
+HALL, LAWN = "evt_hall", "evt_lawn"
+SEATED = Record("rsv_1", HALL, ("A1", "A2"))
+STANDING = Record("rsv_2", LAWN, quantity=3)
+
+
+class Today:
+    """Both ledgers over one journal, and a clock that a test moves."""
+
+    def __init__(self, *records: Record, key_ttl: float | None = None) -> None:
+        self.now = 0.0
+        self.journal = Journal()
+        self.seats = SeatLedger(self.journal, Character.TODAY, key_ttl, lambda: self.now)
+        self.reservations = ReservationLedger(self.journal, Character.TODAY)
+        self.seats.add_pool(LAWN, 3)
+        for record in records or (SEATED, STANDING, Record("rsv_3", HALL, ("B1",))):
+            self.seats.seed(record)
+            self.reservations.seed(record)
+
+    def free(self) -> int:
+        free: int = self.seats.snapshot()["pools"][LAWN]["available"]
+        return free
+
+    def dump(self) -> dict[str, object]:
+        return {
+            "journal": [entry.as_dict() for entry in self.journal.entries()],
+            "reservations": self.reservations.snapshot(),
+            **self.seats.snapshot(),
+        }
+
+
+def test_the_key_is_the_services_own_whatever_the_caller_sends() -> None:
+    today = Today()
+    for key in ("one", "two", ""):
+        today.seats.release("rsv_2", LAWN, [], 3, key)
+    assert today.free() == 3
+
+
+@pytest.mark.parametrize(("ttl", "remembers"), [(None, 300), (20.0, 20)])
+def test_a_quantity_release_repeated_after_the_key_is_forgotten_adds_the_places_again(
+    ttl: float | None, remembers: float
+) -> None:
+    today = Today(key_ttl=ttl)
+    today.seats.release("rsv_2", LAWN, [], 3)
+    today.now = remembers - 0.1
+    assert today.seats.release("rsv_2", LAWN, [], 3).replay
+    assert today.free() == 3
+    assert not today.seats.snapshot()["keys_forgotten"]
+    today.now = remembers
+    assert today.seats.release("rsv_2", LAWN, [], 3).verdict is Verdict.DONE
+    assert today.free() == 6
+    assert today.seats.snapshot()["keys_forgotten"]
+
+
+def test_a_repeat_does_not_make_the_key_any_younger() -> None:
+    today = Today()
+    for now in (0, 299, 300):
+        today.now = now
+        today.seats.release("rsv_2", LAWN, [], 3)
+    assert today.free() == 6
+
+
+@pytest.mark.parametrize("call", ["release", "commit"])
+def test_a_call_for_seats_repeated_after_the_key_is_forgotten_is_a_conflict(call: str) -> None:
+    today = Today()
+    act = getattr(today.seats, call)
+    assert act("rsv_1", HALL, ["A1", "A2"], 2).verdict is Verdict.DONE
+    today.now = 300
+    again = act("rsv_1", HALL, ["A1", "A2"], 2)
+    assert not again.replay
+    assert again.verdict is not Verdict.DONE
+
+
+def test_a_release_frees_all_of_the_seats_or_none() -> None:
+    today = Today()
+    answer = today.seats.release("rsv_1", HALL, ["A1", "B1"], 2)
+    assert (answer.verdict, answer.seats) == (Verdict.CONFLICT, ())
+    assert today.seats.snapshot()["seats"][HALL]["A1"] == ["RESERVED", "rsv_1"]
+
+
+def test_the_state_answers_a_repeated_patch_and_not_its_key() -> None:
+    today = Today()
+    for done in (True, False):
+        change = today.reservations.change("rsv_1", "EXPIRED", "status:EXPIRED:rsv_1")
+        assert change is not None
+        assert (change.done, change.replay) == (done, False)
+
+
+def test_a_confirmed_reservation_can_be_cancelled_behind_everybodys_back() -> None:
+    today = Today()
+    with pytest.raises(ValueError, match="not CONFIRMED"):
+        today.reservations.overturn("rsv_1")
+    today.reservations.change("rsv_1", "CONFIRMED")
+    today.reservations.overturn("rsv_1")
+    record = today.reservations.get("rsv_1")
+    assert record is not None
+    assert record.status == "CANCELLED"
+    with pytest.raises(ValueError, match="leaves no final state"):
+        ReservationLedger(Journal()).overturn("rsv_1")
+
+
+# What the judge makes of it.
+
+
+def story(*records: Record, kind: str = "expired") -> Scenario:
+    messages = tuple(
+        Message(f"{kind} {one.reservation_id}", "", kind, "", one.reservation_id, "pay_1")
+        for one in records
+    )
+    ends = {one.reservation_id: frozenset({"EXPIRED", "CONFIRMED"}) for one in records}
+    return Scenario(records, {LAWN: 3}, messages, ends)
+
+
+def judged(today: Today, record: Record, reason: str, kind: str = "expired") -> Report:
+    """Reconcile one message, which became a dead letter for `reason`; "": it was settled."""
+    told = story(record, kind=kind)
+    letters = [DeadLetter("1", told.messages[0].body, reason)] if reason else []
+    return reconcile(told, today.dump(), letters)
+
+
+def test_a_leak_that_a_dead_letter_names_is_for_a_person_to_check_and_no_defect() -> None:
+    today = Today(STANDING)
+    today.reservations.change("rsv_2", "EXPIRED")
+    today.now = 300
+    assert judged(today, STANDING, "").leaked
+    report = judged(today, STANDING, "permanent_error")
+    assert report.ok, report
+    assert report.releases_to_check == {"rsv_2"}
+
+
+def test_before_a_key_can_be_forgotten_such_a_dead_letter_is_a_defect() -> None:
+    today = Today(STANDING)
+    today.reservations.change("rsv_2", "EXPIRED")
+    today.now = 299
+    assert judged(today, STANDING, "permanent_error").unexpected_dead_letters
+
+
+def test_a_quantity_released_twice_is_oversold_however_long_ago_the_first_time_was() -> None:
+    today = Today(STANDING)
+    today.reservations.change("rsv_2", "EXPIRED")
+    for today.now in (0, 300):
+        today.seats.release("rsv_2", LAWN, [], 3)
+    report = judged(today, STANDING, "")
+    assert report.oversold
+    assert report.doubled
+
+
+def test_a_seat_release_that_was_done_and_forgotten_may_end_as_a_dead_letter() -> None:
+    today = Today(SEATED)
+    today.reservations.change("rsv_1", "EXPIRED")
+    today.now = 300
+    assert judged(today, SEATED, "retries_exhausted").unexpected_dead_letters, "it was never done"
+    today.seats.release("rsv_1", HALL, ["A1", "A2"], 2)
+    assert judged(today, SEATED, "retries_exhausted").ok
+    assert judged(today, SEATED, "permanent_error").unexpected_dead_letters
+
+
+@pytest.mark.parametrize("letter", ["", "compensation_required"])
+def test_a_sale_that_reservation_api_overturned_is_no_defect_of_ours(letter: str) -> None:
+    today = Today(SEATED)
+    today.reservations.change("rsv_1", "CONFIRMED", facts={"payment_intent_id": "pay_1"})
+    today.seats.commit("rsv_1", HALL, ["A1", "A2"], 2)
+    today.reservations.overturn("rsv_1")
+    assert judged(today, SEATED, letter, "approved").ok
+    today.seats.release("rsv_1", HALL, ["A1", "A2"], 2)
+    assert judged(today, SEATED, letter, "approved").ok, "the arbiter says CANCELLED now"
