@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from reservation_worker.clients.inventory import InventoryClient
 from reservation_worker.clients.ports import Inventory, ReservationApi
 from reservation_worker.clients.reservation import ReservationClient
+from reservation_worker.clock import awake
 from reservation_worker.config.settings import Settings
 from reservation_worker.handlers.settlement import HANDLERS
 from reservation_worker.notifications import Notifier, SnsTopic
@@ -28,8 +29,8 @@ from reservation_worker.pipeline.memory import SettledMemory
 from reservation_worker.pipeline.neighbours import INVENTORY, RESERVATION_API, GuardedNeighbours
 from reservation_worker.pipeline.poller import Poller
 from reservation_worker.pipeline.processor import DEADLINE_CALLS, Handlers, Processor
-from reservation_worker.resilience.backoff import tries
 from reservation_worker.resilience.breaker import Breaker, State
+from reservation_worker.resilience.evidence import Evidence
 from reservation_worker.servers.debug.direct import DirectHandler
 from reservation_worker.servers.debug.server import DebugServer
 from reservation_worker.servers.debug.state import WorkerState
@@ -56,7 +57,7 @@ def build(
     reservation_api: ReservationApi | None = None,
     inventory: Inventory | None = None,
     handlers: Handlers = HANDLERS,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = awake,
     wall_clock: Callable[[], float] = time.time,
 ) -> Worker:
     """Put the worker together; what is given takes the place of the real part.
@@ -67,6 +68,7 @@ def build(
     tracing = _tracing(settings)
     draining = threading.Event()
     closers: list[Callable[[], None]] = []
+    watch: AttributeWatch | None = None
     if queue is None:
         queue = sqs = SqsQueue(
             settings.sqs_queue_url,
@@ -80,7 +82,6 @@ def build(
             lambda facts: misfits(facts, settings.call_timeout, settings.max_retries),
         )
         watch.first_look()
-        facts = watch.facts
         closers.append(sqs.close)
     if reservation_api is None:
         reservation_api = rest = ReservationClient(
@@ -103,7 +104,7 @@ def build(
     pipeline = _pipeline(
         settings,
         queue,
-        facts or QueueFacts(),
+        _facts(watch, facts),
         reservation_api,
         inventory,
         handlers,
@@ -113,6 +114,8 @@ def build(
         clock,
         wall_clock,
     )
+    if watch:
+        watch.on_change = lambda facts: pipeline.leases.resize(facts.visibility)
     dispatcher = pipeline.dispatcher
     deadline = DEADLINE_CALLS * settings.call_timeout
     history = History(
@@ -148,9 +151,18 @@ def build(
         debug,
         direct,
         notifier,
+        watch,
         closers,
         draining,
     )
+
+
+def _facts(watch: AttributeWatch | None, fixed: QueueFacts | None) -> Callable[[], QueueFacts]:
+    """The queue's attributes as they are known now."""
+    if watch:
+        return lambda: watch.facts
+    facts = fixed or QueueFacts()
+    return lambda: facts
 
 
 def _tracing(settings: Settings) -> Tracing:
@@ -162,7 +174,7 @@ def _tracing(settings: Settings) -> Tracing:
 def _pipeline(
     settings: Settings,
     queue: Queue,
-    facts: QueueFacts,
+    facts: Callable[[], QueueFacts],
     reservation_api: ReservationApi,
     inventory: Inventory,
     handlers: Handlers,
@@ -174,8 +186,9 @@ def _pipeline(
 ) -> Pipeline:
     deadline = DEADLINE_CALLS * settings.call_timeout
     breakers = _breakers(reservation_api, inventory, metrics, clock)
+    evidence = Evidence(clock)
     custody = Custody(clock)
-    leases = Leases(queue, facts.visibility, clock, metrics, patience=2 * deadline)
+    leases = Leases(queue, facts().visibility, clock, metrics, patience=2 * deadline)
     memory = SettledMemory()
     deleter = Deleter(queue, custody, memory, metrics, lambda delivery: leases.held(delivery.lease))
     completer = Completer(
@@ -184,6 +197,7 @@ def _pipeline(
         leases,
         deleter,
         metrics,
+        lambda: facts().max_receive_count,
         settings.backoff_base_ms,
         settings.max_retries,
         clock,
@@ -197,18 +211,24 @@ def _pipeline(
             reservation_api,
             inventory,
             breakers,
+            evidence,
             leases,
             tracing,
             settings.call_timeout,
+            settings.inventory_key_ttl,
+            wall_clock,
         ),
         breakers,
+        evidence,
         leases,
         completer,
         memory,
         tracing,
         metrics,
         clock,
-        tries(settings.max_retries, facts.max_receive_count),
+        wall_clock,
+        settings.max_retries,
+        lambda: facts().max_receive_count,
         deadline,
     )
     dispatcher = Dispatcher(settings.worker_concurrency, processor.process, clock, deadline)

@@ -44,6 +44,8 @@ class TransientError(WorkerError):
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        # Which neighbour failed; unknown where the error is not of a call.
+        self.neighbour: str | None = None
 
 
 class BreakerOpen(WorkerError):

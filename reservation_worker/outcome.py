@@ -6,7 +6,7 @@ from typing import Literal
 
 
 class DeadLetterReason(StrEnum):
-    """The only values of the `dlq_reason` attribute (contract, section 5)."""
+    """The only values of the `dlq_reason` attribute (docs/contract.md#dead-letters)."""
 
     INVALID_PAYLOAD = "invalid_payload"
     PERMANENT_ERROR = "permanent_error"
@@ -37,12 +37,15 @@ class Retry:
     """Give the message back. `at_least` is the wait in seconds that a neighbour asked for.
 
     The reasons in UNTRIED are no failed try: nothing was tried, or the neighbour is known to be
-    down.
+    down. `failed` names what failed. `beyond_tries`: the tries are used up, but nothing shows that
+    the failure is the message's own.
     """
 
     error: str
     at_least: float = 0.0
     reason: Literal["neighbour", "breaker", "lease", "bug"] = "neighbour"
+    failed: str = ""
+    beyond_tries: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from reservation_worker.pipeline.processor import Processor
 from reservation_worker.servers.debug.direct import DirectHandler
 from reservation_worker.servers.debug.server import DebugServer
 from reservation_worker.servers.health import HealthServer
+from reservation_worker.sqs.watch import AttributeWatch
 from reservation_worker.status.history import History
 
 
@@ -54,6 +55,7 @@ class Worker:
         debug: DebugServer,
         direct: DirectHandler,
         notifier: Notifier | None,
+        watch: AttributeWatch | None,
         closers: Sequence[Callable[[], None]],
         draining: threading.Event,
     ) -> None:
@@ -67,6 +69,7 @@ class Worker:
         self.direct = direct
         self.notifier = notifier
         self.draining = draining
+        self._watch = watch
         self._closers = closers
         self._stop_lock = threading.Lock()
         self._exit_code: int | None = None
@@ -85,6 +88,8 @@ class Worker:
         self.pipeline.deleter.start()
         if self.notifier:
             self.notifier.start()
+        if self._watch:
+            self._watch.start()
         self.pipeline.poller.start()
         self.debug.start()
         logger.info(
@@ -130,6 +135,8 @@ class Worker:
         # 4. The acks are flushed, and no lease needs renewing any more.
         parts.deleter.stop(left(28 / 30))
         parts.leases.stop()
+        if self._watch:
+            self._watch.stop()
         self.history.stop()
         # 5. Notifications and telemetry, so that the last ones get out; then clients; health last.
         parts.dispatcher.shutdown()

@@ -189,6 +189,7 @@ class DirectNeighbours:
 
     reservation_api: ReservationApi
     inventory: Inventory
+    forgotten: Callable[[bool], bool] = lambda replayed: False
 
     def update_status(self, change: StatusChange) -> StatusAnswer:
         return self.reservation_api.update_status(change, CALL)
@@ -201,3 +202,6 @@ class DirectNeighbours:
 
     def commit(self, seats: Seats, payment_intent_id: str, user_id: str) -> str | None:
         return self.inventory.commit(seats, payment_intent_id, user_id, CALL)
+
+    def key_may_be_forgotten(self, replayed: bool) -> bool:
+        return self.forgotten(replayed)

@@ -1,4 +1,4 @@
-"""The three workflows as three rows of one rule (contract, section 4).
+"""The three workflows as three rows of one rule (docs/contract.md#settlement).
 
 reservation-api's state change is the only arbiter: the PATCH comes first in every workflow, and
 inventory moves only after the arbiter has said so. Anything else can free a seat that was sold.
@@ -29,6 +29,7 @@ class Neighbours(Protocol):
     def get(self, reservation_id: str) -> Reservation | None: ...
     def release(self, seats: Seats, reason: str) -> None: ...
     def commit(self, seats: Seats, payment_intent_id: str, user_id: str) -> str | None: ...
+    def key_may_be_forgotten(self, replayed: bool) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Rule:
     """One row: the state to reach, what inventory then does, and what a final no means."""
 
     target: str
-    effect: Callable[[Neighbours, Event, Seats], str | None]
+    effect: Callable[[Neighbours, Event, Seats, bool], str | None]
     on_no: DeadLetterReason
     cancel_reason: str | None = None
 
@@ -46,12 +47,22 @@ class Rule:
         return self.on_no is DeadLetterReason.COMPENSATION_REQUIRED
 
 
-def _commit(neighbours: Neighbours, event: Event, seats: Seats) -> str | None:
+def _commit(neighbours: Neighbours, event: Event, seats: Seats, replayed: bool) -> str | None:
     return neighbours.commit(seats, event.payment_intent_id or "", event.user_id or "")
 
 
-def _release(reason: str) -> Callable[[Neighbours, Event, Seats], None]:
-    def release(neighbours: Neighbours, event: Event, seats: Seats) -> None:
+def _release(reason: str) -> Callable[[Neighbours, Event, Seats, bool], None]:
+    def release(neighbours: Neighbours, event: Event, seats: Seats, replayed: bool) -> None:
+        # Only its key guards a quantity (docs/contract.md#quantity-releases). Rows of seats
+        # carry the reservation's id, so a repeated release of seats frees nothing twice.
+        if not seats.seat_ids and neighbours.key_may_be_forgotten(replayed):
+            raise PermanentError(
+                f"not released: an earlier try may have put the {seats.quantity} seats of show"
+                f" {seats.event_id} back so long ago that inventory-svc has forgotten its key"
+                " (INVENTORY_KEY_TTL), and a second release would sell them twice. Check in"
+                f" inventory-svc whether the seats of {seats.reservation_id} are back; if not,"
+                " release them by hand"
+            )
         neighbours.release(seats, reason)
 
     return release
@@ -120,7 +131,8 @@ def _settle(rule: Rule, event: Event, neighbours: Neighbours) -> Outcome:
             "neither the event nor reservation-api says which seats of which show (event_id,"
             " seat_ids, qty)"
         )
-    return Ack(note, order_id=rule.effect(neighbours, event, seats), seat_ids=seats.seat_ids)
+    order_id = rule.effect(neighbours, event, seats, not answer.done)
+    return Ack(note, order_id=order_id, seat_ids=seats.seat_ids)
 
 
 def _lost(rule: Rule, event: Event, state: str | None, payment: str | None) -> Outcome | None:
@@ -150,7 +162,7 @@ def _seats(event: Event, seen: Reservation | None) -> Seats | None:
             seat_ids = event.seat_ids if seen.seat_ids is None else seen.seat_ids
         quantity = quantity or seen.quantity
     if seat_ids:
-        # Where the two disagree, the seats win (contract, section 1).
+        # Where the two disagree, the seats win (docs/contract.md#filling-in).
         quantity = len(seat_ids)
     if event_id is None or seat_ids is None or quantity is None:
         return None

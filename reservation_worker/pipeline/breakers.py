@@ -34,10 +34,6 @@ class Breakers:
         """The state by neighbour."""
         return {name: probed.breaker.state for name, probed in self._breakers.items()}
 
-    def all_closed(self) -> bool:
-        """While this is false no message is dead-lettered for exhaustion."""
-        return all(state is State.CLOSED for state in self.states().values())
-
     def any_open(self) -> bool:
         """While this is true nothing is polled and nothing starts."""
         return any(state is State.OPEN for state in self.states().values())
@@ -46,6 +42,11 @@ class Breakers:
         """The most messages in flight; None: no limit, 0: a pause."""
         limits = [probed.breaker.limit() for probed in self._breakers.values()]
         return min((limit for limit in limits if limit is not None), default=None)
+
+    def spare(self) -> None:
+        """A message has ended without a failed call."""
+        for probed in self._breakers.values():
+            probed.breaker.spare()
 
     def remaining(self) -> float:
         """Seconds until nothing is open any more, at the earliest."""

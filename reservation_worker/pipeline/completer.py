@@ -27,6 +27,9 @@ from reservation_worker.resilience.backoff import MAX_RETRY_AFTER, retry_delay
 from reservation_worker.sqs.batches import BATCH, BatchFailure
 from reservation_worker.sqs.queue import Queue
 
+NO_FURTHER_TRY = "the queue allows no further try (maxReceiveCount)"
+"""Why a message that would be given back is dead-lettered on its last receive."""
+
 
 class Completer:
     """Carries the outcome of each delivery out, once; after the lease is over only a delete."""
@@ -38,6 +41,7 @@ class Completer:
         leases: Leases,
         deleter: Deleter,
         metrics: Metrics,
+        max_receive_count: Callable[[], int | None],
         base_ms: int,
         max_retries: int,
         clock: Callable[[], float],
@@ -49,6 +53,7 @@ class Completer:
         self._leases = leases
         self._deleter = deleter
         self._metrics = metrics
+        self._max_receive_count = max_receive_count
         self._base_ms = base_ms
         self._max_retries = max_retries
         self._clock = clock
@@ -103,15 +108,23 @@ class Completer:
             delay = math.ceil(self._leases.fence(delivery.lease))
             if self._clock() < delivery.lease.deadline:
                 self._leases.close_and_wait(delivery.lease)
-            if self._clock() < delivery.lease.deadline:
-                by_delay.setdefault(delay, []).append(delivery)
-            else:
+            if self._clock() >= delivery.lease.deadline:
                 self._leases.close(delivery.lease)
                 self._lose(delivery)
+            elif self.is_last_receive(delivery):
+                reject = Reject(DeadLetterReason.RETRIES_EXHAUSTED, f"unsettled; {NO_FURTHER_TRY}")
+                self._report(delivery, reject, self._reject(delivery, reject), None)
+            else:
+                by_delay.setdefault(delay, []).append(delivery)
         for delay, together in by_delay.items():
             for start in range(0, len(together), BATCH):
                 batch = together[start : start + BATCH]
                 self._metrics.given_back.inc(self._change_visibility(batch, delay))
+
+    def is_last_receive(self, delivery: Delivery) -> bool:
+        """Whether SQS would move the message, without a reason, instead of delivering it again."""
+        most = self._max_receive_count()
+        return most is not None and delivery.message.receive_count >= most
 
     def abandon(self, delivery: Delivery) -> None:
         """A completion that our own bug ended: the message comes when its visibility ends."""
@@ -135,7 +148,11 @@ class Completer:
             delay = max(1, math.ceil(retry.at_least))
         else:
             delay = retry_delay(
-                delivery.message.receive_count, self._base_ms, self._max_retries, retry.at_least
+                delivery.message.receive_count,
+                self._base_ms,
+                self._max_retries,
+                retry.at_least,
+                beyond_tries=retry.beyond_tries,
             )
         self._metrics.retries.labels(retry.reason).inc()
         self._change_visibility([delivery], delay)

@@ -71,6 +71,17 @@ class Leases:
         """How many are open, the renewed ones and those that are let run out."""
         return len(self._open)
 
+    def resize(self, visibility: int) -> None:
+        """The queue's visibility timeout has changed: open leases may be shorter than believed.
+
+        Messages keep the timeout with which they were received, and when it changed is unknown.
+        """
+        with self._changed:
+            shorter = self.visibility - visibility
+            self.visibility = visibility
+            for lease in self._open if shorter > 0 else ():
+                lease.deadline -= shorter
+
     def open(self, receipt: str, received_at: float) -> Lease:
         """The lease of a message whose receive returned at `received_at`."""
         lease = Lease(receipt, received_at + self.visibility, received_at + self._patience)

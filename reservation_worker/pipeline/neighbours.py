@@ -18,6 +18,7 @@ from reservation_worker.observability.tracing import Trace, Tracing
 from reservation_worker.pipeline.breakers import Breakers
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Leases
+from reservation_worker.resilience.evidence import Evidence
 
 INVENTORY = "inventory"
 RESERVATION_API = "reservation_api"
@@ -29,16 +30,20 @@ T = TypeVar("T")
 class GuardedNeighbours:
     """The handlers' Neighbours for one delivery; `trace` is handed on with each call.
 
-    `timeout` is one call's, in seconds. Every method raises LeaseLost, LeaseTooShort or
-    BreakerOpen when the call may not start, and whatever the neighbour's port raises.
+    `timeout` is one call's, in seconds. inventory-svc forgets an idempotency key after `key_ttl`
+    seconds; 0: never. `wall_clock` gives Unix seconds. Every call raises LeaseLost, LeaseTooShort
+    or BreakerOpen when it may not start, and whatever the neighbour's port raises.
     """
 
     reservation_api: ReservationApi
     inventory: Inventory
     breakers: Breakers
+    evidence: Evidence
     leases: Leases
     tracing: Tracing
     timeout: float
+    key_ttl: float
+    wall_clock: Callable[[], float]
     delivery: Delivery
     trace: Trace
 
@@ -74,6 +79,17 @@ class GuardedNeighbours:
             lambda call: self.inventory.commit(seats, payment_intent_id, user_id, call),
         )
 
+    def key_may_be_forgotten(self, replayed: bool) -> bool:
+        """Whether an earlier try may have had its effect so long ago that its key is forgotten.
+
+        `replayed`: the PATCH was answered as to a replay (docs/contract.md#quantity-releases).
+        """
+        message = self.delivery.message
+        if self.key_ttl == 0 or not (replayed or message.receive_count > 1):
+            return False
+        began = message.first_received_at if message.receive_count > 1 else message.sent_at
+        return began is None or self.wall_clock() - began >= self.key_ttl
+
     def _call(self, neighbour: str, span: str, call: Callable[[CallContext], T]) -> T:
         lease, breaker = self.delivery.lease, self.breakers.of(neighbour)
         # A renewal may take seconds, so the breaker is asked after it.
@@ -87,9 +103,9 @@ class GuardedNeighbours:
                     answer = call(CallContext(timeout, headers))
                 ok = True
                 return answer
-            except TransientError:
+            except TransientError as error:
                 # Whatever its code: when most messages get it, the trouble is the neighbour's.
-                ok = False
+                ok, error.neighbour = False, neighbour
                 raise
             except PermanentError:
                 ok = True
@@ -97,5 +113,7 @@ class GuardedNeighbours:
             finally:
                 if ok is not None:
                     breaker.record(ticket, self.delivery.message.id, ok)
+                if ok:
+                    self.evidence.add(neighbour, self.delivery.message.id)
         finally:
             self.leases.end_call(lease)

@@ -1,6 +1,7 @@
 """What a pool thread does with one delivery: content → handler → outcome → settled."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from loguru import logger
 
@@ -17,14 +18,21 @@ from reservation_worker.observability.metrics import Metrics
 from reservation_worker.observability.tracing import Trace, Tracing, mark_failed, read_trace
 from reservation_worker.outcome import UNTRIED, Ack, DeadLetterReason, Outcome, Reject, Retry
 from reservation_worker.pipeline.breakers import Breakers
-from reservation_worker.pipeline.completer import Completer
+from reservation_worker.pipeline.completer import NO_FURTHER_TRY, Completer
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.memory import SettledMemory
-from reservation_worker.resilience.backoff import MAX_RETRY_AFTER
+from reservation_worker.pipeline.neighbours import RESERVATION_API
+from reservation_worker.resilience.backoff import MAX_RETRY_AFTER, tries
+from reservation_worker.resilience.evidence import Evidence
 
 DEADLINE_CALLS = 4
 """A message's whole handling may take so many call timeouts (docs/contract.md#leases)."""
+
+LONGEST_FAILING = 3_600.0
+"""A message that has failed for so many seconds needs no evidence (docs/contract.md#exhaustion)."""
+HANDLER = "handler"
+"""What failed where it was our own code, and no neighbour."""
 
 Handlers = Mapping[Kind, Callable[[Event, Neighbours], Outcome]]
 
@@ -32,7 +40,7 @@ Handlers = Mapping[Kind, Callable[[Event, Neighbours], Outcome]]
 class Processor:
     """Called by the pool threads.
 
-    `tries` is how often a message is tried in all; `deadline` bounds a whole handling, in seconds.
+    `max_receive_count` is the queue's own; `deadline` bounds a whole handling, in seconds.
     """
 
     def __init__(
@@ -40,25 +48,31 @@ class Processor:
         handlers: Handlers,
         neighbours: Callable[[Delivery, Trace], Neighbours],
         breakers: Breakers,
+        evidence: Evidence,
         leases: Leases,
         completer: Completer,
         memory: SettledMemory,
         tracing: Tracing,
         metrics: Metrics,
         clock: Callable[[], float],
-        tries: int,
+        wall_clock: Callable[[], float],
+        max_retries: int,
+        max_receive_count: Callable[[], int | None],
         deadline: float,
     ) -> None:
         self._handlers = handlers
         self._neighbours = neighbours
         self._breakers = breakers
+        self._evidence = evidence
         self._leases = leases
         self._completer = completer
         self._memory = memory
         self._tracing = tracing
         self._metrics = metrics
         self._clock = clock
-        self._tries = tries
+        self._wall_clock = wall_clock
+        self._max_retries = max_retries
+        self._max_receive_count = max_receive_count
         self._deadline = deadline
 
     def process(self, delivery: Delivery) -> None:
@@ -116,14 +130,19 @@ class Processor:
                 if isinstance(error, BreakerOpen):
                     outcome = Retry(str(error), error.retry_after, "breaker")
                 else:
-                    outcome = Retry(str(error), error.retry_after)
+                    # A handler that raises it by itself has been told so by the arbiter.
+                    failed = error.neighbour or RESERVATION_API
+                    outcome = Retry(str(error), error.retry_after, failed=failed)
             except LeaseTooShort as error:
                 outcome, counted = Retry(str(error), reason="lease"), "retried"
             except LeaseLost:
                 counted = "retried"
             except Exception as error:
                 logger.exception("the handler has a bug; the message is tried again")
-                outcome, counted = Retry(repr(error), reason="bug"), "retried"
+                outcome, counted = Retry(repr(error), reason="bug", failed=HANDLER), "retried"
+            if isinstance(outcome, Ack | Reject):
+                self._evidence.add(HANDLER, delivery.message.id)
+                self._breakers.spare()
             if isinstance(outcome, Reject):
                 counted = "failed"
             if isinstance(outcome, Retry | Reject):
@@ -132,13 +151,24 @@ class Processor:
         return outcome
 
     def _decide_retry(self, delivery: Delivery, retry: Retry) -> Outcome:
-        """What a failed try becomes, by the breakers and the tries so far (contract, section 5)."""
+        """Another try, or a dead letter (docs/contract.md#exhaustion)."""
+        message = delivery.message
         if self._breakers.any_open():
             rest = max(self._breakers.remaining(), min(retry.at_least, MAX_RETRY_AFTER))
-            return Retry(retry.error, rest, reason="breaker")
-        exhausted = delivery.message.receive_count >= self._tries
-        if exhausted and retry.reason not in UNTRIED and self._breakers.all_closed():
-            return Reject(DeadLetterReason.RETRIES_EXHAUSTED, retry.error)
+            retry = Retry(retry.error, rest, reason="breaker")
+        elif retry.reason not in UNTRIED and message.receive_count >= tries(
+            self._max_retries, self._max_receive_count()
+        ):
+            first = message.first_received_at
+            failing_for = None if first is None else self._wall_clock() - first
+            if self._evidence.against(retry.failed, message.id, failing_for) or (
+                failing_for is not None and failing_for >= LONGEST_FAILING
+            ):
+                return Reject(DeadLetterReason.RETRIES_EXHAUSTED, retry.error)
+            retry = replace(retry, beyond_tries=True)
+        if self._completer.is_last_receive(delivery):
+            error = f"{retry.error}; {NO_FURTHER_TRY}"
+            return Reject(DeadLetterReason.RETRIES_EXHAUSTED, error)
         return retry
 
 
@@ -147,4 +177,4 @@ def _without_handler(content: Ignored | Exception) -> Outcome:
         return Ack(content.reason, dropped=True)
     if isinstance(content, InvalidEvent):
         return Reject(DeadLetterReason.INVALID_PAYLOAD, str(content))
-    return Retry(f"the parser has a bug: {content!r}", reason="bug")
+    return Retry(f"the parser has a bug: {content!r}", reason="bug", failed=HANDLER)

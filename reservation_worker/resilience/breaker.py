@@ -21,6 +21,8 @@ JITTER = 0.1
 """An open time is varied by up to this share, so that pods do not come back in step."""
 RAMP = 20
 """So many good calls while half-open close the breaker."""
+QUIET = 10.0
+"""Half-open for so many seconds without a failed call closes it, too."""
 
 
 class State(IntEnum):
@@ -32,11 +34,12 @@ class State(IntEnum):
 
 
 class Breaker:
-    """Counts the calls of one neighbour; the rules are in the contract, section 5.
+    """Counts the calls of one neighbour; the rules are in docs/contract.md#breaker.
 
     Closed: calls pass. Open: calls are refused with BreakerOpen and nothing is polled; when the
     time is over a probe that touches no message is due. Half-open: one message may be in flight,
-    and one more for each good call (slow start), until RAMP good calls close it.
+    and one more for each good call (slow start) or message that needed no call; RAMP good calls
+    close it, or QUIET seconds without a failed one.
 
     `clock` gives monotonic seconds, `random` numbers in [0, 1). `on_change` is called, outside
     the lock, with the new state.
@@ -59,6 +62,7 @@ class Breaker:
         self._generation = 0
         self._open_for = FIRST_OPEN
         self._open_until = 0.0
+        self._spared = 0
         self._reset_counts()
 
     @property
@@ -69,9 +73,24 @@ class Breaker:
     def limit(self) -> int | None:
         """How many messages may be in flight: None is no limit, 0 is a pause."""
         with self._lock:
-            if self._state is State.CLOSED:
-                return None
-            return 0 if self._state is State.OPEN else 1 + self._good
+            closes = self._state is State.HALF_OPEN and self._clock() >= self._quiet_since + QUIET
+            if closes:
+                self._close()
+            limit = self._limit()
+        if closes:
+            self._on_change(self.name, State.CLOSED)
+        return limit
+
+    def _limit(self) -> int | None:
+        if self._state is State.CLOSED:
+            return None
+        return 0 if self._state is State.OPEN else 1 + self._good + self._spared
+
+    def spare(self) -> None:
+        """A message has ended without a failed call: while half-open, one more may be in flight."""
+        if self._state is State.HALF_OPEN:
+            with self._lock:
+                self._spared = min(self._spared + 1, RAMP)
 
     def remaining(self) -> float:
         """Seconds until the next probe; 0 unless open."""
@@ -142,10 +161,10 @@ class Breaker:
         if ok:
             self._good += 1
             if self._good >= RAMP:
-                self._open_for = FIRST_OPEN
-                self._enter(State.CLOSED)
+                self._close()
         else:
             self._bad += 1
+            self._quiet_since = self._clock()
             # The first call decides alone; later on a rare failure does not stop the recovery.
             if self._bad >= (self._good + self._bad) * FAILED_SHARE:
                 self._open()
@@ -155,6 +174,10 @@ class Breaker:
         self._open_until = self._clock() + varied
         self._open_for = min(self._open_for * 2, LONGEST_OPEN)
         self._enter(State.OPEN)
+
+    def _close(self) -> None:
+        self._open_for = FIRST_OPEN
+        self._enter(State.CLOSED)
 
     def _enter(self, state: State) -> None:
         self._state = state
@@ -167,6 +190,8 @@ class Breaker:
         self._row_messages: set[str] = set()
         self._good = 0
         self._bad = 0
+        self._spared = 0
+        self._quiet_since = self._clock()
 
     def _remaining(self) -> float:
         if self._state is not State.OPEN:

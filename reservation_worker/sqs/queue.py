@@ -49,7 +49,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One delivery of one message. `sent_at` is Unix seconds; `receive_count` starts at 1."""
+    """One delivery of one message; `receive_count` starts at 1.
+
+    `sent_at` and `first_received_at` are Unix seconds, None where SQS did not name them.
+    """
 
     id: str
     receipt: str
@@ -58,6 +61,7 @@ class Message:
     receive_count: int = 1
     sent_at: float | None = None
     trace_header: str | None = None
+    first_received_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +223,7 @@ class SqsQueue:
                 MessageSystemAttributeNames=[
                     "ApproximateReceiveCount",
                     "SentTimestamp",
+                    "ApproximateFirstReceiveTimestamp",
                     "AWSTraceHeader",
                 ],
             )
@@ -303,6 +308,7 @@ class SqsQueue:
 def _message(raw: "MessageTypeDef") -> Message:
     system = raw.get("Attributes", {})
     sent = system.get("SentTimestamp")
+    first = system.get("ApproximateFirstReceiveTimestamp")
     return Message(
         id=raw.get("MessageId", ""),
         receipt=raw.get("ReceiptHandle", ""),
@@ -310,5 +316,6 @@ def _message(raw: "MessageTypeDef") -> Message:
         attributes=raw.get("MessageAttributes", {}),
         receive_count=int(system.get("ApproximateReceiveCount", 1)),
         sent_at=int(sent) / 1000 if sent else None,
+        first_received_at=int(first) / 1000 if first else None,
         trace_header=system.get("AWSTraceHeader"),
     )

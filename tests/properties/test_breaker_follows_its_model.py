@@ -23,6 +23,7 @@ class Model:
     epoch: int = 0  # how many changes of state there were
     opened: int = 0  # how often in a row it opened without closing
     until: float = 0.0
+    entered: float = 0.0  # when it became half-open
     calls: list[tuple[float, str, bool]] = field(default_factory=list)  # of this epoch
 
     def enter(self, state: State) -> None:
@@ -34,6 +35,13 @@ class Model:
         self.until = now + min(5 * 2**self.opened, 30) * (0.9 + 0.2 * dice)
         self.opened += 1
         self.enter(State.OPEN)
+
+    def look(self, now: float) -> None:
+        """Half-open without a failed call for ten seconds: closed."""
+        failed = [at for at, _, ok in self.calls if not ok]
+        if self.state is State.HALF_OPEN and now - max([self.entered, *failed]) >= 10:
+            self.opened = 0
+            self.enter(State.CLOSED)
 
     def record(self, now: float, dice: float, message: str, ok: bool) -> None:
         self.calls.append((now, message, ok))
@@ -120,6 +128,7 @@ class BreakerMachine(RuleBasedStateMachine):
         self.breaker.probed(ok=ok)
         if ok:
             self.model.enter(State.HALF_OPEN)
+            self.model.entered = self.now
             self.expected_changes.append(State.HALF_OPEN)
         else:
             self.model.open(self.now, self.dice)
@@ -132,11 +141,16 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @invariant()
     def both_say_the_same(self) -> None:
+        limit = self.breaker.limit()
+        before = self.model.state
+        self.model.look(self.now)
+        if self.model.state is not before:
+            self.expected_changes.append(self.model.state)
         assert self.breaker.state is self.model.state
         assert self.changes == self.expected_changes
         good = sum(ok for _, _, ok in self.model.calls)
         expected = {State.CLOSED: None, State.OPEN: 0, State.HALF_OPEN: 1 + good}
-        assert self.breaker.limit() == expected[self.model.state]
+        assert limit == expected[self.model.state]
         rest = max(0, self.model.until - self.now) if self.model.state is State.OPEN else 0
         assert self.breaker.remaining() == pytest.approx(rest)
 

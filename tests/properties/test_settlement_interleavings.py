@@ -174,6 +174,9 @@ class Rerun:
         assert (seats.event_id, seats.quantity) == (SHOW, QTY)
         self._next("release")
 
+    def key_may_be_forgotten(self, replayed: bool) -> bool:
+        return False
+
     def commit(self, seats: Seats, payment_intent_id: str, user_id: str) -> str | None:
         assert (seats.event_id, seats.quantity) == (SHOW, QTY)
         (order_id,) = self._next("commit", payment_intent_id)
@@ -443,6 +446,9 @@ class Meddler:
     def release(self, seats: Seats, reason: str) -> None:
         self.neighbours.release(seats, reason)
 
+    def key_may_be_forgotten(self, replayed: bool) -> bool:
+        return False
+
     def commit(self, seats: Seats, payment_intent_id: str, user_id: str) -> str | None:
         return self.neighbours.commit(seats, payment_intent_id, user_id)
 
@@ -494,6 +500,9 @@ def takes_no_answer_for_done(event: Event, neighbours: Neighbours) -> Outcome:
         def release(self, seats: Seats, reason: str) -> None:
             with suppress(TransientError):
                 super().release(seats, reason)
+
+        def key_may_be_forgotten(self, replayed: bool) -> bool:
+            return False
 
         def commit(self, seats: Seats, payment_intent_id: str, user_id: str) -> str | None:
             with suppress(TransientError):

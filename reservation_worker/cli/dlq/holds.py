@@ -2,7 +2,6 @@
 
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from reservation_worker.cli import operator_aws
 from reservation_worker.cli.dlq.queues import Queues
 from reservation_worker.cli.dlq.text import plural
+from reservation_worker.clock import awake
 from reservation_worker.sqs.batches import BATCH, failures
 
 HOLD = 300
@@ -18,11 +18,6 @@ HOLD = 300
 _TICK = 10.0
 _DELETE_PAUSES = (0.2, 1.0, 0.0)
 """After each try, in seconds."""
-
-
-def awake() -> float:
-    """Seconds by a clock that goes on while the machine sleeps: a laptop's lid may be closed."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Holds:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-_PACKAGES = Path(__file__).resolve().parents[2]
+_PACKAGES = Path(__file__).resolve().parents[3]
 _TAIL = 4000
 # What a child may inherit: enough to find Python and the language, to measure coverage, and
 # nothing that would configure it (AWS_*, OTEL_*, *_PROXY and so on stay here).

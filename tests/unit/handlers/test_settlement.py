@@ -64,13 +64,15 @@ class Scene:
         self.inventory = FakeInventory(self.api.journal)
         self.inventory.rows["concert"] = dict.fromkeys(("A1", "A2"), ("RESERVED", RID))
         self.inventory.pools["concert"] = FakePool(available=0, held={RID: 3})
+        self.forgotten: Callable[[bool], bool] = lambda replayed: False
 
     def answers(self, *items: Any) -> None:
         """reservation-api's next answers."""
         self.api.script.extend(items)
 
     def handle(self, what: Event) -> Outcome:
-        return HANDLERS[what.kind](what, DirectNeighbours(self.api, self.inventory))
+        neighbours = DirectNeighbours(self.api, self.inventory, self.forgotten)
+        return HANDLERS[what.kind](what, neighbours)
 
     @property
     def calls(self) -> list[str]:
@@ -559,3 +561,36 @@ def test_two_event_types_with_the_same_effect_carry_the_same_key(scene: Scene) -
         scene.handle(event(kind, seat_ids=(), qty=3))
     assert [c.key for c in scene.api.journal if c.name == "release"] == ["release:rsv_1"] * 2
     assert scene.inventory.pools["concert"].available == 3
+
+
+# A quantity release that inventory-svc may not know again.
+
+
+@pytest.mark.parametrize("kind", [Kind.EXPIRED, Kind.FAILED])
+def test_a_quantity_release_whose_key_may_be_forgotten_is_not_sent(
+    scene: Scene, kind: Kind
+) -> None:
+    scene.forgotten = lambda replayed: True
+    outcome = scene.handle(event(kind, seat_ids=(), qty=3))
+    assert isinstance(outcome, Reject)
+    assert outcome.reason is DeadLetterReason.PERMANENT_ERROR
+    assert "INVENTORY_KEY_TTL" in outcome.error
+    assert "Check in inventory-svc" in outcome.error
+    assert scene.moved == []
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+def test_whether_the_patch_was_a_replay_decides_on_the_key(scene: Scene, replayed: bool) -> None:
+    asked: list[bool] = []
+    scene.forgotten = lambda was_replay: bool(asked.append(was_replay))
+    if replayed:
+        scene.answers(StatusAnswer(done=False, status="EXPIRED"))
+    assert isinstance(scene.handle(event(Kind.EXPIRED, seat_ids=(), qty=3)), Ack)
+    assert asked == [replayed]
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_releases_by_seat_and_commits_need_no_key(scene: Scene, kind: Kind) -> None:
+    scene.forgotten = lambda replayed: True
+    assert isinstance(scene.handle(event(kind)), Ack)
+    assert len(scene.moved) == 1

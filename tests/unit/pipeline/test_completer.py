@@ -53,12 +53,14 @@ class Rig:
         )
         self.deleter.start()
         self.told: list[Settled] = []
+        self.max_receive_count: int | None = None
         self.completer = Completer(
             self.queue,
             self.custody,
             self.leases,
             self.deleter,
             self.metrics,
+            lambda: self.max_receive_count,
             base_ms=1_000,
             max_retries=5,
             clock=self.clock,
@@ -436,6 +438,17 @@ def test_what_is_still_being_given_back_counts_as_not_given_back(rig: Rig) -> No
     call.release()
     giving.join(PATIENCE)
     assert rig.custody.open() == 0
+
+
+def test_the_stop_dead_letters_what_sqs_would_not_deliver_again(rig: Rig) -> None:
+    rig.max_receive_count = 3
+    again, last = *rig.received(times=2), *rig.received(times=3)
+    rig.completer.give_back([again, last])
+    eventually(lambda: not rig.custody.open())
+    assert rig.queue.left() == [again.message.id]
+    [letter] = rig.queue.dlq
+    assert letter.attributes["dlq_reason"]["StringValue"] == "retries_exhausted"
+    assert "maxReceiveCount" in letter.attributes["dlq_error"]["StringValue"]
 
 
 # The log line.

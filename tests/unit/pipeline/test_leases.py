@@ -369,3 +369,21 @@ def test_a_call_that_a_slow_renewal_leaves_too_little_time_is_not_started() -> N
     rig.queue.during("change_visibility", lambda: rig.clock.advance(2))
     with pytest.raises(LeaseTooShort):
         rig.leases.begin_call(rig.one, 10.0)
+
+
+# The queue's visibility timeout changes.
+
+
+def test_a_shorter_visibility_shortens_the_leases_that_are_open() -> None:
+    rig = Rig()
+    rig.clock.advance(2)
+    rig.leases.resize(VISIBILITY - 5)
+    assert rig.left(rig.one) == VISIBILITY - 5 - 2
+    assert rig.left(rig.leases.open("later", rig.clock())) == VISIBILITY - 5
+
+
+def test_a_longer_visibility_lengthens_only_the_leases_to_come() -> None:
+    rig = Rig()
+    rig.leases.resize(VISIBILITY + 30)
+    assert rig.left(rig.one) == VISIBILITY
+    assert rig.left(rig.leases.open("later", rig.clock())) == VISIBILITY + 30

@@ -1,6 +1,7 @@
 """Every call of a neighbour goes under lease, breaker, deadline and span."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,7 @@ from reservation_worker.pipeline.breakers import Breakers, ProbedBreaker
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.neighbours import INVENTORY, RESERVATION_API, GuardedNeighbours
 from reservation_worker.resilience.breaker import FIRST_OPEN, Breaker, State
+from reservation_worker.resilience.evidence import Evidence
 from tests.fake_queue import FakeClock, FakeQueue, event_body, new_metrics, opened
 
 VISIBILITY = 30
@@ -35,6 +37,8 @@ TIMEOUT = 10.0
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CHANGE = StatusChange("rsv_1", "EXPIRED")
 SEATS = Seats("rsv_1", "evt_1", ("A1",), 1)
+
+KEY_TTL = 300.0
 
 
 class Neighbour:
@@ -79,6 +83,8 @@ class Rig:
         names = (RESERVATION_API, INVENTORY)
         self.breakers = {name: Breaker(name, self.clock, lambda: 0.5) for name in names}
         self.spans = InMemorySpanExporter()
+        self.evidence = Evidence(self.clock)
+        self.wall = 10_000.0
         self.guard = Breakers(
             {name: ProbedBreaker(self.breakers[name], self.neighbour.probe) for name in names}
         )
@@ -87,9 +93,12 @@ class Rig:
             self.neighbour,
             self.neighbour,
             self.guard,
+            self.evidence,
             self.leases,
             Tracing("pod", "queue", SimpleSpanProcessor(self.spans)),
             TIMEOUT,
+            KEY_TTL,
+            lambda: self.wall,
         )
 
     def calls(self) -> GuardedNeighbours:
@@ -243,7 +252,7 @@ def test_what_is_the_neighbours_fault_opens_its_breaker_and_only_its_own() -> No
     rig.calls().release(SEATS, "EXPIRED")
 
 
-@pytest.mark.parametrize("error", [TransientError("aborted"), PermanentError("no")])
+@pytest.mark.parametrize("error", [PermanentError("no")])
 def test_what_is_the_messages_own_never_opens_a_breaker(error: Exception) -> None:
     rig = Rig()
     rig.fail(error)
@@ -283,3 +292,73 @@ def test_a_call_that_the_lease_forbids_says_nothing_about_the_neighbour() -> Non
         calls.release(SEATS, "EXPIRED")
     # Neither a good call, which would raise the limit, nor a bad one.
     assert rig.guard.limit() == 1
+
+
+# Evidence, and the keys that inventory-svc forgets.
+
+
+def test_an_answer_is_evidence_against_other_messages_and_a_transient_one_is_not() -> None:
+    rig = Rig()
+    rig.calls().release(SEATS, "EXPIRED")
+    assert rig.evidence.against(INVENTORY, "another", None)
+    assert not rig.evidence.against(RESERVATION_API, "another", None)
+    rig.fail(TransientError("internal"))
+    with pytest.raises(TransientError) as caught:
+        rig.calls().update_status(CHANGE)
+    assert caught.value.neighbour == RESERVATION_API
+    assert not rig.evidence.against(RESERVATION_API, "another", None)
+    rig.fail(PermanentError("no"))
+    with pytest.raises(PermanentError):
+        rig.calls().update_status(CHANGE)
+    assert rig.evidence.against(RESERVATION_API, "another", None)
+
+
+@pytest.mark.parametrize(
+    ("receives", "replayed", "sent", "first", "ttl", "forgotten"),
+    [
+        (1, False, 1_000, 1_000, KEY_TTL, False),
+        (1, True, KEY_TTL - 1, 0, KEY_TTL, False),
+        (1, True, KEY_TTL, 0, KEY_TTL, True),
+        (2, False, 1_000, KEY_TTL - 1, KEY_TTL, False),
+        (2, False, 1_000, KEY_TTL, KEY_TTL, True),
+        (2, True, 1_000, KEY_TTL - 1, KEY_TTL, False),
+        (2, False, None, None, KEY_TTL, True),
+        (1, True, None, None, KEY_TTL, True),
+        (9, True, 1_000, 1_000, 0, False),
+    ],
+)
+def test_a_key_may_be_forgotten_when_a_repeat_is_older_than_the_keys_live(
+    receives: int,
+    replayed: bool,
+    sent: float | None,
+    first: float | None,
+    ttl: float,
+    forgotten: bool,
+) -> None:
+    rig = Rig()
+    calls = rig.calls()
+    message = replace(
+        calls.delivery.message,
+        receive_count=receives,
+        sent_at=None if sent is None else rig.wall - sent,
+        first_received_at=None if first is None else rig.wall - first,
+    )
+    calls = replace(calls, delivery=replace(calls.delivery, message=message), key_ttl=ttl)
+    assert calls.key_may_be_forgotten(replayed) is forgotten
+
+
+def test_a_call_asks_its_breaker_after_its_lease_was_renewed() -> None:
+    rig = Rig()
+    calls = rig.calls()
+    rig.clock.advance(VISIBILITY - 1)
+
+    def open_meanwhile() -> None:
+        for number in range(10):
+            breaker = rig.breakers[RESERVATION_API]
+            breaker.record(breaker.admit(), f"m{number}", ok=False)
+
+    rig.queue.during("change_visibility", open_meanwhile)
+    with pytest.raises(BreakerOpen):
+        calls.update_status(CHANGE)
+    assert rig.neighbour.asked == []
+    assert rig.leases.fence(calls.delivery.lease) == 0

@@ -1,6 +1,7 @@
 """One delivery on its pool thread: what its handler's end becomes, by lease, breakers and tries."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -28,9 +29,15 @@ from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.memory import SettledMemory
 from reservation_worker.pipeline.neighbours import INVENTORY, RESERVATION_API, GuardedNeighbours
-from reservation_worker.pipeline.processor import DEADLINE_CALLS, Processor
+from reservation_worker.pipeline.processor import (
+    DEADLINE_CALLS,
+    HANDLER,
+    LONGEST_FAILING,
+    Processor,
+)
 from reservation_worker.resilience.backoff import MAX_RETRY_AFTER, tries
 from reservation_worker.resilience.breaker import FIRST_OPEN, Breaker, State
+from reservation_worker.resilience.evidence import Evidence
 from reservation_worker.sqs.queue import Message
 from tests.fake_queue import (
     PATIENCE,
@@ -67,6 +74,9 @@ class Rig:
         )
         self.custody = Custody(self.clock)
         self.taken = 0
+        self.wall = 10_000.0
+        self.max_receive_count: int | None = 30
+        self.evidence = Evidence(self.clock)
         self.deleter = Deleter(
             self.queue,
             self.custody,
@@ -82,6 +92,7 @@ class Rig:
             self.leases,
             self.deleter,
             self.metrics,
+            lambda: self.max_receive_count,
             base_ms=1_000,
             max_retries=5,
             clock=self.clock,
@@ -96,15 +107,29 @@ class Rig:
 
         self.processor = Processor(
             dict.fromkeys(Kind, handle),
-            partial(GuardedNeighbours, nobody, nobody, self.guard, self.leases, tracing, TIMEOUT),
+            partial(
+                GuardedNeighbours,
+                nobody,
+                nobody,
+                self.guard,
+                self.evidence,
+                self.leases,
+                tracing,
+                TIMEOUT,
+                300,
+                lambda: self.wall,
+            ),
             self.guard,
+            self.evidence,
             self.leases,
             self.completer,
             self.memory,
             tracing,
             self.metrics,
             self.clock,
-            tries(5, 30),
+            lambda: self.wall,
+            5,
+            lambda: self.max_receive_count,
             DEADLINE_CALLS * TIMEOUT,
         )
 
@@ -135,8 +160,20 @@ class Rig:
         self.processor.process(delivery)
         eventually(lambda: self.custody.endings.total() + self.given_up() == self.taken)
 
+    def run_failing_for(self, seconds: float) -> None:
+        """The last try of a message that was first received `seconds` ago."""
+        delivery = self.received(times=TRIES)
+        first = self.wall - seconds
+        delivery.message = replace(delivery.message, first_received_at=first)
+        self.run(delivery)
+
     def given_up(self) -> float:
         return sample(self.metrics, "worker_delete_failures_total")
+
+    def answer_others(self) -> None:
+        """Everything that a message can fail at has just served another message well."""
+        for name in (RESERVATION_API, INVENTORY, HANDLER):
+            self.evidence.add(name, "another")
 
     def open_breaker(self, name: str = INVENTORY) -> None:
         breaker = self.breakers[name]
@@ -249,6 +286,7 @@ def test_a_bug_in_the_parser_is_no_reason_to_bury_the_message_at_once(
     delivery = made.process()
     assert made.queue.hidden_for(delivery.message.id) == 1
     assert made.dead == []
+    made.answer_others()
     made.process(times=TRIES)
     assert made.dead == ["retries_exhausted"]
 
@@ -284,6 +322,7 @@ def test_the_last_of_six_tries_is_dead_lettered_and_not_an_earlier_one(rig: Make
     made = rig(raising(TransientError("aborted")))
     made.process(times=TRIES - 1)
     assert made.dead == []
+    made.answer_others()
     made.process(times=TRIES)
     assert made.dead == ["retries_exhausted"]
     assert made.events() == {"retried": 1, "failed": 1}
@@ -311,6 +350,7 @@ def test_a_bug_in_a_handler_counts_as_a_try(rig: MakeRig) -> None:
     assert made.queue.hidden_for(delivery.message.id) == 1
     assert sample(made.metrics, "worker_retries_total", reason="bug") == 1
     assert made.runs() == {("expired", "retried"): 1}
+    made.answer_others()
     made.process(times=TRIES)
     assert made.dead == ["retries_exhausted"]
 
@@ -370,15 +410,66 @@ def test_a_call_refused_by_the_breaker_is_no_try(rig: MakeRig) -> None:
     assert made.runs() == {("expired", "downstream_error"): 1}
 
 
-def test_half_open_messages_are_tried_but_nobody_is_dead_lettered_for_exhaustion(
-    rig: MakeRig,
-) -> None:
-    made = rig(raising(TransientError("aborted")))
-    made.half_open_breaker()
-    delivery = made.process(times=TRIES)
-    assert len(made.handled) == 1
+def test_without_evidence_a_message_is_given_back_however_often_it_was_tried(rig: MakeRig) -> None:
+    made = rig(raising(TransientError("internal")))
+    made.max_receive_count = None
+    delays = []
+    for times in (TRIES, TRIES + 1, TRIES + 2, TRIES + 3, 40):
+        delays.append(made.queue.hidden_for(made.process(times=times).message.id))
+    assert delays == [32, 64, 128, 256, 300]
     assert made.dead == []
-    assert made.queue.hidden_for(delivery.message.id) == 16
+
+
+@pytest.mark.parametrize("age", [59.9, 60.1])
+def test_an_answer_to_another_message_is_evidence_for_a_minute(rig: MakeRig, age: float) -> None:
+    made = rig(raising(TransientError("internal")))
+    made.answer_others()
+    made.clock.advance(age)
+    made.process(times=TRIES)
+    assert made.dead == (["retries_exhausted"] if age < 60 else [])
+
+
+def test_an_answer_from_before_the_message_began_to_fail_is_no_evidence(rig: MakeRig) -> None:
+    made = rig(raising(TransientError("internal")))
+    made.answer_others()
+    made.clock.advance(40)
+    made.run_failing_for(31)
+    assert made.dead == []
+    made.run_failing_for(41)
+    assert made.dead == ["retries_exhausted"]
+
+
+def test_an_answer_to_the_same_message_is_no_evidence(rig: MakeRig) -> None:
+    made = rig(raising(TransientError("internal")))
+    delivery = made.received(times=TRIES)
+    made.evidence.add(RESERVATION_API, delivery.message.id)
+    made.run(delivery)
+    assert made.dead == []
+
+
+def test_a_message_that_has_failed_for_an_hour_needs_no_evidence(rig: MakeRig) -> None:
+    made = rig(raising(TransientError("internal")))
+    made.run_failing_for(LONGEST_FAILING - 1)
+    assert made.dead == []
+    made.run_failing_for(LONGEST_FAILING)
+    assert made.dead == ["retries_exhausted"]
+
+
+@pytest.mark.parametrize("trouble", ["failure", "breaker", "lease"])
+def test_on_its_last_receive_a_message_is_dead_lettered_instead_of_given_back(
+    rig: MakeRig, trouble: str
+) -> None:
+    failure = LeaseTooShort("too short") if trouble == "lease" else TransientError("internal")
+    made = rig(raising(failure))
+    made.max_receive_count = 3
+    if trouble == "breaker":
+        made.open_breaker()
+    made.process(times=2)
+    assert made.dead == []
+    made.process(times=3)
+    assert made.dead == ["retries_exhausted"]
+    error = made.queue.dlq[0].attributes["dlq_error"]["StringValue"]
+    assert error.endswith("the queue allows no further try (maxReceiveCount)")
 
 
 def test_an_answer_for_good_is_dead_lettered_whatever_the_breakers(rig: MakeRig) -> None:

@@ -257,6 +257,36 @@ def test_twenty_good_calls_close_it(world: World) -> None:
     assert world.breaker.limit() is None
 
 
+def test_ten_seconds_without_a_failed_call_close_it(world: World) -> None:
+    world.half_open()
+    world.now += 9.9
+    assert world.breaker.limit() == 1
+    world.now += 0.1
+    assert world.breaker.limit() is None
+    assert world.changes[-1] == ("inventory", State.CLOSED)
+
+
+def test_a_failed_call_starts_the_ten_seconds_anew(world: World) -> None:
+    world.half_open()
+    world.call(ok=True, times=3)
+    world.now += 9
+    world.call(ok=False)
+    world.now += 9
+    assert world.breaker.limit() == 4
+    world.now += 1
+    assert world.breaker.limit() is None
+
+
+def test_messages_that_need_no_call_let_more_in_but_do_not_close_it(world: World) -> None:
+    world.half_open()
+    for _ in range(100):
+        world.breaker.spare()
+    assert world.breaker.limit() == 21
+    assert world.breaker.state is State.HALF_OPEN
+    world.call(ok=False)
+    assert world.breaker.state is State.OPEN
+
+
 def test_the_first_call_decides_alone_a_failure_reopens_it_for_twice_as_long(world: World) -> None:
     world.half_open()
     world.call(ok=False)
