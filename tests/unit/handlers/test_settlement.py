@@ -3,6 +3,7 @@
 The neighbours are the fakes; a test sets their next answers and looks at their common journal.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import permutations
 from typing import Any
