@@ -15,8 +15,10 @@ from reservation_worker.outcome import SUPERSEDED, Settled
 from reservation_worker.pipeline.batching import Batches
 from reservation_worker.pipeline.memory import SettledMemory
 from reservation_worker.sqs import session as aws
+from reservation_worker.sqs.clients import RenewedClients
 
 if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
     from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef as Entry
 
 CAPACITY = 1_000
@@ -57,20 +59,29 @@ def notification(settled: Settled) -> dict[str, str] | None:
 
 
 class SnsTopic:
-    """An SNS topic by boto3. Making it raises ConfigurationError for what boto3 can't work with."""
+    """An SNS topic by boto3; `connect` makes the client, for the first notification."""
 
-    def __init__(self, arn: str) -> None:
+    def __init__(self, arn: str, connect: "Callable[[], SNSClient] | None" = None) -> None:
         self._arn = arn
+        self._clients: RenewedClients[SNSClient] = RenewedClients(
+            connect or self._connect, lambda client: client.close()
+        )
+
+    def _connect(self) -> "SNSClient":
         config = Config(
             connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2, "mode": "standard"}
         )
-        with aws.explained():
-            self._client = aws.session(arn.split(":")[3], config).client("sns")
+        region = self._arn.split(":")[3]
+        return aws.session(region, config, unattended=True).client("sns")
 
     def publish(self, notifications: Sequence[Mapping[str, str]]) -> int:
-        """Send up to ten; returns how many SNS refused. Raises what boto3 raises."""
+        """Send up to ten; returns how many SNS refused. Raises what boto3 raises, and SqsError."""
         entries = [self._entry(str(n), one) for n, one in enumerate(notifications)]
-        answer = self._client.publish_batch(TopicArn=self._arn, PublishBatchRequestEntries=entries)
+        answer = self._clients.call(
+            lambda client: client.publish_batch(
+                TopicArn=self._arn, PublishBatchRequestEntries=entries
+            )
+        )
         for failed in answer.get("Failed", []):
             logger.warning("SNS refused a notification: {}", failed)
         return len(answer.get("Failed", []))
@@ -90,7 +101,7 @@ class SnsTopic:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._clients.close()
 
 
 class Notifier:

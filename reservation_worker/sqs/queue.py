@@ -1,29 +1,18 @@
 """The queue as the worker sees it: what SQS hands out and takes back, without its wire details."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker.errors import SqsError
-from reservation_worker.sqs import session as aws
-from reservation_worker.sqs.batches import (
-    Attributes,
-    BatchFailure,
-    failures,
-    fit,
-    message,
-    plain,
-    without_last_mark,
-)
-from reservation_worker.sqs.facts import DeadLetterQueue, QueueFacts, dead_letter_arn
-from reservation_worker.sqs.identity import identity
+from reservation_worker.sqs.batches import Attributes, BatchFailure, failures
+from reservation_worker.sqs.calls import SqsCalls
+from reservation_worker.sqs.dead_letters import DLQ_IS_ITSELF, DeadLetters, read_attributes
+from reservation_worker.sqs.facts import QueueFacts
 
 if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.literals import QueueAttributeNameType
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
@@ -31,20 +20,11 @@ if TYPE_CHECKING:
 READ_MARGIN = 5.0
 """How many seconds longer than its wait a receive may take before it counts as hanging."""
 
-NO_QUEUE = frozenset({"NonExistentQueue", "QueueDoesNotExist"})
-"""Codes of a queue that is not there (any more)."""
-NO_DLQ, DLQ_IS_ITSELF = "NoDeadLetterQueue", "DeadLetterQueueIsTheQueue"
-"""Our own codes."""
-TOO_LONG = frozenset({"InvalidParameterValue", "MessageTooLong"})
-"""Codes of a message that is larger than its queue takes, among others."""
-
 _COUNTS: "list[QueueAttributeNameType]" = [
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
 ]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +83,10 @@ class Queue(Protocol):
 
 
 class SqsQueue:
-    """SQS by boto3: one client for receives, one for all else, both shared by all threads.
+    """SQS by boto3; for all threads.
 
-    They are separate because botocore's retry quota is one a client, and because a receive must
-    not be retried by botocore: the lost answer's messages would be nobody's until they time out.
-    Making it raises ConfigurationError for AWS_* variables that boto3 can't work with.
+    Making it raises ConfigurationError for AWS_* variables that boto3 can't work with. Credentials
+    may come later, or change: see RenewedClients.
     """
 
     def __init__(
@@ -120,8 +99,6 @@ class SqsQueue:
         endpoint_url: str | None = None,
     ) -> None:
         self._url = url
-        self._dlq_url = dlq_url
-        self._dlq: DeadLetterQueue | None = None
         control = Config(
             connect_timeout=2,
             read_timeout=READ_MARGIN,
@@ -133,89 +110,42 @@ class SqsQueue:
             read_timeout=wait + READ_MARGIN,
             retries={"total_max_attempts": 1},
         )
-        with aws.explained():
-            session = aws.session(region, control)
-            self._receiver: SQSClient = session.client(
-                "sqs", endpoint_url=endpoint_url, config=receive
-            )
-            self._control: SQSClient = session.client(
-                "sqs", endpoint_url=endpoint_url, config=control
-            )
+        self._calls = SqsCalls(region, receive, control, endpoint_url)
+        self._dead_letters = DeadLetters(self._calls, url, dlq_url)
 
     def describe(self) -> QueueFacts:
         """Read the queue's attributes and look its DLQ up anew. Raises SqsError.
 
         A DLQ that can't be found is no error here: see QueueFacts.
         """
-        attributes = self._attributes(self._url)
+        attributes = read_attributes(self._calls, self._url)
         facts = QueueFacts.read(attributes)
         try:
-            return replace(facts, dlq=self._look_up_dlq(attributes))
+            return replace(facts, dlq=self._dead_letters.look_up(attributes))
         except SqsError as error:
-            if error.code in (NO_DLQ, DLQ_IS_ITSELF, *NO_QUEUE):
-                self._dlq = None
             itself = error.code == DLQ_IS_ITSELF
             return replace(facts, dlq_problem=str(error), dlq_is_itself=itself)
-
-    def find_dlq(self) -> DeadLetterQueue:
-        """The DLQ as it is now: the one given, else by the RedrivePolicy. Raises SqsError."""
-        try:
-            attributes = self._attributes(self._url)
-        except SqsError:
-            if self._dlq_url is None:
-                raise
-            attributes = {}
-        return self._look_up_dlq(attributes)
-
-    def _look_up_dlq(self, attributes: Mapping[Any, str]) -> DeadLetterQueue:
-        """`attributes` are the queue's own, as far as they can be read."""
-        url, arn = self._dlq_url, dead_letter_arn(attributes)
-        if url is None:
-            if arn is None:
-                raise SqsError(NO_DLQ, "there is no dead-letter queue")
-            account, name = arn.split(":")[-2:]
-            url = self._call(
-                lambda: self._control.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
-            )["QueueUrl"]
-        try:
-            dead = self._attributes(url)
-        except SqsError as error:
-            if error.code in NO_QUEUE:
-                raise
-            # It may be ours to send to, but not to look at.
-            dead = {} if self._dlq_url or arn is None else {"QueueArn": arn}
-        if identity(url, dead).same_as(identity(self._url, attributes)):
-            raise SqsError(DLQ_IS_ITSELF, f"the dead-letter queue {url} is the queue itself")
-        facts = QueueFacts.read(dead)
-        self._dlq = DeadLetterQueue(url, facts.arn, facts.max_bytes)
-        return self._dlq
-
-    def _attributes(self, url: str) -> Mapping[Any, str]:
-        answer = self._call(
-            lambda: self._control.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-        )
-        return answer.get("Attributes", {})
 
     def depths(self) -> Depths:
         """See Queue."""
         visible, in_flight, delayed = self._counts(self._url)
         try:
-            dead: int | None = sum(self._counts((self._dlq or self.find_dlq()).url))
+            dead: int | None = sum(self._counts(self._dead_letters.queue().url))
         except SqsError:
             dead = None  # there is none, or it is not ours to look at
         return Depths(visible, in_flight, delayed, dead)
 
     def _counts(self, url: str) -> list[int]:
-        answer = self._call(
-            lambda: self._control.get_queue_attributes(QueueUrl=url, AttributeNames=_COUNTS)
+        answer = self._calls.control(
+            lambda client: client.get_queue_attributes(QueueUrl=url, AttributeNames=_COUNTS)
         )
         attributes: Mapping[Any, str] = answer.get("Attributes", {})
         return [int(attributes.get(name) or 0) for name in _COUNTS]
 
     def receive(self, limit: int, wait: int) -> list[Message]:
         """See Queue. No VisibilityTimeout is passed: the queue's own is the lease."""
-        answer = self._call(
-            lambda: self._receiver.receive_message(
+        answer = self._calls.receiver(
+            lambda client: client.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=limit,
                 WaitTimeSeconds=wait,
@@ -233,8 +163,8 @@ class SqsQueue:
     def delete(self, receipts: Sequence[str]) -> dict[int, BatchFailure]:
         """See Queue. Entry ids are positions: two copies of a message may be in one batch."""
         return failures(
-            self._call(
-                lambda: self._control.delete_message_batch(
+            self._calls.control(
+                lambda client: client.delete_message_batch(
                     QueueUrl=self._url,
                     Entries=[
                         {"Id": str(position), "ReceiptHandle": receipt}
@@ -247,8 +177,8 @@ class SqsQueue:
     def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, BatchFailure]:
         """See Queue."""
         return failures(
-            self._call(
-                lambda: self._control.change_message_visibility_batch(
+            self._calls.control(
+                lambda client: client.change_message_visibility_batch(
                     QueueUrl=self._url,
                     Entries=[
                         {
@@ -264,45 +194,11 @@ class SqsQueue:
 
     def dead_letter(self, body: str, attributes: Attributes, trace: str | None) -> None:
         """See Queue."""
-        dlq = self._dlq or self.find_dlq()
-        try:
-            self._send(dlq, body, attributes, trace)
-        except SqsError as error:
-            if error.code not in NO_QUEUE:
-                raise
-            # The RedrivePolicy may name another one by now.
-            self._send(self.find_dlq(), body, attributes, trace)
-
-    def _send(
-        self, dlq: DeadLetterQueue, body: str, attributes: Attributes, trace: str | None
-    ) -> None:
-        """Send with as many of our marks as fit; the limit known may not be the limit of now."""
-        fitting = fit(body, attributes, dlq.max_bytes)
-        while True:
-            letter = message(body, fitting, trace)
-            try:
-                self._call(partial(self._control.send_message, QueueUrl=dlq.url, **letter))
-                return
-            except SqsError as error:
-                fewer = without_last_mark(fitting)
-                if error.code not in TOO_LONG or fewer is None:
-                    raise
-                fitting = fewer
-
-    @staticmethod
-    def _call(call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except ClientError as error:
-            details = error.response.get("Error", {})
-            raise SqsError(plain(details.get("Code")), str(error)) from error
-        except (BotoCoreError, OSError, ValueError) as error:
-            raise SqsError(type(error).__name__, str(error)) from error
+        self._dead_letters.send(body, attributes, trace)
 
     def close(self) -> None:
-        """Close the connections of both clients."""
-        self._receiver.close()
-        self._control.close()
+        """Close the connections."""
+        self._calls.close()
 
 
 def _message(raw: "MessageTypeDef") -> Message:

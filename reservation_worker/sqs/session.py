@@ -9,17 +9,23 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from reservation_worker.errors import ConfigurationError
+from reservation_worker.sqs.credentials import bound_process
 
 
-def session(region: str, config: Config) -> boto3.session.Session:
+def session(region: str, config: Config, *, unattended: bool = False) -> boto3.session.Session:
     """A session with `config` as the default of all its clients.
 
-    So the STS call that gets the credentials is bounded, too. Raises what boto3 raises for AWS_*
-    variables that it can't work with: see `explained`.
+    So the STS call that gets the credentials is bounded, too. `unattended`: nobody is there whom a
+    credential_process could ask for something, so that it is bounded as well. Raises what boto3
+    raises for AWS_* variables that it can't work with: see `explained`.
     """
     core = botocore.session.get_session()
     core.set_default_client_config(config)
-    return boto3.session.Session(botocore_session=core, region_name=region)
+    made = boto3.session.Session(botocore_session=core, region_name=region)
+    if unattended:
+        # Not before boto3 has told the core its region: the STS client takes it from there.
+        bound_process(core)
+    return made
 
 
 @contextmanager

@@ -433,7 +433,9 @@ def endpoint(request: pytest.FixtureRequest) -> str:
 
 def test_the_dead_letter_queue_is_found_by_the_redrive_policy(endpoint: str) -> None:
     made = SqsWorld(endpoint, visibility=30, has_dlq=True)
-    assert made.queue.find_dlq().url == made.dlq_url
+    facts = made.queue.describe()
+    assert facts.dlq is not None
+    assert facts.dlq.url == made.dlq_url
 
 
 def test_the_dead_letter_queue_is_found_though_the_start_could_not_read_the_attributes(
@@ -448,8 +450,9 @@ def test_the_dead_letter_queue_that_is_given_wins(endpoint: str) -> None:
     made = SqsWorld(endpoint, visibility=30, has_dlq=True)
     other = SqsWorld(endpoint, visibility=30, has_dlq=False)
     queue = sqs_queue(made.url, endpoint, dlq_url=other.url)
-    queue.describe()
-    assert queue.find_dlq().url == other.url
+    facts = queue.describe()
+    assert facts.dlq is not None
+    assert facts.dlq.url == other.url
     queue.dead_letter("x", {}, None)
     assert (other.left(), made.dead_letters()) == (1, [])
 

@@ -42,8 +42,10 @@ def queue(stub: SqsStub, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqsQueue]:
 
 
 def test_the_workers_own_client_finds_sqs_in_the_stub(stub: SqsStub, queue: SqsQueue) -> None:
-    assert queue.describe().visibility == 60
-    assert queue.find_dlq().url.endswith("/reservation-events-dlq")
+    facts = queue.describe()
+    assert facts.visibility == 60
+    assert facts.dlq is not None
+    assert facts.dlq.url.endswith("/reservation-events-dlq")
     stub.add(12)
     messages = queue.receive(10, 0)
     assert (len(messages), len({one.id for one in messages})) == (10, 10)
@@ -59,8 +61,8 @@ def test_the_workers_own_client_finds_sqs_in_the_stub(stub: SqsStub, queue: SqsQ
     stats = stub.stats()
     assert (stats["deleted"], stats["redelivered"], stats["dead"]) == (9, 1, 1)
     assert stats["calls"] == {
-        "GetQueueAttributes": 4,
-        "GetQueueUrl": 2,
+        "GetQueueAttributes": 2,
+        "GetQueueUrl": 1,
         "ReceiveMessage": 2,
         "DeleteMessageBatch": 1,
         "ChangeMessageVisibilityBatch": 1,

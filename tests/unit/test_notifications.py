@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from loguru import logger
 
 from reservation_worker.notifications import CAPACITY, LONGEST, Notifier, SnsTopic, notification
@@ -178,21 +179,38 @@ def test_a_stop_says_that_some_are_not_sent(rig: Rig) -> None:
     assert lines == ["notifications do not get through; those that wait are not sent\n"]
 
 
-def test_the_longest_reservation_id_fits_a_fifo_topic(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    topic = SnsTopic("arn:aws:sns:ap-northeast-2:000000000000:customers.fifo")
-    sent: list[Any] = []
+class FakeSns:
+    """Takes everything, unless its credentials have expired."""
 
-    def publish_batch(**given: Any) -> dict[str, Any]:
-        sent.append(given)
+    def __init__(self, expired: bool = False) -> None:
+        self.expired = expired
+        self.sent: list[Any] = []
+
+    def publish_batch(self, **given: Any) -> dict[str, Any]:
+        if self.expired:
+            raise ClientError({"Error": {"Code": "ExpiredToken"}}, "PublishBatch")
+        self.sent.append(given)
         return {}
 
-    monkeypatch.setattr(topic._client, "publish_batch", publish_batch)
+    def close(self) -> None:
+        pass
+
+
+def test_expired_credentials_are_replaced_by_those_of_a_new_session() -> None:
+    new = FakeSns()
+    made: Any = iter([FakeSns(expired=True), new])
+    topic = SnsTopic("arn:aws:sns:ap-northeast-2:000000000000:customers", lambda: next(made))
+    assert topic.publish([{"id": "1", "type": "payment_failed"}]) == 0
+    assert len(new.sent) == 1
+
+
+def test_the_longest_reservation_id_fits_a_fifo_topic() -> None:
+    sns: Any = FakeSns()
+    topic = SnsTopic("arn:aws:sns:ap-northeast-2:000000000000:customers.fifo", lambda: sns)
     ids = ["r" * 128, "r" * 127 + "s"]
     told = [notification(replace(PAID, reservation_id=one)) for one in ids]
     assert topic.publish([one for one in told if one]) == 0
-    [given] = sent
+    [given] = sns.sent
     entries = given["PublishBatchRequestEntries"]
     assert [one["MessageGroupId"] for one in entries] == ids
     keys = {one["MessageDeduplicationId"] for one in entries}

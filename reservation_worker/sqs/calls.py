@@ -1,0 +1,72 @@
+"""Calls of SQS by boto3, whose errors become SqsError."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from reservation_worker.errors import SqsError
+from reservation_worker.sqs import session as aws
+from reservation_worker.sqs.batches import plain
+from reservation_worker.sqs.clients import RenewedClients
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+T = TypeVar("T")
+
+
+class _Clients(NamedTuple):
+    receiver: "SQSClient"
+    control: "SQSClient"
+
+
+class SqsCalls:
+    """Two clients, shared by all threads: one for receives, one for all else.
+
+    They are separate because botocore's retry quota is one a client, and because a receive must
+    not be retried by botocore: the lost answer's messages would be nobody's until they time out.
+    Making it raises ConfigurationError for AWS_* variables that boto3 can't work with; credentials
+    may come later.
+    """
+
+    def __init__(
+        self, region: str, receiver: Config, control: Config, endpoint_url: str | None
+    ) -> None:
+        def make() -> _Clients:
+            session = aws.session(region, control, unattended=True)
+            return _Clients(
+                session.client("sqs", endpoint_url=endpoint_url, config=receiver),
+                session.client("sqs", endpoint_url=endpoint_url, config=control),
+            )
+
+        self._clients = RenewedClients(make, _close)
+        self._clients.open()
+
+    def receiver(self, use: "Callable[[SQSClient], T]") -> T:
+        """What `use` makes of the client for receives. Raises SqsError."""
+        return self._call(lambda clients: use(clients.receiver))
+
+    def control(self, use: "Callable[[SQSClient], T]") -> T:
+        """What `use` makes of the client for all else. Raises SqsError."""
+        return self._call(lambda clients: use(clients.control))
+
+    def close(self) -> None:
+        """Close the connections; further calls raise SqsError."""
+        self._clients.close()
+
+    def _call(self, use: Callable[[_Clients], T]) -> T:
+        try:
+            return self._clients.call(use)
+        except ClientError as error:
+            details = error.response.get("Error", {})
+            raise SqsError(plain(details.get("Code")), str(error)) from error
+        # RuntimeError: botocore's for credentials that have expired before they came.
+        except (BotoCoreError, OSError, ValueError, RuntimeError) as error:
+            raise SqsError(type(error).__name__, str(error)) from error
+
+
+def _close(clients: _Clients) -> None:
+    for client in clients:
+        client.close()

@@ -1,0 +1,124 @@
+"""Credentials of a process that nobody watches: which errors are theirs, and a bounded process."""
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from typing import Any
+
+import botocore.session
+from botocore.credentials import ProcessProvider
+from botocore.exceptions import (
+    ClientError,
+    CredentialRetrievalError,
+    LoginError,
+    MetadataRetrievalError,
+    NoAuthTokenError,
+    NoCredentialsError,
+    SSOError,
+    TokenRetrievalError,
+)
+
+from reservation_worker.sqs.batches import plain
+
+PATIENCE = 7.0
+"""The most seconds for a credential_process: less than the shortest stop takes."""
+
+_ERRORS = (
+    CredentialRetrievalError,
+    LoginError,
+    MetadataRetrievalError,
+    NoAuthTokenError,
+    NoCredentialsError,
+    SSOError,
+    TokenRetrievalError,
+    # botocore's only one: what it was given to refresh has expired, too.
+    RuntimeError,
+)
+_CODES = frozenset(
+    {
+        "AuthFailure",
+        "ExpiredToken",
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidIdentityToken",
+        "InvalidSecurity",
+        "InvalidSignature",
+        "InvalidToken",
+        "MissingAuthenticationToken",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+        "UnrecognizedClient",
+    }
+)
+# What botocore itself calls to get credentials, by botocore's names of the operations.
+_EXCHANGES = frozenset(
+    {"AssumeRole", "AssumeRoleWithWebIdentity", "CreateToken", "GetRoleCredentials"}
+)
+
+
+def of_credentials(error: Exception) -> bool:
+    """Whether a call failed because credentials are missing, expired or refused.
+
+    The call did nothing then, and other credentials may help. A policy's no is not among them.
+    """
+    if not isinstance(error, ClientError):
+        return isinstance(error, _ERRORS)
+    details = error.response.get("Error", {})
+    code = plain(details.get("Code"))
+    expired = denied(code) and "expired" in details.get("Message", "").lower()
+    return code in _CODES or error.operation_name in _EXCHANGES or expired
+
+
+def denied(code: str) -> bool:
+    """Whether an error's code says that a policy does not allow it (KMS has codes of its own)."""
+    return "AccessDenied" in code or code in ("AuthorizationError", "UnauthorizedOperation")
+
+
+def bound_process(core: botocore.session.Session) -> None:
+    """Let the credential_process of a session's profile run as CredentialProcess.
+
+    botocore waits for it without a limit. The process of a source_profile stays botocore's.
+    """
+    profile = core.get_config_variable("profile") or "default"
+    ours = ProcessProvider(profile, lambda: core.full_config, popen=CredentialProcess)
+    core.get_component("credential_provider").insert_before(ProcessProvider.METHOD, ours)
+
+
+class CredentialProcess(subprocess.Popen[bytes]):
+    """A credential_process in a group of its own, ended with all its children when it hangs."""
+
+    running: "set[CredentialProcess]" = set()
+
+    def __init__(self, command: list[str], **options: Any) -> None:
+        super().__init__(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+
+    def communicate(
+        self, input: bytes | None = None, timeout: float | None = None
+    ) -> tuple[bytes, bytes]:
+        """Its output and its errors. Raises CredentialRetrievalError after PATIENCE seconds."""
+        self.running.add(self)
+        try:
+            return super().communicate(input, PATIENCE if timeout is None else timeout)
+        except subprocess.TimeoutExpired as error:
+            self.end()
+            self.wait()
+            raise CredentialRetrievalError(
+                provider=ProcessProvider.METHOD,
+                error_msg=f"it gave no answer within {error.timeout:g} s",
+            ) from None
+        finally:
+            self.running.discard(self)
+
+    def end(self) -> None:
+        """Kill it, and what it has started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    @classmethod
+    def end_all(cls) -> None:
+        """Kill those that still run: nobody waits for them any more."""
+        for process in tuple(cls.running):
+            process.end()

@@ -1,0 +1,117 @@
+"""The dead-letter queue: which one it is now, and how a letter gets into it."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from reservation_worker.errors import SqsError
+from reservation_worker.sqs.batches import Attributes, fit, message, without_last_mark
+from reservation_worker.sqs.calls import SqsCalls
+from reservation_worker.sqs.facts import DeadLetterQueue, QueueFacts, dead_letter_arn
+from reservation_worker.sqs.identity import identity
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+NO_QUEUE = frozenset({"NonExistentQueue", "QueueDoesNotExist"})
+"""Codes of a queue that is not there, or not any more."""
+NO_DLQ, DLQ_IS_ITSELF = "NoDeadLetterQueue", "DeadLetterQueueIsTheQueue"
+"""Our own codes."""
+TOO_LONG = frozenset({"InvalidParameterValue", "MessageTooLong"})
+"""Codes of a message that is larger than its queue takes, among others."""
+
+
+class DeadLetters:
+    """`url` is the queue's; `dlq_url` is its DLQ's, None: as the RedrivePolicy says."""
+
+    def __init__(self, calls: SqsCalls, url: str, dlq_url: str | None) -> None:
+        self._calls = calls
+        self._url = url
+        self._given = dlq_url
+        self._known: DeadLetterQueue | None = None
+
+    def queue(self) -> DeadLetterQueue:
+        """The DLQ as it was found last, or found now. Raises SqsError."""
+        return self._known or self._find()
+
+    def look_up(self, attributes: Mapping[Any, str]) -> DeadLetterQueue:
+        """Find the DLQ anew; `attributes` are the queue's own, as far as they can be read.
+
+        Raises SqsError. What was known stays in use where the answer is not a clear no.
+        """
+        try:
+            self._known = self._look_up(attributes)
+        except SqsError as error:
+            if error.code in (NO_DLQ, DLQ_IS_ITSELF, *NO_QUEUE):
+                self._known = None
+            raise
+        return self._known
+
+    def send(self, body: str, attributes: Attributes, trace: str | None) -> None:
+        """See Queue.dead_letter."""
+        try:
+            self._send(self.queue(), body, attributes, trace)
+        except SqsError as error:
+            if error.code not in NO_QUEUE:
+                raise
+            # The RedrivePolicy may name another one by now.
+            self._send(self._find(), body, attributes, trace)
+
+    def _find(self) -> DeadLetterQueue:
+        try:
+            attributes = read_attributes(self._calls, self._url)
+        except SqsError:
+            if self._given is None:
+                raise
+            attributes = {}
+        return self.look_up(attributes)
+
+    def _look_up(self, attributes: Mapping[Any, str]) -> DeadLetterQueue:
+        url, arn = self._given, dead_letter_arn(attributes)
+        if url is None:
+            if arn is None:
+                raise SqsError(NO_DLQ, "there is no dead-letter queue")
+            account, name = arn.split(":")[-2:]
+            answer = self._calls.control(
+                lambda client: client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
+            )
+            url = answer["QueueUrl"]
+        try:
+            dead = read_attributes(self._calls, url)
+        except SqsError as error:
+            if error.code in NO_QUEUE:
+                raise
+            # It may be ours to send to, but not to look at.
+            dead = {"QueueArn": arn} if arn and self._given is None else {}
+        if identity(url, dead).same_as(identity(self._url, attributes)):
+            raise SqsError(DLQ_IS_ITSELF, f"the dead-letter queue {url} is the queue itself")
+        facts = QueueFacts.read(dead)
+        return DeadLetterQueue(url, facts.arn, facts.max_bytes)
+
+    def _send(
+        self, dlq: DeadLetterQueue, body: str, attributes: Attributes, trace: str | None
+    ) -> None:
+        """Send with as many of our marks as fit; the limit known may not be the limit of now."""
+        fitting = fit(body, attributes, dlq.max_bytes)
+        while True:
+            letter = message(body, fitting, trace)
+            try:
+                self._calls.control(partial(_send, dlq.url, letter))
+                return
+            except SqsError as error:
+                fewer = without_last_mark(fitting)
+                if error.code not in TOO_LONG or fewer is None:
+                    raise
+                fitting = fewer
+
+
+def _send(url: str, letter: Mapping[str, Any], client: "SQSClient") -> None:
+    client.send_message(QueueUrl=url, **letter)
+
+
+def read_attributes(calls: SqsCalls, url: str) -> Mapping[Any, str]:
+    """All attributes of a queue. Raises SqsError."""
+    answer = calls.control(
+        lambda client: client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+    )
+    return answer.get("Attributes", {})

@@ -1,0 +1,187 @@
+"""Which errors are those of credentials; and a credential_process that hangs is ended."""
+
+import os
+import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    MetadataRetrievalError,
+    NoCredentialsError,
+    SSOTokenLoadError,
+)
+
+from reservation_worker.errors import SqsError
+from reservation_worker.sqs import credentials
+from reservation_worker.sqs.credentials import CredentialProcess, of_credentials
+from reservation_worker.sqs.queue import SqsQueue
+from tests.fake_queue import PATIENCE, eventually
+from tests.sqs_server import REGION, SqsServer
+
+
+def refused(code: str, message: str = "", operation: str = "ReceiveMessage") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refused("ExpiredToken"),
+        refused("ExpiredTokenException"),
+        refused("InvalidClientTokenId"),
+        refused("UnrecognizedClientException"),
+        refused("SignatureDoesNotMatch"),
+        refused("InvalidSignatureException"),
+        refused("AccessDenied", "The security token included in the request is expired"),
+        refused("AccessDenied", "not authorized", "AssumeRoleWithWebIdentity"),
+        NoCredentialsError(),
+        CredentialRetrievalError(provider="p", error_msg="m"),
+        MetadataRetrievalError(error_msg="m"),
+        SSOTokenLoadError(error_msg="m"),
+        RuntimeError("Credentials were refreshed, but they are still expired."),
+    ],
+    ids=str,
+)
+def test_credentials_that_are_missing_expired_or_refused_are_known(error: Exception) -> None:
+    assert of_credentials(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refused("AccessDenied", "no identity-based policy allows the sqs:DeleteMessage action"),
+        refused("AWS.SimpleQueueService.NonExistentQueue"),
+        refused("ServiceUnavailable"),
+        refused("ThrottlingException"),
+        EndpointConnectionError(endpoint_url="http://x"),
+        BotoCoreError(),
+        OSError("x"),
+    ],
+    ids=str,
+)
+def test_other_errors_are_not(error: Exception) -> None:
+    assert not of_credentials(error)
+
+
+# With a real session, on an SQS that knows keys.
+
+
+@pytest.fixture
+def server() -> Iterator[SqsServer]:
+    with SqsServer() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Only what a test puts into `config` and `credentials` of this directory counts."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return tmp_path
+
+
+def connect(server: SqsServer) -> SqsQueue:
+    return SqsQueue(server.url("queue"), REGION, 0, 2, endpoint_url=server.endpoint)
+
+
+def keys(home: Path, key: str) -> None:
+    text = f"[default]\naws_access_key_id = {key}\naws_secret_access_key = secret\n"
+    (home / "credentials").write_text(text)
+
+
+def process(home: Path, script: str) -> Path:
+    """The default profile's credential_process, a script of the shell."""
+    path = home / "process.sh"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    (home / "config").write_text(f"[default]\ncredential_process = {path}\n")
+    return path
+
+
+def alive(pid: int) -> bool:
+    """Whether the process is there and no zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_keys_that_are_replaced_on_disk_are_used_at_once(server: SqsServer, home: Path) -> None:
+    keys(home, "OLD")
+    queue = connect(server)
+    assert queue.receive(1, 0) == []
+    server.refused_keys["OLD"] = "ExpiredToken"
+    keys(home, "NEW")
+    assert queue.receive(1, 0) == []
+    assert [key for _, key in server.calls] == ["OLD", "OLD", "NEW"]
+    queue.close()
+
+
+def test_keys_that_come_after_the_start_are_used(server: SqsServer, home: Path) -> None:
+    queue = connect(server)
+    keys(home, "LATE")
+    assert queue.receive(1, 0) == []
+    assert server.calls == [("ReceiveMessage", "LATE")]
+    queue.close()
+
+
+def test_a_process_that_fails_at_the_start_does_not_keep_the_worker_from_starting(
+    server: SqsServer, home: Path
+) -> None:
+    process(home, "echo not yet >&2; exit 1")
+    queue = connect(server)
+    with pytest.raises(SqsError, match="not yet"):
+        queue.receive(1, 0)
+    queue.close()
+
+
+def test_keys_of_a_process_are_used(server: SqsServer, home: Path) -> None:
+    process(home, """echo '{"Version": 1, "AccessKeyId": "MADE", "SecretAccessKey": "s"}'""")
+    queue = connect(server)
+    assert queue.receive(1, 0) == []
+    assert server.calls == [("ReceiveMessage", "MADE")]
+    queue.close()
+
+
+def test_a_process_that_hangs_is_ended_in_time_with_its_children(
+    server: SqsServer, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "PATIENCE", 0.5)
+    process(home, f"sleep 600 & echo $$ $! > {home}/pids; wait")
+    queue = connect(server)
+    pids = [int(pid) for pid in (home / "pids").read_text().split()]
+    eventually(lambda: not any(map(alive, pids)))
+    with pytest.raises(SqsError, match="gave no answer within"):
+        queue.receive(1, 0)
+    assert not CredentialProcess.running
+    queue.close()
+
+
+def test_a_process_that_hangs_is_ended_by_the_close_with_its_children(
+    server: SqsServer, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "PATIENCE", 600)
+    keys(home, "OLD")
+    queue = connect(server)
+    server.refused_keys["OLD"] = "ExpiredToken"
+    (home / "credentials").unlink()
+    process(home, f"sleep 600 & echo $$ $! > {home}/new; mv {home}/new {home}/pids; wait")
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(queue.receive, 1, 0)
+        eventually((home / "pids").exists)
+        assert not call.done()
+        queue.close()
+        with pytest.raises(SqsError):
+            call.result(PATIENCE)
+    for pid in (home / "pids").read_text().split():
+        eventually(lambda pid=pid: not alive(int(pid)))
