@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 the verb failed, 2 wrong usage or configuration, 130 inter
 """
 
 import argparse
+import codecs
 import io
 import os
 import select
@@ -46,8 +47,10 @@ DEFAULT: Verb = run
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb that `argv` names, or `run`, and return the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal that cannot show a character is no reason to fail.
-        sys.stdout.reconfigure(errors="backslashreplace")
+        # No locale at all (LC_ALL=C) says ASCII: names of customers in a CSV would be escapes. A
+        # terminal with another encoding keeps it: a character that it lacks is no reason to fail.
+        ascii_only = codecs.lookup(sys.stdout.encoding).name == "ascii"
+        sys.stdout.reconfigure(encoding="utf-8" if ascii_only else None, errors="backslashreplace")
     try:
         try:
             return _run_verb(sys.argv[1:] if argv is None else list(argv))

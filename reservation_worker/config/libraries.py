@@ -70,7 +70,7 @@ JUDGED = (
             "EXPORT_TIMEOUT",
         )
     ),
-    *(Variable(f"{start}TIMEOUT", parsers.seconds(3600), "", "") for start in _OTLP),
+    *(Variable(f"{start}TIMEOUT", parsers.seconds(86_400_000), "", "") for start in _OTLP),
     *(Variable(f"{start}COMPRESSION", _compression, "", "") for start in _OTLP),
     *(Variable(f"{start}CERTIFICATE", _certificates, "", "") for start in _OTLP),
     *(

@@ -1,5 +1,6 @@
 """OpenTelemetry: a message's trace context by the contract's precedence, spans, export."""
 
+import os
 import re
 import secrets
 import threading
@@ -8,11 +9,12 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+import grpc
 from opentelemetry import trace as otel
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.propagators.aws import AwsXRayPropagator
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
@@ -94,15 +96,16 @@ class Tracing:
     def __init__(
         self, pod_name: str, queue_name: str, processor: SpanProcessor | None = None
     ) -> None:
-        # The sampler is the SDK's own choice by the standard OTEL_* variables.
+        # The SDK chooses the sampler by the standard OTEL_* variables; of the resource those that
+        # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES name win over ours.
+        ours = {
+            "service.name": "reservation-worker",
+            "service.version": __version__,
+            "service.instance.id": pod_name,
+        }
+        given = OTELResourceDetector().detect().attributes
         self._provider = TracerProvider(
-            resource=Resource.create(
-                {
-                    "service.name": "reservation-worker",
-                    "service.version": __version__,
-                    "service.instance.id": pod_name,
-                }
-            ),
+            resource=Resource.create({**ours, **given}),
             id_generator=_Ids(),
             shutdown_on_exit=False,
         )
@@ -168,14 +171,28 @@ def mark_failed(span: otel.Span, reason: str) -> None:
 def exporter(endpoint: str, insecure: bool) -> SpanProcessor:
     """Export by OTLP over gRPC in the background: bounded queue, surplus spans are dropped.
 
-    Raises ConfigurationError for OTEL_* variables that the SDK can't work with.
+    The other OTEL_EXPORTER_OTLP_* and OTEL_BSP_* variables are the SDK's to read. Raises
+    ConfigurationError for those that it can't work with.
     """
     try:
-        return BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, insecure=insecure))
+        return BatchSpanProcessor(otlp(endpoint, insecure))
     except Exception as error:  # the SDK has no error of its own for it
+        # Some come without a word: StopIteration, or KeyError with the name alone.
+        said = f"{type(error).__name__}: {error}".rstrip(": ")
         raise ConfigurationError(
             [
-                f"OpenTelemetry can't work with what it was given ({error}): check the OTEL_*"
+                f"OpenTelemetry can't work with what it was given ({said}): check the OTEL_*"
                 " variables."
             ]
         ) from error
+
+
+def otlp(endpoint: str, insecure: bool, timeout: float | None = None) -> OTLPSpanExporter:
+    """The SDK's exporter; `timeout` in seconds, None: the SDK's own. Raises what the SDK raises."""
+    names = ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION")
+    chosen = next((os.environ[name] for name in names if name in os.environ), "none")
+    # The standard knows `none`; the SDK refuses it.
+    compression = grpc.Compression.Gzip if chosen == "gzip" else grpc.Compression.NoCompression
+    return OTLPSpanExporter(
+        endpoint=endpoint, insecure=insecure, timeout=timeout, compression=compression
+    )

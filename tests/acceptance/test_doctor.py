@@ -373,7 +373,7 @@ def test_keda_that_looks_at_another_queue_is_told_with_both(
 def test_traces_that_nobody_collects_are_told(doctor: Doctor):
     row = doctor().of("traces")
     assert row["verdict"] == "odd"
-    assert "nothing is exported" in row["detail"]
+    assert "no span is exported" in row["detail"]
     assert "OTEL_EXPORTER_OTLP_ENDPOINT" in row["advice"]
 
 
@@ -385,7 +385,7 @@ def test_a_collector_that_is_not_there_is_told(doctor: Doctor):
     assert f"no TCP connection to 127.0.0.1:{port}" in row["detail"]
 
 
-def test_a_collector_that_takes_them_is_good(doctor: Doctor):
+def test_a_collector_that_accepts_spans_is_good(doctor: Doctor):
     collector = Collector()
     with serving(lambda server: add_TraceServiceServicer_to_server(collector, server)) as address:
         assert doctor(OTEL_EXPORTER_OTLP_ENDPOINT=address).of("traces")["verdict"] == "good"
@@ -393,7 +393,7 @@ def test_a_collector_that_takes_them_is_good(doctor: Doctor):
     assert not request.resource_spans
 
 
-def test_a_collector_that_takes_no_traces_is_told(
+def test_a_collector_that_accepts_no_traces_is_reported(
     environ: dict[str, str], world: World, tmp_path: Path
 ):
     # It is gRPC, but no collector. In a process of its own: the SDK says a thing once a minute.

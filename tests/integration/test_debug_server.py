@@ -300,7 +300,7 @@ def fail(error: Exception) -> Outcome:
     [
         (lambda: Ack("superseded"), 0, "SKIPPED", "completed", None),
         (lambda: fail(TransientError("busy")), 0, "RETRY", "retry", "neighbour"),
-        (lambda: fail(TransientError("busy")), 5, "DLQ", "dlq", "retries_exhausted"),
+        (lambda: fail(TransientError("busy")), 29, "DLQ", "dlq", "retries_exhausted"),
         (
             lambda: Reject(DeadLetterReason.PERMANENT_ERROR, "no"),
             0,

@@ -113,3 +113,15 @@ def test_a_collector_that_is_not_there_holds_up_neither_the_work_nor_the_stop() 
     handle_one(tracing)
     tracing.shutdown(0.1)
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("name", ["COMPRESSION", "TRACES_COMPRESSION"])
+@pytest.mark.parametrize("text", ["gzip", "none"])
+def test_every_compression_of_the_standard_gets_through(
+    collector: Collector, address: str, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", text)
+    tracing = Tracing("pod-1", "q", exporter(address, insecure=True))
+    handle_one(tracing)
+    tracing.shutdown(PATIENCE)
+    assert len(collector.spans) == 2

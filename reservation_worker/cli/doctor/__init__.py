@@ -28,11 +28,15 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # What the libraries log of a failure is in the table, in words for people.
     logging.getLogger().addHandler(logging.NullHandler())
+    from reservation_worker.config.sources import survey  # noqa: PLC0415
+
+    # Before the libraries are imported: values that they would refuse leave the environment.
+    surveyed = survey()
     from reservation_worker.cli.doctor.examine import examine  # noqa: PLC0415
     from reservation_worker.cli.doctor.show import as_json, show  # noqa: PLC0415
     from reservation_worker.cli.doctor.verdict import Verdict  # noqa: PLC0415
 
-    rows = examine(args.manifest)
+    rows = examine(surveyed, args.manifest)
     if args.json:
         print(as_json(rows))
     else:

@@ -1,14 +1,13 @@
-"""Do traces link: are they made, sampled and exported?"""
+"""Are traces made, sampled and exported?"""
 
 import logging
 import os
 from collections.abc import Mapping
-
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.trace.export import SpanExportResult
+from urllib.parse import urlsplit
 
 from reservation_worker.cli.doctor.network import Unreachable, reach, split
 from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, odd, wrong
+from reservation_worker.config.settings import Collector, collector
 
 NAME = "traces"
 EXPORT_LIMIT = 5
@@ -16,7 +15,7 @@ EXPORT_LIMIT = 5
 
 
 class _LastWords(logging.Handler):
-    """The exporter says why it failed in its log only."""
+    """Keeps the last message of the exporter, which gives its reasons to its log alone."""
 
     text = "it gave no reason"
 
@@ -27,14 +26,27 @@ class _LastWords(logging.Handler):
 def traces(known: Known) -> list[Row]:
     """What the variables switch off, then the collector: DNS, TCP, an export of no spans."""
     rows = switched_off(os.environ)
-    endpoint = known["otel_endpoint"]
-    if endpoint is None:
-        detail = "trace context is handed on, nothing is exported: our spans are missing between"
-        advice = (
-            "set OTEL_EXPORTER_OTLP_ENDPOINT to the collector, for example http://collector:4317"
-        )
-        return [*rows, odd(NAME, f"{detail} the neighbours'", advice)]
-    return [*rows, _export(endpoint, known["otel_insecure"])]
+    found = collector(known)
+    if found is None:
+        detail = "trace context is handed on, but no span is exported: our part of each trace is"
+        advice = "set OTEL_EXPORTER_OTLP_ENDPOINT to the collector, such as http://collector:4317"
+        if known["otel_traces_exporter"] == "none":
+            advice = "unset OTEL_TRACES_EXPORTER, which is none, unless that is meant"
+        return [*rows, odd(NAME, f"{detail} missing", advice)]
+    return [*rows, _export(found, proxy_of(found.endpoint, os.environ))]
+
+
+def proxy_of(endpoint: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """The variable and the URL of the proxy through which gRPC reaches `endpoint`.
+
+    gRPC reads the names in lower case alone; boto3 also reads HTTPS_PROXY and NO_PROXY.
+    """
+    host, _ = split(endpoint)
+    exceptions = environ.get("no_grpc_proxy") or environ.get("no_proxy") or ""
+    if any(name.strip() and host.endswith(name.strip()) for name in exceptions.split(",")):
+        return None
+    names = ("grpc_proxy", "https_proxy", "http_proxy")
+    return next(((name, environ[name]) for name in names if environ.get(name)), None)
 
 
 def switched_off(environ: Mapping[str, str]) -> list[Row]:
@@ -59,15 +71,30 @@ def _is_zero(text: str) -> bool:
         return False
 
 
-def _export(endpoint: str, insecure: bool) -> Row:
+def _export(to: Collector, proxy: tuple[str, str] | None) -> Row:
+    from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: PLC0415
+
+    from reservation_worker.observability.tracing import otlp  # noqa: PLC0415
+
+    through, advice = "", ""
     try:
-        reach(*split(endpoint))
+        if proxy:
+            name, url = proxy
+            # Without user and password.
+            place = urlsplit(url).netloc.rpartition("@")[2] or "an unreadable URL"
+            through = f" through the proxy {place} of {name}"
+            advice = "add the collector's host to no_proxy (gRPC reads it in lower case alone); "
+            reach(*split(place, 80))
+        else:
+            reach(*split(to.endpoint))
     except Unreachable as error:
-        return wrong(NAME, f"the collector can't be reached: {error}", error.advice)
+        return wrong(
+            NAME, f"the collector can't be reached{through}: {error}", f"{advice}{error.advice}"
+        )
     words, log = _LastWords(), logging.getLogger("opentelemetry.exporter.otlp.proto.grpc")
     log.addHandler(words)
     try:
-        exporter = OTLPSpanExporter(endpoint=endpoint, insecure=insecure, timeout=EXPORT_LIMIT)
+        exporter = otlp(*to, timeout=EXPORT_LIMIT)
         try:
             done = exporter.export([])
         finally:
@@ -77,13 +104,18 @@ def _export(endpoint: str, insecure: bool) -> Row:
     finally:
         log.removeHandler(words)
     if done is SpanExportResult.SUCCESS:
-        return good(NAME, f"the collector at {endpoint} takes them")
+        return good(NAME, f"the collector at {to.endpoint} accepts spans{through}")
     return wrong(
         NAME,
-        f"the collector takes no spans: {words.text}",
-        "is it OTLP over gRPC (usually port 4317; 4318 is HTTP), TLS as OTEL_EXPORTER_OTLP_INSECURE"
-        " says, and does it want OTEL_EXPORTER_OTLP_HEADERS?",
+        f"the collector accepts no spans{through}: {words.text}",
+        f"{advice}is it OTLP over gRPC (usually port 4317; 4318 is HTTP), TLS as"
+        " OTEL_EXPORTER_OTLP_INSECURE says, its CA in SSL_CERT_FILE, and does it want"
+        " OTEL_EXPORTER_OTLP_HEADERS?",
     )
 
 
-CHECK = Check(NAME, ("otel_endpoint", "otel_insecure"), traces)
+CHECK = Check(
+    NAME,
+    ("otel_endpoint", "otel_traces_endpoint", "otel_traces_insecure", "otel_traces_exporter"),
+    traces,
+)

@@ -40,9 +40,8 @@ CHECKS = (
 )
 
 
-def examine(files: list[Path], limit: float = LIMIT) -> list[Row]:
+def examine(survey: sources.Survey, files: list[Path], limit: float = LIMIT) -> list[Row]:
     """Every row, in the order of the checks; secrets hidden, nothing that a terminal obeys."""
-    survey = sources.survey()
     checks = [*CHECKS, *manifests.checks(files)]
     rows = [*configuration(survey), *_ask(checks, survey.known, limit)]
     clean = _cleaner(survey)

@@ -70,7 +70,8 @@ def _refused(error: grpc.RpcError, address: str, timeout: float) -> Row:
         return wrong(
             GRPC,
             said,
-            "does it speak gRPC, and TLS as INVENTORY_GRPC_TLS says? Is its port the gRPC one?",
+            "does it speak gRPC, and TLS as INVENTORY_GRPC_TLS says? Is its port the gRPC one? Is"
+            " its certificate's CA in SSL_CERT_FILE?",
         )
     if code in (_Code.UNAUTHENTICATED, _Code.PERMISSION_DENIED):
         return wrong(GRPC, said, "a gateway or mesh wants credentials: let the worker through")
@@ -87,7 +88,10 @@ def reservation_api(known: Known) -> list[Row]:
     try:
         answer = worker_http.get(f"{base}/internal/reservations/{NOBODY}", timeout)
     except OperationError as error:
-        advice = "it takes connections, but does not answer: is it stuck, is it HTTP, is it TLS?"
+        advice = (
+            "it takes connections, but does not answer: is it stuck, is it HTTP, is it TLS, and is"
+            " its certificate's CA in SSL_CERT_FILE?"
+        )
         return [wrong(REST, str(error), advice)]
     return [_judged(base, answer)]
 

@@ -28,7 +28,8 @@ def worker(
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environ},
         stdout=stdout,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         timeout=60,
         check=False,
     )
@@ -201,12 +202,31 @@ def test_no_verb_is_run_and_its_exit_code_is_ours(
     assert cli.main(arguments) == 7
 
 
-def test_a_character_that_stdout_cannot_show_is_escaped(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "environ",
+    [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
+)
+def test_an_ascii_stdout_gets_utf_8(tmp_path: Path, environ: dict[str, str]) -> None:
+    (tmp_path / ".env").write_text("POD_NAME=홍길동\n", "utf-8")
+    done = worker("config", cwd=tmp_path, SQS_QUEUE_URL=QUEUE, **environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert " 홍길동 " in done.stdout
+
+
+def test_a_character_that_another_encoding_lacks_is_escaped(tmp_path: Path) -> None:
     done = worker(
-        "config", cwd=tmp_path, SQS_QUEUE_URL=QUEUE, POD_NAME="pod-é", PYTHONIOENCODING="ascii"
+        "config", cwd=tmp_path, SQS_QUEUE_URL=QUEUE, POD_NAME="é-홍", PYTHONIOENCODING="cp949"
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "pod-\\xe9" in done.stdout
+    assert "\\xe9-" in done.stdout
+
+
+def test_a_name_that_is_nearly_ours_is_warned_of_beside_the_table(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("WORKER_CONCURENCY=5\n")
+    done = worker("config", "--json", cwd=tmp_path, SQS_QUEUE_URL=QUEUE)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["WORKER_CONCURRENCY"]["value"] == "20"
+    assert "did you mean WORKER_CONCURRENCY?" in done.stderr
 
 
 def test_the_page_on_configuration_holds_the_table_of_all_variables() -> None:

@@ -56,9 +56,7 @@ def stuck() -> Iterator[Check]:
 
 def examined(monkeypatch: pytest.MonkeyPatch, *checks: Check, limit: float = 30) -> list[Row]:
     monkeypatch.setattr(examination, "CHECKS", checks)
-    survey = Survey({}, {}, KNOWN, [])
-    monkeypatch.setattr("reservation_worker.config.sources.survey", lambda: survey)
-    return examination.examine([], limit)
+    return examination.examine(Survey({}, {}, KNOWN, []), [], limit)
 
 
 def test_rows_keep_the_order_of_the_checks_whoever_ends_first(

@@ -418,3 +418,31 @@ def test_a_shutdown_that_hangs_is_not_waited_for_beyond_its_limit() -> None:
 def test_a_shutdown_may_come_twice(tracing: Tracing) -> None:
     tracing.shutdown(PATIENCE)
     tracing.shutdown(PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"OTEL_SERVICE_NAME": "tickets"}, {"service.name": "tickets"}),
+        (
+            {"OTEL_RESOURCE_ATTRIBUTES": "service.name=tickets,service.instance.id=7,team=a%20b"},
+            {"service.name": "tickets", "service.instance.id": "7", "team": "a b"},
+        ),
+        (
+            {"OTEL_SERVICE_NAME": "x", "OTEL_RESOURCE_ATTRIBUTES": "service.name=y,k=v"},
+            {"service.name": "x", "service.instance.id": "pod-1", "k": "v"},
+        ),
+        ({}, {"service.name": "reservation-worker", "service.instance.id": "pod-1"}),
+    ],
+)
+def test_the_resource_is_named_by_the_standard_variables_before_ours(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], expected: dict[str, str]
+) -> None:
+    for name, text in environ.items():
+        monkeypatch.setenv(name, text)
+    spans = InMemorySpanExporter()
+    tracing = Tracing("pod-1", "reservation-events", SimpleSpanProcessor(spans))
+    handed_on(tracing, read())
+    tracing.shutdown(PATIENCE)
+    attributes = spans.get_finished_spans()[0].resource.attributes
+    assert expected.items() <= attributes.items()

@@ -1,0 +1,200 @@
+"""Variables of the libraries: each is obeyed, refused in a sentence, or none of their business."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+    add_TraceServiceServicer_to_server,
+)
+
+from reservation_worker.config.libraries import JUDGED
+from tests.acceptance.test_doctor import Findings, serving, started
+from tests.integration.test_tracing_export import Collector
+from tests.unit.clients.http_neighbour import Neighbour, error, self_signed
+from tests.world import World, until
+
+ROOT = Path(__file__).parents[2]
+WRONG = {variable.name: "-1" for variable in JUDGED}
+NOT_THEIRS = {
+    "PROMETHEUS_MULTIPROC_DIR": "/nowhere",
+    "prometheus_multiproc_dir": "/nowhere",
+    "LOGURU_LEVEL": "loud",
+    "LOGURU_AUTOINIT": "perhaps",
+    "OTEL_PROPAGATORS": "pigeon",
+    "OTEL_PYTHON_CONTEXT": "nonsense",
+    "OTEL_PYTHON_METER_PROVIDER": "nonsense",
+    "OTEL_PYTHON_TRACER_PROVIDER": "nonsense",
+}
+
+
+@pytest.fixture
+def environ(world: World) -> dict[str, str]:
+    return world.worker().env | {"SERVER_PORT": "0"}
+
+
+def run(environ: dict[str, str], directory: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "reservation_worker", "run"],
+        cwd=directory,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_every_value_that_a_library_would_refuse_is_refused_in_a_sentence(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    done = run(environ | WRONG, tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    head, *problems = done.stderr.splitlines()
+    assert head == f"reservation-worker: {len(WRONG)} configuration problems"
+    for name, line in zip(WRONG, problems, strict=True):
+        assert line.startswith(f"  - {name} is '-1' in the environment, but it must be ")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "99999"),
+        ("OTEL_PYTHON_EXPORTER_OTLP_GRPC_RETRYABLE_ERROR_CODES", "NONE"),
+    ],
+)
+def test_what_only_the_library_itself_can_judge_is_a_sentence_too(
+    environ: dict[str, str], tmp_path: Path, name: str, text: str
+) -> None:
+    done = run(environ | {name: text, "OTEL_EXPORTER_OTLP_ENDPOINT": "127.0.0.1:1"}, tmp_path)
+    assert done.returncode == 2
+    assert "OpenTelemetry can't work with what it was given (" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_doctor_names_the_wrong_ones_and_checks_all_else(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    with started(environ | WRONG, tmp_path) as process:
+        out, err = process.communicate(timeout=60)
+    assert err == ""
+    found = Findings(process.returncode, out)
+    assert found.verdicts("configuration") == ["wrong"] * len(WRONG)
+    assert found.verdicts("inventory-svc") == found.verdicts("queue") == ["good"]
+
+
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_variables_that_are_not_a_librarys_to_decide_change_nothing(
+    world: World, in_a_file: bool
+) -> None:
+    worker = world.worker({"SQS_WAIT_TIME": "1"} | ({} if in_a_file else NOT_THEIRS), "worker")
+    if in_a_file:
+        work = worker.directory / "worker.cwd"
+        work.mkdir()
+        (work / ".env").write_text("".join(f"{n}={text}\n" for n, text in NOT_THEIRS.items()))
+    world.expire(world.seed(1))
+    worker.start()
+    until(world.empty, 60, "the message is settled")
+    assert not [line for line in worker.log_lines() if line["level"] == "error"]
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(60) == 0
+
+
+# One bundle of CAs for all TLS.
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Both neighbours and a collector over TLS, by a certificate that no public CA vouches for."""
+    pem = tmp_path / "server.pem"
+    context = self_signed(pem)
+    key_and_chain = (pem.read_bytes(), pem.read_bytes())
+    server = grpc.server(ThreadPoolExecutor(2))
+    add_TraceServiceServicer_to_server(Collector(), server)
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([key_and_chain]))
+    server.start()
+    with Neighbour(context) as neighbour:
+        neighbour.says(404, error("RESERVATION_NOT_FOUND"))
+        yield {
+            "INVENTORY_GRPC_ADDR": f"127.0.0.1:{port}",
+            "INVENTORY_GRPC_TLS": "true",
+            "RESERVATION_API_BASE": neighbour.base,
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"https://127.0.0.1:{port}",
+        }
+    server.stop(0).wait(10)
+
+
+@pytest.mark.parametrize(
+    ("trusting", "verdict"), [("", "wrong"), ("environment", "good"), (".env", "good")]
+)
+def test_one_bundle_holds_for_rest_grpc_and_the_collector(
+    environ: dict[str, str],
+    certified: dict[str, str],
+    tmp_path: Path,
+    trusting: str,
+    verdict: str,
+) -> None:
+    bundle = str(tmp_path / "server.pem")
+    if trusting == ".env":
+        (tmp_path / ".env").write_text(f"SSL_CERT_FILE={bundle}\n")
+    given = {"SSL_CERT_FILE": bundle} if trusting == "environment" else {}
+    with started(environ | certified | given, tmp_path) as process:
+        out, err = process.communicate(timeout=60)
+    assert err == ""
+    found = Findings(process.returncode, out)
+    for check in ("reservation-api", "inventory-svc", "traces"):
+        assert found.verdicts(check) == [verdict], check
+        assert verdict == "good" or "SSL_CERT_FILE" in found.of(check)["advice"]
+
+
+# The collector behind a proxy.
+
+
+@pytest.fixture
+def proxy() -> Iterator[str]:
+    """One that takes connections and refuses every CONNECT."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                with client:
+                    client.recv(1000)
+                    client.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_doctor_names_the_proxy_before_the_collector(
+    environ: dict[str, str], tmp_path: Path, proxy: str
+) -> None:
+    collector = Collector()
+    with serving(lambda server: add_TraceServiceServicer_to_server(collector, server)) as address:
+        given = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": address,
+            "https_proxy": f"http://user:hunter2@{proxy}",
+            "NO_PROXY": "127.0.0.1",
+        }
+        for exceptions, verdict in (("", "wrong"), ("127.0.0.1", "good")):
+            with started(environ | given | {"no_proxy": exceptions}, tmp_path) as process:
+                out, _ = process.communicate(timeout=60)
+            row = Findings(process.returncode, out).of("traces")
+            assert row["verdict"] == verdict
+            assert (f"through the proxy {proxy} of https_proxy" in row["detail"]) == (
+                verdict == "wrong"
+            )
+            assert ("no_proxy" in row["advice"]) == (verdict == "wrong")
+            assert "hunter2" not in out
