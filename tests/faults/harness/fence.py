@@ -30,8 +30,12 @@ def breaches(
     visibility: float,
     wait: float,
     frozen: Sequence[Frozen] = (),
+    longest: float = 0.0,
 ) -> list[str]:
-    """A sentence for each call that started although its delivery was the worker's no more."""
+    """A sentence for each call that started although its delivery was the worker's no more.
+
+    A renewal may ask for more than the queue's own visibility, up to `longest` seconds.
+    """
     by_trace = {delivery["trace_id"]: delivery for delivery in deliveries}
     receipts = Counter((delivery["worker"], delivery["receipt"]) for delivery in deliveries)
     ends = {
@@ -40,6 +44,7 @@ def breaches(
             visibility,
             wait,
             frozen,
+            longest,
             shared=receipts[delivery["worker"], delivery["receipt"]] > 1,
         )
         for trace_id, delivery in by_trace.items()
@@ -105,6 +110,7 @@ def _end(
     visibility: float,
     wait: float,
     frozen: Sequence[Frozen],
+    longest: float,
     shared: bool,
 ) -> tuple[float, str]:
     """Until when a call may arrive, and why not later."""
@@ -124,6 +130,7 @@ def _end(
         elif use.told in _GONE:
             closed = min(closed, (use.answered_at + GRACE, "its receipt was refused"))
         elif use.done and use.answered_at <= end + GRACE:
-            end = max(end, use.answered_at + visibility)
+            granted = max(visibility, min(use.seconds, longest))
+            end = max(end, use.answered_at + granted)
     # A receipt that two deliveries to a worker share: which of them ended is not to be told.
     return min((end + GRACE, why), (float("inf"), "") if shared else closed)

@@ -120,6 +120,7 @@ class Judge:
             self.visibility,
             self.wait,
             self.frozen,
+            self.case.visibility,
         )
         bounds(self.broken, self.most, self.slots)
         if told.redirected:

@@ -183,7 +183,7 @@ TODAY: Mapping[str, Case] = {
     ),
     # Calls that took effect and were not heard of are repeated when their keys are gone.
     "inventory: keys are forgotten": Case(
-        answers=(Answers(IN, {"code": "INTERNAL", "name": "INTERNAL after"}, 0.3, after=True),),
+        answers=(Answers(IN, {"code": "INTERNAL", "name": "INTERNAL after"}, 0.5, after=True),),
         env={"MAX_RETRIES": "3", "BACKOFF_BASE_MS": "4000", "INVENTORY_KEY_TTL": "3"},
         visibility=10,
         key_ttl=3,

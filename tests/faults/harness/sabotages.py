@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.faults.harness.case import Answers, Case, Outcome, Step
-from tests.faults.harness.matrix import freeze, run
-from tests.faults.harness.neighbour_cases import IN
+from tests.faults.harness.matrix import QUEUE, freeze, run
+from tests.faults.harness.neighbour_cases import IN, TODAY, as_today
 
 SEED = 3
 
@@ -57,6 +57,28 @@ SABOTAGES: Mapping[str, Sabotage] = {
         "was handled again",
         "delete_failed_sender",
         40,
+    ),
+    "reads the queue's attributes once": Sabotage(
+        "attributes_once",
+        QUEUE["sqs: the visibility timeout is lowered"],
+        4,
+        "its visibility was over",
+        "visibility",
+        40,
+    ),
+    "releases a quantity again after its key is forgotten": Sabotage(
+        "repeat_forgotten",
+        as_today(TODAY["inventory: keys are forgotten"]),
+        3,
+        "release of a quantity took effect 2 times",
+        "inventory: INTERNAL after",
+    ),
+    "has a breaker that ignores INTERNAL": Sabotage(
+        "ignore_internal",
+        as_today(TODAY["inventory: INTERNAL under load"]),
+        6,
+        "retries_exhausted",
+        "inventory: trouble",
     ),
     "retries poison": Sabotage(
         "retry_poison",

@@ -17,6 +17,7 @@ def decide(
     visibility: float,
     wait: float,
     frozen: Sequence[Frozen],
+    longest: float,
 ) -> None:
     """Invariants 1 to 4 and 6: the ledgers and queues, the calls, and the proxy's deliveries."""
     missing = report.compensations_due - report.compensations_found
@@ -26,7 +27,7 @@ def decide(
     broken[1] += [f"{rid}: its compensation is missing" for rid in sorted(missing)]
     broken[2] += [*report.oversold, *report.premature]
     broken[3] += [*report.doubled, *handled_again(deliveries, calls, frozen)]
-    broken[4] += breaches(deliveries, calls, visibility, wait, frozen)
+    broken[4] += breaches(deliveries, calls, visibility, wait, frozen, longest)
     broken[6] += report.unexpected_dead_letters
     broken[6] += [f"{rid}: a compensation that is not due" for rid in sorted(wrong)]
 
