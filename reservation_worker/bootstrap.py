@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from loguru import logger
@@ -69,6 +69,7 @@ def build(
     draining = threading.Event()
     closers: list[Callable[[], None]] = []
     watch: AttributeWatch | None = None
+    refused: Callable[[], Mapping[str, str]] = dict
     if queue is None:
         queue = sqs = SqsQueue(
             settings.sqs_queue_url,
@@ -83,6 +84,7 @@ def build(
         )
         watch.first_look()
         closers.append(sqs.close)
+        refused = sqs.refused
     if reservation_api is None:
         reservation_api = rest = ReservationClient(
             settings.reservation_api_base, settings.worker_concurrency
@@ -121,7 +123,9 @@ def build(
     history = History(
         metrics, lambda: dispatcher.in_flight, lambda: dispatcher.busy, clock, wall_clock
     )
-    probes = Probes(pipeline.poller, dispatcher, pipeline.breakers, deadline, draining.is_set)
+    probes = Probes(
+        pipeline.poller, dispatcher, pipeline.breakers, deadline, draining.is_set, refused
+    )
     depths = DepthReader(queue.depths, clock)
     status = Status(
         settings,

@@ -39,6 +39,8 @@ class SqsServer:
         """Error codes by access key; "" is the request without one."""
         self.hidden_limits = False
         """Whether the attributes leave MaximumMessageSize out."""
+        self.failed_entries: dict[str, str] = {}
+        """Error codes by receipt."""
         self.calls: list[tuple[str, str]] = []
         """Action and access key of each request."""
         self.sent: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -107,10 +109,18 @@ class SqsServer:
             if self.hidden_limits:
                 found.pop("MaximumMessageSize", None)
             return {"Attributes": found}
+        if action == "ReceiveMessage":
+            return {}
         if action == "SendMessage":
             self._take(name, asked)
             return {"MessageId": "m"}
-        return {"Successful": [{"Id": one["Id"]} for one in asked.get("Entries", [])]}
+        done, failed = [], []
+        for entry in asked["Entries"]:
+            if code := self.failed_entries.get(entry["ReceiptHandle"]):
+                failed.append({"Id": entry["Id"], "Code": code, "SenderFault": True})
+            else:
+                done.append({"Id": entry["Id"]})
+        return {"Successful": done, "Failed": failed}
 
     def _take(self, name: str, asked: dict[str, Any]) -> None:
         limit = int(self.attributes[name].get("MaximumMessageSize", 1_048_576))

@@ -11,6 +11,7 @@ from reservation_worker.sqs.batches import Attributes, BatchFailure, failures
 from reservation_worker.sqs.calls import SqsCalls
 from reservation_worker.sqs.dead_letters import DLQ_IS_ITSELF, DeadLetters, read_attributes
 from reservation_worker.sqs.facts import QueueFacts
+from reservation_worker.sqs.rights import Rights
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.literals import QueueAttributeNameType
@@ -112,6 +113,7 @@ class SqsQueue:
         )
         self._calls = SqsCalls(region, receive, control, endpoint_url)
         self._dead_letters = DeadLetters(self._calls, url, dlq_url)
+        self._rights = Rights()
 
     def describe(self) -> QueueFacts:
         """Read the queue's attributes and look its DLQ up anew. Raises SqsError.
@@ -162,39 +164,40 @@ class SqsQueue:
 
     def delete(self, receipts: Sequence[str]) -> dict[int, BatchFailure]:
         """See Queue. Entry ids are positions: two copies of a message may be in one batch."""
-        return failures(
-            self._calls.control(
-                lambda client: client.delete_message_batch(
-                    QueueUrl=self._url,
-                    Entries=[
-                        {"Id": str(position), "ReceiptHandle": receipt}
-                        for position, receipt in enumerate(receipts)
-                    ],
-                )
+        entries: Any = [
+            {"Id": str(position), "ReceiptHandle": receipt}
+            for position, receipt in enumerate(receipts)
+        ]
+        with self._rights.noted("sqs:DeleteMessage", "the queue") as failed:
+            answer = self._calls.control(
+                lambda client: client.delete_message_batch(QueueUrl=self._url, Entries=entries)
             )
-        )
+            failed.update(failures(answer))
+        return failed
 
     def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, BatchFailure]:
         """See Queue."""
-        return failures(
-            self._calls.control(
+        entries: Any = [
+            {"Id": str(position), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
+            for position, receipt in enumerate(receipts)
+        ]
+        with self._rights.noted("sqs:ChangeMessageVisibility", "the queue") as failed:
+            answer = self._calls.control(
                 lambda client: client.change_message_visibility_batch(
-                    QueueUrl=self._url,
-                    Entries=[
-                        {
-                            "Id": str(position),
-                            "ReceiptHandle": receipt,
-                            "VisibilityTimeout": seconds,
-                        }
-                        for position, receipt in enumerate(receipts)
-                    ],
+                    QueueUrl=self._url, Entries=entries
                 )
             )
-        )
+            failed.update(failures(answer))
+        return failed
 
     def dead_letter(self, body: str, attributes: Attributes, trace: str | None) -> None:
         """See Queue."""
-        self._dead_letters.send(body, attributes, trace)
+        with self._rights.noted("sqs:SendMessage", "the dead-letter queue"):
+            self._dead_letters.send(body, attributes, trace)
+
+    def refused(self) -> dict[str, str]:
+        """The actions that AWS refused the last time for lack of rights, each with a sentence."""
+        return self._rights.refused()
 
     def close(self) -> None:
         """Close the connections."""

@@ -48,7 +48,7 @@ def assess(
     `breakers` has the seconds to the next try beside each state, `settings` are redacted, and
     `figures` is the status document so far.
     """
-    found = [*_threads(health), *_receiving(ready), *_breakers(breakers, settings)]
+    found = [*_threads(health), *_receiving(ready), *_rights(ready), *_breakers(breakers, settings)]
     found += _dead_letters(figures["dead_letters"])
     found += _lag(figures)
     order = list(Verdict)
@@ -100,6 +100,20 @@ def _receiving(ready: Sequence[Check]) -> list[Finding]:
             "The log's `receive failed` says why; `reservation-worker doctor` checks credentials,"
             " permissions, the queue's URL and the network. No event is lost.",
         )
+    ]
+
+
+def _rights(ready: Sequence[Check]) -> list[Finding]:
+    return [
+        Finding(
+            Verdict.NOT_READY,
+            "AWS refuses what the worker has to do",
+            check.detail,
+            "Correct the role's policy, or the one of the queue or its key. Until then messages"
+            " come again and again; no event is lost.",
+        )
+        for check in ready
+        if check.name == "rights" and not check.ok
     ]
 
 

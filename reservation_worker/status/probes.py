@@ -1,6 +1,6 @@
 """The two verdicts on the worker: is it alive, is it ready."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from reservation_worker.pipeline.breakers import Breakers
@@ -21,7 +21,10 @@ class Check:
 
 
 class Probes:
-    """Judges from live state. `deadline` is a message's whole handling time in seconds."""
+    """Judges from live state. `deadline` is a message's whole handling time in seconds.
+
+    `refused` has a sentence for each action that AWS refuses for lack of rights.
+    """
 
     def __init__(
         self,
@@ -30,12 +33,14 @@ class Probes:
         breakers: Breakers,
         deadline: float,
         draining: Callable[[], bool],
+        refused: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._poller = poller
         self._dispatcher = dispatcher
         self._breakers = breakers
         self._deadline = deadline
         self._draining = draining
+        self._refused = refused
 
     def health(self) -> list[Check]:
         """Red only where a restart would help."""
@@ -56,6 +61,7 @@ class Probes:
         """Red where no event gets through now; restarting would not help."""
         poller = self._poller
         failing = poller.errors_in_a_row
+        refused = self._refused()
         checks = [
             Check(
                 "queue",
@@ -67,6 +73,7 @@ class Probes:
                 else "no receive has succeeded yet",
             ),
             Check("draining", not self._draining(), "stopping" if self._draining() else "no"),
+            Check("rights", not refused, "; ".join(refused.values()) or "nothing is refused"),
         ]
         for name, state in self._breakers.states().items():
             shown = state.name.lower().replace("_", "-")

@@ -1,6 +1,6 @@
 """SqsQueue against an SQS that refuses as AWS does."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -129,3 +129,74 @@ def test_a_dead_letter_queue_stays_known_while_it_can_not_be_looked_up(
     assert "GetQueueUrl" in queue.describe().dlq_problem
     queue.dead_letter("x", LETTER, None)
     assert names(server) == [list(LETTER)]
+
+
+# Rights.
+
+RECEIPTS = ["r1", "r2"]
+ACTIONS: dict[str, tuple[str, Callable[[SqsQueue], object]]] = {
+    "sqs:DeleteMessage": ("DeleteMessageBatch", lambda queue: queue.delete(RECEIPTS)),
+    "sqs:ChangeMessageVisibility": (
+        "ChangeMessageVisibilityBatch",
+        lambda queue: queue.change_visibility(RECEIPTS, 30),
+    ),
+    "sqs:SendMessage": ("SendMessage", lambda queue: queue.dead_letter("x", LETTER, None)),
+}
+
+
+@pytest.mark.parametrize("right", ACTIONS)
+def test_an_action_that_is_refused_for_lack_of_rights_is_remembered_until_it_is_allowed(
+    server: SqsServer, queue: SqsQueue, right: str
+) -> None:
+    action, act = ACTIONS[right]
+    act(queue)
+    assert queue.refused() == {}
+    server.denied.add(action)
+    with pytest.raises(SqsError):
+        act(queue)
+    for other, (_, act_otherwise) in ACTIONS.items():
+        if other != right:
+            act_otherwise(queue)
+    [sentence] = queue.refused().values()
+    assert sentence.startswith(f"AccessDenied: allow {right} on the ")
+    server.denied.clear()
+    act(queue)
+    assert queue.refused() == {}
+
+
+def test_a_dead_letter_queue_that_may_not_be_looked_up_is_a_right_that_is_missing(
+    server: SqsServer, queue: SqsQueue
+) -> None:
+    server.denied.add("GetQueueUrl")
+    with pytest.raises(SqsError):
+        queue.dead_letter("x", LETTER, None)
+    assert list(queue.refused()) == ["sqs:SendMessage"]
+
+
+def test_an_entry_that_is_refused_for_lack_of_rights_counts_too(
+    server: SqsServer, queue: SqsQueue
+) -> None:
+    server.failed_entries["r2"] = "KMS.AccessDeniedException"
+    assert list(queue.delete(RECEIPTS)) == [1]
+    assert "AccessDenied" in queue.refused()["sqs:DeleteMessage"]
+    server.failed_entries["r2"] = "ReceiptHandleIsInvalid"
+    assert list(queue.delete(RECEIPTS)) == [1]
+    assert queue.refused() == {}
+
+
+@pytest.mark.parametrize("code", ["ServiceUnavailable", "ExpiredToken"])
+def test_an_outage_and_bad_credentials_say_nothing_of_rights(
+    server: SqsServer, queue: SqsQueue, code: str
+) -> None:
+    server.refused_keys[KEY] = code
+    with pytest.raises(SqsError):
+        queue.delete(RECEIPTS)
+    assert queue.refused() == {}
+    server.refused_keys.clear()
+    server.denied.add("DeleteMessageBatch")
+    with pytest.raises(SqsError):
+        queue.delete(RECEIPTS)
+    server.refused_keys[KEY] = code
+    with pytest.raises(SqsError):
+        queue.delete(RECEIPTS)
+    assert list(queue.refused()) == ["sqs:DeleteMessage"]

@@ -55,6 +55,7 @@ def test_nothing_found_is_healthy() -> None:
         ({"health": red("threads", "20 of 20")}, Verdict.FAILING, "SIGUSR1"),
         ({"ready": red("draining", "stopping")}, Verdict.DRAINING, "another worker"),
         ({"ready": red("queue", "4 receives failed in a row")}, Verdict.NOT_READY, "doctor"),
+        ({"ready": red("rights", "AccessDenied")}, Verdict.NOT_READY, "policy"),
         ({"ready": red("queue", "no receive has succeeded yet")}, Verdict.STARTING, "Wait"),
         ({"breakers": CLOSED | {INVENTORY: (State.OPEN, 4.0)}}, Verdict.NOT_READY, "inv:8021"),
         ({"breakers": CLOSED | {RESERVATION_API: (State.OPEN, 4.0)}}, Verdict.NOT_READY, "api:"),
