@@ -6,7 +6,6 @@ so a lower one shows through. settings.py says what the values mean.
 
 import difflib
 import io
-import json
 import os
 import socket
 from collections.abc import Mapping, MutableMapping, Sequence
@@ -19,29 +18,13 @@ from dotenv.parser import parse_stream
 from dotenv.variables import parse_variables
 
 from reservation_worker.config import libraries
-from reservation_worker.config.redaction import hide_userinfo
+from reservation_worker.config.secret import SECRET_KEYS, read_secret
 from reservation_worker.config.settings import Settings, inspect
 from reservation_worker.config.variables import VARIABLES
 from reservation_worker.errors import ConfigurationError
 
 # boto3, OpenTelemetry, gRPC and OpenSSL read these from the process environment themselves.
 READ_BY_LIBRARIES = ("AWS_", "OTEL_", "GRPC_", "SSL_CERT_")
-SECRET_KEYS = {
-    "sqs_queue_url": "SQS_QUEUE_URL",
-    "inventory_grpc_addr": "INVENTORY_GRPC_ADDR",
-    "reservation_api_base": "RESERVATION_API_BASE",
-    "otel_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
-}
-NEEDED_FOR_SECRET = ("USE_SECRET_MANAGER", "SECRET_NAME", "AWS_REGION", "AWS_PROFILE")
-SECRET_TIMEOUT = 5  # seconds to connect, and for each read
-SECRET_ATTEMPTS = 3
-
-ADVICE = {
-    "ResourceNotFoundException": "check SECRET_NAME and AWS_REGION",
-    "AccessDeniedException": "allow the worker's role secretsmanager:GetSecretValue on it",
-    "DecryptionFailure": "allow the worker's role kms:Decrypt on the secret's key",
-    "InvalidRequestException": "check that the secret is not scheduled for deletion",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +83,7 @@ def survey(
     unread: set[str] = set()
     if parsed.get("use_secret_manager", True):
         try:
-            secret = _read_secret(parsed, wrong, bool(problems))
+            secret = read_secret(parsed, wrong, bool(problems))
         except ConfigurationError as error:
             # Its values can't be judged without it; the others can.
             problems += error.problems
@@ -210,82 +193,3 @@ def _misspelt(sources: Mapping[str, str]) -> list[str]:
         if near := difflib.get_close_matches(name.upper(), ours, 1, cutoff):
             found.append(f"{name} in {source} is not read: did you mean {near[0]}?")
     return found
-
-
-def _read_secret(
-    parsed: Mapping[str, Any], wrong: Mapping[str, str], file_is_wrong: bool
-) -> dict[str, str]:
-    """The secret's values by variable name. Raises ConfigurationError if they can't be read."""
-    blocking = [name for name in NEEDED_FOR_SECRET if name in wrong]
-    if blocking or file_is_wrong:
-        cause = ", ".join(blocking) or "a .env file"
-        raise ConfigurationError(
-            [f"The secret was not read, and what it sets not checked: correct {cause} first."]
-        )
-    name, region = parsed["secret_name"], parsed["aws_region"]
-    secret = _json_object(_fetch(name, region))
-    if secret is None:
-        raise ConfigurationError(
-            [
-                f"The secret {name!r} in {region} is not a JSON object: store it as JSON text with "
-                f"any of the keys {', '.join(SECRET_KEYS)}."
-            ]
-        )
-    problems = [
-        f"The key {key} of the secret {name!r} is not a string: put its value in quotes, or "
-        "remove the key."
-        for key in SECRET_KEYS
-        if key in secret and not isinstance(secret[key], str)
-    ]
-    if problems:
-        raise ConfigurationError(problems)
-    # Keys that we don't know belong to others who share the secret.
-    found = {
-        variable: secret[key].strip() for key, variable in SECRET_KEYS.items() if key in secret
-    }
-    return {variable: text for variable, text in found.items() if text}
-
-
-def _json_object(text: str) -> dict[str, Any] | None:
-    # Returns rather than raises: json's error carries the whole secret.
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _fetch(name: str, region: str) -> str:
-    """The text of secret `name`; each call ends within 35 s. Raises ConfigurationError."""
-    from botocore.config import Config  # noqa: PLC0415 -- slow to load; most starts need no secret
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-
-    from reservation_worker.sqs import session as aws  # noqa: PLC0415
-
-    advice = "check the AWS credentials (role or AWS_PROFILE), AWS_REGION and the network"
-    try:
-        config = Config(
-            connect_timeout=SECRET_TIMEOUT,
-            read_timeout=SECRET_TIMEOUT,
-            retries={"mode": "standard", "total_max_attempts": SECRET_ATTEMPTS},
-        )
-        client = aws.session(region, config).client("secretsmanager")
-        answer = client.get_secret_value(SecretId=name)
-    except ClientError as error:
-        advice = ADVICE.get(error.response.get("Error", {}).get("Code", ""), advice)
-        why = str(error)
-    # OSError: a token file or CA bundle that is not there. ValueError: AWS_* that boto3 parses.
-    except (BotoCoreError, OSError, ValueError) as error:
-        why = str(error)
-    else:
-        if "SecretString" in answer:
-            return answer["SecretString"]
-        why, advice = "it is binary", "store it as text"
-    # An endpoint or a proxy may be given with a password in its URL.
-    why = hide_userinfo(" ".join(why.split())).rstrip(".")
-    raise ConfigurationError(
-        [
-            f"The secret {name!r} in {region} could not be read ({why}): {advice}, or set "
-            "USE_SECRET_MANAGER=false."
-        ]
-    )

@@ -13,7 +13,7 @@ import requests
 from moto.server import ThreadedMotoServer
 from opentelemetry.sdk import environment_variables
 
-from reservation_worker.config import sources
+from reservation_worker.config import secret
 from reservation_worker.config.settings import Settings
 from reservation_worker.config.sources import load_settings, survey
 from reservation_worker.errors import ConfigurationError
@@ -393,7 +393,7 @@ def test_what_boto3_cannot_use_is_told_without_a_trace(
 def test_a_password_in_the_endpoint_is_not_shown(
     aws: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "SECRET_ATTEMPTS", 1)
+    monkeypatch.setattr(secret, "SECRET_ATTEMPTS", 1)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://user:hunter2@127.0.0.1:1")
     [problem] = secret_problems(aws)
     assert "hunter2" not in problem
@@ -402,7 +402,7 @@ def test_a_password_in_the_endpoint_is_not_shown(
 def test_a_service_that_never_answers_is_given_up(
     aws: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "SECRET_TIMEOUT", 0.2)
+    monkeypatch.setattr(secret, "SECRET_TIMEOUT", 0.2)
     tries = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -425,7 +425,7 @@ def test_a_service_that_never_answers_is_given_up(
 def test_the_call_for_the_credentials_is_given_up_too(
     aws: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "SECRET_TIMEOUT", 0.2)
+    monkeypatch.setattr(secret, "SECRET_TIMEOUT", 0.2)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     (aws / "token").write_text("token")
     monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/worker")
