@@ -1,7 +1,7 @@
 """A quick selection of the fault scenarios; `python -m tests.faults.harness.matrix` runs them all.
 
-Each run decides the six invariants of the design by itself, from the neighbours' ledgers, the
-queues and the proxy's record; a failure prints what is needed to repeat it.
+Each run decides the invariants by itself, from the neighbours' ledgers, the queues and the proxy's
+record. A failure prints what is needed to repeat it.
 """
 
 import socket
@@ -13,7 +13,7 @@ import pytest
 
 from reservation_worker.clients.http import HttpTransport
 from reservation_worker.errors import TransientError
-from tests.faults.harness.case import Case
+from tests.faults.harness.case import Case, Outcome
 from tests.faults.harness.machine import FULL_DISK, libfaketime
 from tests.faults.harness.matrix import ALL_SQS, CASES, freeze, run
 
@@ -22,7 +22,10 @@ QUICK = {"BACKOFF_BASE_MS": "1"}
 
 def holds(name: str | Case, events: int, *injected: str) -> None:
     case = CASES[name] if isinstance(name, str) else name
-    outcome = run(replace(case, visibility=3, env=QUICK), events)
+    sound(run(replace(case, visibility=3, env=QUICK | dict(case.env)), events), *injected)
+
+
+def sound(outcome: Outcome, *injected: str) -> None:
     assert outcome.ok, outcome.explain()
     missing = [fault for fault in injected if not outcome.injected.get(fault)]
     assert not missing, f"never injected: {missing}\n{outcome.explain()}"
@@ -59,6 +62,33 @@ def test_a_worker_frozen_beyond_its_leases_starts_no_call_for_what_it_has_lost()
 
 def test_a_full_disk_under_its_log_changes_neither_the_work_nor_the_exit_code():
     holds(Case(machine=(FULL_DISK,), workers=1), 40, "exit 0")
+
+
+@pytest.mark.parametrize("load", ["under load", "with one message"])
+def test_an_outage_that_todays_inventory_calls_internal_dead_letters_nothing(load: str):
+    holds(f"today: inventory: INTERNAL {load}", 250, "inventory: trouble")
+
+
+def test_whatever_todays_neighbours_answer_each_event_is_settled_once():
+    holds("today: neighbours: every false answer", 80, "inventory: INTERNAL in band")
+
+
+def test_killed_at_random_moments_two_workers_lose_nothing_with_todays_neighbours():
+    holds("today: process: SIGKILL", 100, "kill")
+
+
+def test_a_quantity_whose_key_is_forgotten_is_left_to_a_person_and_never_freed_twice():
+    outcome = run("today: inventory: keys are forgotten", 100, seed=3)
+    sound(outcome, "inventory: INTERNAL after")
+    assert outcome.report.releases_to_check
+
+
+def test_dead_letters_go_to_the_queue_that_the_redrive_policy_names_now():
+    holds("sqs: the dead-letter queue is another", 60, "move_dlq")
+
+
+def test_a_visibility_timeout_that_was_lowered_is_the_lease_from_then_on():
+    sound(run("sqs: the visibility timeout is lowered", 40), "visibility")
 
 
 @pytest.mark.skipif(not libfaketime(), reason="libfaketime is not installed")

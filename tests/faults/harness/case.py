@@ -11,12 +11,16 @@ from reservation_worker.simulator.neighbours.character import Character
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """A neighbour's false answers, a `rate` of all while the run lasts."""
+    """A neighbour's false answers, a `rate` of all while the run lasts.
+
+    `standing`: only for reservations of general admission.
+    """
 
     target: str
     answer: Mapping[str, Any]
     rate: float
     after: bool = False
+    standing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,13 +177,23 @@ def _trouble(progress: float, seconds: float) -> tuple[Step, ...]:
 
 
 TODAY: Mapping[str, Case] = {
-    "inventory: INTERNAL under load": Case(steps=_trouble(0.3, 12), env=_FEW_TRIES),
+    "inventory: INTERNAL under load": Case(
+        steps=_trouble(0.1, 8), env=_FEW_TRIES, latency_ms=(60, 50)
+    ),
     "inventory: INTERNAL with one message": Case(
-        steps=_trouble(0.0, 12), env=_FEW_TRIES, workers=1, events=1
+        steps=_trouble(0.0, 8), env=_FEW_TRIES, workers=1, events=1
     ),
     # Calls that took effect and were not heard of are repeated when their keys are gone.
     "inventory: keys are forgotten": Case(
-        answers=(Answers(IN, {"code": "INTERNAL", "name": "INTERNAL after"}, 0.5, after=True),),
+        answers=(
+            Answers(
+                IN,
+                {"code": "INTERNAL", "method": "ReleaseHold", "name": "INTERNAL after"},
+                0.7,
+                after=True,
+                standing=True,
+            ),
+        ),
         env={"MAX_RETRIES": "3", "BACKOFF_BASE_MS": "4000", "INVENTORY_KEY_TTL": "3"},
         visibility=10,
         key_ttl=3,

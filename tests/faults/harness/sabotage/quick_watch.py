@@ -1,5 +1,6 @@
 """No sabotage: the sound worker, which reads the queue's attributes each second."""
 
+from functools import partial
 from typing import Any
 
 from reservation_worker import bootstrap
@@ -8,14 +9,8 @@ from reservation_worker.sqs.watch import AttributeWatch
 from tests.faults.harness.sabotage.entry import main
 
 
-class EachSecond(AttributeWatch):
-    def look(self) -> float:
-        super().look()
-        return 1.0
-
-
 def overrides(settings: Settings) -> dict[str, Any]:
-    vars(bootstrap)["AttributeWatch"] = EachSecond
+    vars(bootstrap)["AttributeWatch"] = partial(AttributeWatch, every=1.0)
     return {}
 
 

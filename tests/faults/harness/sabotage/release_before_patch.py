@@ -32,6 +32,9 @@ class Backwards:
     def release(self, seats: Seats, reason: str) -> None:
         self.real.release(seats, reason)
 
+    def key_may_be_forgotten(self, replayed: bool) -> bool:
+        return self.real.key_may_be_forgotten(replayed)
+
     def commit(self, seats: Seats, payment_intent_id: str, user_id: str) -> str | None:
         return self.real.commit(seats, payment_intent_id, user_id)
 
