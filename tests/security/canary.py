@@ -158,7 +158,7 @@ def run_through_every_failure() -> Output:
             (process / name).read_text() for name in ("cmdline", "comm")
         )
 
-        world.neighbours.answer("reservation", {"status": 401, "body": "who?"}, ids=["rsv_1"])
+        world.neighbours.answer("reservation", {"status": 422, "body": "who?"}, ids=["rsv_1"])
         world.neighbours.answer("inventory", {"code": "DATA_LOSS"}, ids=["rsv_2"])
         for body in (
             event("payment.failed", "rsv_0"),
@@ -181,7 +181,13 @@ def run_through_every_failure() -> Output:
         worker.until(lambda: worker.probe("/ready")[0] == 503, 30, "opened a breaker")
         world.sqs.kill()
         said = worker.stdout.read_text
-        worker.until(lambda: "Could not connect to the endpoint" in said(), 30, "missed SQS")
+
+        def missed_sqs() -> bool:
+            # Nobody else asks SQS while a breaker is open.
+            worker.probe("/api/v1/status")
+            return "Could not connect to the endpoint" in said()
+
+        worker.until(missed_sqs, 30, "missed SQS")
         made.places["pages in an outage"] = pages(worker)
         # Nothing is received while a breaker is open.
         world.neighbours.clear()

@@ -251,10 +251,14 @@ def test_a_goodbye_of_inventory_forges_no_line_on_stderr_either() -> None:
         worker = world.run_worker(
             INVENTORY_GRPC_ADDR=f"127.0.0.1:{listener.getsockname()[1]}", MAX_RETRIES="0"
         )
-        until(world.empty, 30, "the message is settled")
+
+        def outcomes() -> list[dict[str, Any]]:
+            return [line for line in read_log(worker.stdout) if "outcome" in line]
+
+        until(outcomes, 30, "the message was tried")
         worker.signal(signal.SIGTERM)
         assert worker.wait(30) == 0
         listener.shutdown(socket.SHUT_RDWR)
-        [line] = [line for line in read_log(worker.stdout) if "outcome" in line]
+        line = outcomes()[0]
         assert "FORGED" in line["error"]
         assert worker.stderr.read_bytes() == b""
