@@ -412,6 +412,7 @@ def test_a_queue_without_a_dead_letter_queue_says_so(world: MakeWorld) -> None:
     assert world().queue.describe().dlq_problem == ""
 
 
+@differs("elasticmq", "a queue has no MaximumMessageSize of its own")
 def test_a_dead_letter_fits_the_dead_letter_queues_own_limit(world: MakeWorld) -> None:
     made = world(dlq_max_bytes=1024)
     marks = {
