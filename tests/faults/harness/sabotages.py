@@ -82,7 +82,8 @@ SABOTAGES: Mapping[str, Sabotage] = {
     ),
     "retries poison": Sabotage(
         "retry_poison",
-        Case(env={"MAX_RETRIES": "1", "BACKOFF_BASE_MS": "1"}, workers=1),
+        # Slow enough that other messages are settled between the tries of a poison.
+        Case(env={"MAX_RETRIES": "1", "BACKOFF_BASE_MS": "1"}, workers=1, latency_ms=(300, 200)),
         6,
         "poison",
     ),

@@ -12,7 +12,7 @@ from tests.faults.harness.sabotage.entry import main
 def _without_handler(content: Ignored | Exception) -> Outcome:
     if isinstance(content, Ignored):
         return Ack(content.reason, dropped=True)
-    return Retry(str(content))
+    return Retry(str(content), failed=processor.HANDLER)
 
 
 def overrides(settings: Settings) -> dict[str, Any]:
