@@ -83,11 +83,9 @@ class HttpTransport:
             except (HTTPError, OSError):
                 if not exchange.met_a_stale_connection():
                     raise
-            # The other kept connections are hardly better.
-            pool = self._make_pool()
-            answer = self._exchange(pool, method, path, headers, body)
-            self._pool = pool
-            return answer
+            # One of its own: this pool may give another that the server has closed as well.
+            with self._make_pool() as pool:
+                return self._exchange(pool, method, path, headers, body)
         except (HTTPError, OSError) as error:
             # It may quote a line of the answer, and a line may be 64 KiB.
             text = f"{type(error).__name__}: {error}"[:200]
@@ -125,8 +123,8 @@ class HttpTransport:
 
     def reconnect(self) -> None:
         """Later calls make new connections. Calls in flight keep theirs until they end."""
-        # The old pool closes its connections when the last call lets go of it.
-        self._pool = self._make_pool()
+        old, self._pool = self._pool, self._make_pool()
+        old.close()
 
     def close(self) -> None:
         """Close the idle connections."""

@@ -1,5 +1,9 @@
 """inventory-svc over gRPC."""
 
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import grpc
 
 from reservation_worker.clients.inventory_answers import (
@@ -24,17 +28,40 @@ CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     # A retry is the queue's work; a hidden one here would double calls in an outage.
     ("grpc.enable_retries", 0),
-    # gRPC's default waits up to two minutes, longer than our breaker's probes.
+    # By default channels to one address share a connection, and a new one would get the dead one.
+    ("grpc.use_local_subchannel_pool", 1),
+    # A pod that moved is found in seconds. By default an address that does not answer is given
+    # 20 s, the next try waits up to two minutes, and DNS is asked again after 30 s at the earliest.
+    ("grpc.min_reconnect_backoff_ms", 2_000),
     ("grpc.initial_reconnect_backoff_ms", 500),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 3_000),
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
+)
+
+# A server without a health service answers UNIMPLEMENTED, which is an answer too.
+HEALTH_CHECK = "/grpc.health.v1.Health/Check"
+NO_ANSWER = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
 )
 
 
-def _in_band(call: str, answer: pb.ReleaseHoldResponse | pb.CommitReservationResponse) -> str:
-    return (
-        f"inventory-svc {call}: status {answer.status}, error {answer.error.code}"
-        f" {answer.error.message[:200]!r}"
-    )
+class _Connection:
+    """A channel and its stub; the channel is closed when the last call lets go of this.
+
+    Closing it any sooner would end calls in flight with CANCELLED.
+    """
+
+    def __init__(self, address: str, tls: bool) -> None:
+        options = list(CHANNEL_OPTIONS)
+        self.channel = (
+            grpc.secure_channel(address, grpc.ssl_channel_credentials(), options)
+            if tls
+            else grpc.insecure_channel(address, options)
+        )
+        self.stub = rpc.InventoryServiceStub(self.channel)  # type: ignore[no-untyped-call]
+        weakref.finalize(self, self.channel.close)
 
 
 class InventoryClient:
@@ -45,13 +72,8 @@ class InventoryClient:
     """
 
     def __init__(self, address: str, tls: bool = False) -> None:
-        options = list(CHANNEL_OPTIONS)
-        self._channel = (
-            grpc.secure_channel(address, grpc.ssl_channel_credentials(), options)
-            if tls
-            else grpc.insecure_channel(address, options)
-        )
-        self._stub = rpc.InventoryServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._address, self._tls = address, tls
+        self._connection = _Connection(address, tls)
 
     def release(self, seats: Seats, reason: str, call: CallContext) -> None:
         """ReleaseHold under the key `release:<reservation_id>`."""
@@ -63,14 +85,7 @@ class InventoryClient:
             reason=reason,
             idempotency_key=f"release:{seats.reservation_id}",
         )
-        try:
-            answer = self._stub.ReleaseHold(request, timeout=call.timeout, metadata=call.headers)
-        except grpc.RpcError as error:
-            self._refused("ReleaseHold", error, RELEASE_STATUS_CODES)
-            return
-        meaning = classify_release(answer)
-        if meaning is not Meaning.DONE:
-            raise_for(meaning, _in_band("ReleaseHold", answer))
+        self._ask("ReleaseHold", request, call, RELEASE_STATUS_CODES, classify_release)
 
     def commit(
         self, seats: Seats, payment_intent_id: str, user_id: str, call: CallContext
@@ -85,37 +100,62 @@ class InventoryClient:
             user_id=user_id,
             idempotency_key=f"commit:{seats.reservation_id}",
         )
+        answer = self._ask("CommitReservation", request, call, COMMIT_STATUS_CODES, classify_commit)
+        return (answer.order_id or None) if answer else None
+
+    def _ask(
+        self,
+        method: str,
+        request: Any,
+        call: CallContext,
+        codes: Mapping[grpc.StatusCode, Meaning],
+        classify: Callable[[Any], Meaning],
+    ) -> Any:
+        """The answer of a call that is done, None if only its gRPC status says so."""
+        connection = self._connection  # held to the end of the call
         try:
-            answer = self._stub.CommitReservation(
+            answer = getattr(connection.stub, method)(
                 request, timeout=call.timeout, metadata=call.headers
             )
         except grpc.RpcError as error:
-            self._refused("CommitReservation", error, COMMIT_STATUS_CODES)
-            return None
-        meaning = classify_commit(answer)
+            meaning = codes.get(error.code(), Meaning.TRANSIENT)
+            if meaning is Meaning.DONE:
+                return None
+            raise_for(meaning, _refusal(method, error))
+        finally:
+            del connection  # the error's traceback would hold it as long as the error lives
+        meaning = classify(answer)
         if meaning is not Meaning.DONE:
-            raise_for(meaning, _in_band("CommitReservation", answer))
-        return answer.order_id or None
+            raise_for(
+                meaning,
+                f"inventory-svc {method}: status {answer.status}, error {answer.error.code}"
+                f" {answer.error.message[:200]!r}",
+            )
+        return answer
 
     def probe(self, timeout: float) -> None:
-        """Wait until the channel is connected. Raises TransientError after `timeout` seconds."""
-        ready = grpc.channel_ready_future(self._channel)
+        """A health check on a new connection, which later calls go on using.
+
+        Raises TransientError unless gRPC answers, whatever it answers, in `timeout` seconds.
+        """
+        self.reconnect()
+        connection = self._connection
         try:
-            ready.result(timeout=timeout)
-        except grpc.FutureTimeoutError:
-            raise TransientError("inventory-svc: the channel does not get ready") from None
+            connection.channel.unary_unary(HEALTH_CHECK, bytes, bytes)(b"", timeout=timeout)
+        except grpc.RpcError as error:
+            if error.code() in NO_ANSWER:
+                raise TransientError(_refusal("probe", error)) from None
         finally:
-            ready.cancel()
+            del connection
+
+    def reconnect(self) -> None:
+        """Later calls use a new connection. Calls in flight keep theirs until they end."""
+        self._connection = _Connection(self._address, self._tls)
 
     def close(self) -> None:
         """End calls in flight and close the channel."""
-        self._channel.close()
+        self._connection.channel.close()
 
-    @staticmethod
-    def _refused(name: str, error: grpc.RpcError, table: dict[grpc.StatusCode, Meaning]) -> None:
-        code = error.code()
-        meaning = table.get(code, Meaning.TRANSIENT)
-        if meaning is Meaning.DONE:
-            return
-        text = f"inventory-svc {name}: {code.name}: {(error.details() or '')[:200]}"
-        raise_for(meaning, text)
+
+def _refusal(method: str, error: grpc.RpcError) -> str:
+    return f"inventory-svc {method}: {error.code().name}: {(error.details() or '')[:200]}"

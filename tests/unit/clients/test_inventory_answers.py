@@ -1,9 +1,6 @@
 """Contract, section 3: what each answer of inventory-svc means, over a real gRPC connection."""
 
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -15,52 +12,29 @@ from reservation_worker.errors import PermanentError, TransientError
 from reservation_worker.stubs.proto.common.v1 import errors_pb2 as errors
 from reservation_worker.stubs.proto.common.v1 import types_pb2 as types
 from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2 as pb
-from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2_grpc as rpc
+from tests.unit.clients.grpc_neighbour import (
+    CALL,
+    SEATS,
+    Meaning,
+    Neighbour,
+    assert_means,
+    commit,
+    release,
+    serving,
+)
 
 DONE = None  # the call returns
 TRANSIENT, PERMANENT = TransientError, PermanentError
-Meaning = type[Exception] | None
 
-SEATS = Seats("rsv_1", "concert", ("A1", "A2"), 2)
-CALL = CallContext(timeout=10.0)
 UNKNOWN_NUMBER = 77  # in no enum of today's contract
 
 Release, Commit = pb.ReleaseHoldResponse, pb.CommitReservationResponse
 
 
-class Neighbour(rpc.InventoryServiceServicer):
-    """inventory-svc with an answer that a test sets; it keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.behave: Callable[[Any, grpc.ServicerContext], Any]
-        self.requests: list[Any] = []
-        self.metadata: list[dict[str, Any]] = []
-        self.address = ""
-
-    def answer(self, message: Any) -> None:
-        self.behave = lambda request, context: message
-
-    def refuse(self, code: grpc.StatusCode) -> None:
-        self.behave = lambda request, context: context.abort(code, "because of the test")
-
-    def _serve(self, request: Any, context: grpc.ServicerContext) -> Any:
-        self.requests.append(request)
-        self.metadata.append(dict(context.invocation_metadata()))
-        return self.behave(request, context)
-
-    ReleaseHold = CommitReservation = _serve
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[Neighbour]:
-    neighbour = Neighbour()
-    with ThreadPoolExecutor(4) as pool:
-        grpc_server = grpc.server(pool)
-        rpc.add_InventoryServiceServicer_to_server(neighbour, grpc_server)
-        neighbour.address = f"127.0.0.1:{grpc_server.add_insecure_port('127.0.0.1:0')}"
-        grpc_server.start()
+    with serving() as neighbour:
         yield neighbour
-        grpc_server.stop(grace=None).wait()
 
 
 @pytest.fixture
@@ -75,31 +49,6 @@ def client(server: Neighbour) -> Iterator[InventoryClient]:
     made = InventoryClient(server.address)
     yield made
     made.close()
-
-
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    # Bound, but nobody listens: connections are refused and nobody else can take the port.
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield taken.getsockname()[1]
-
-
-def release(client: InventoryClient, call: CallContext = CALL) -> None:
-    client.release(SEATS, "EXPIRED", call)
-
-
-def commit(client: InventoryClient, call: CallContext = CALL) -> str | None:
-    return client.commit(SEATS, "pay_1", "usr_1", call)
-
-
-def assert_means(meaning: Meaning, call: Callable[[], Any]) -> None:
-    raised: Exception | None = None
-    try:
-        call()
-    except Exception as error:
-        raised = error
-    assert (raised if raised is None else type(raised)) is meaning, f"{raised!r}"
 
 
 # gRPC statuses: status, on a release, on a commit.
@@ -368,76 +317,6 @@ def test_the_trace_headers_arrive_as_metadata(
     assert neighbour.metadata[0].items() >= dict(headers).items()
 
 
-# Every call ends in time.
-
-
-def test_a_call_ends_at_its_deadline(neighbour: Neighbour, client: InventoryClient) -> None:
-    enough = threading.Event()
-    ended = threading.Event()
-
-    def block(request: Any, context: grpc.ServicerContext) -> Any:
-        context.add_callback(ended.set)
-        enough.wait(30)
-        return Release()
-
-    neighbour.behave = block
-    try:
-        assert_means(TRANSIENT, lambda: release(client, CallContext(timeout=0.2)))
-        # The server was told: it does not go on for nobody.
-        assert ended.wait(10)
-    finally:
-        enough.set()
-
-
-def test_the_deadline_is_told_to_the_server(neighbour: Neighbour, client: InventoryClient) -> None:
-    left: list[float] = []
-
-    def note(request: Any, context: grpc.ServicerContext) -> Any:
-        left.append(context.time_remaining())
-        return Release()
-
-    neighbour.behave = note
-    release(client, CallContext(timeout=7.0))
-    assert 2.0 < left[0] < 8.0  # gRPC rounds it up
-
-
-def test_the_call_is_not_repeated_behind_our_back(
-    neighbour: Neighbour, client: InventoryClient
-) -> None:
-    neighbour.refuse(Status.UNAVAILABLE)
-    assert_means(TRANSIENT, lambda: release(client))
-    assert len(neighbour.requests) == 1
-
-
-def test_an_unreachable_neighbour_is_down_long_before_the_deadline(closed_port: int) -> None:
-    client = InventoryClient(f"127.0.0.1:{closed_port}")
-    try:
-        # With wait_for_ready it would end by the deadline only, and the test by its timeout.
-        with pytest.raises(TransientError, match="UNAVAILABLE"):
-            release(client, CallContext(timeout=100.0))
-    finally:
-        client.close()
-
-
-def test_a_neighbour_that_accepts_but_never_speaks_is_down_at_the_deadline() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        client = InventoryClient(f"127.0.0.1:{silent.getsockname()[1]}")
-        try:
-            with pytest.raises(TransientError):
-                release(client, CallContext(timeout=0.3))
-        finally:
-            client.close()
-
-
-def test_a_neighbour_that_speaks_plaintext_to_a_tls_client_is_down(server: Neighbour) -> None:
-    client = InventoryClient(server.address, tls=True)
-    try:
-        with pytest.raises(TransientError):
-            release(client)
-    finally:
-        client.close()
-
-
 # Bounded memory.
 
 
@@ -457,22 +336,3 @@ def test_an_answer_of_just_under_10_mib_is_read(
 ) -> None:
     neighbour.answer(Release(released_seats=seats_of(10 * 1024 * 1024 - 100)))
     assert_means(DONE, lambda: release(client))
-
-
-# The probe of a breaker that is open.
-
-
-def test_the_probe_is_content_with_a_channel_that_is_ready_and_asks_nothing(
-    neighbour: Neighbour, client: InventoryClient
-) -> None:
-    client.probe(timeout=10.0)
-    assert neighbour.requests == []
-
-
-def test_the_probe_says_when_nobody_is_there(closed_port: int) -> None:
-    client = InventoryClient(f"127.0.0.1:{closed_port}")
-    try:
-        with pytest.raises(TransientError, match="does not get ready"):
-            client.probe(timeout=0.1)
-    finally:
-        client.close()

@@ -15,6 +15,7 @@ import pytest
 from reservation_worker.clients.http import MAX_BODY
 from reservation_worker.clients.ports import CallContext, StatusAnswer, StatusChange
 from reservation_worker.clients.reservation import ReservationClient
+from tests.fake_queue import eventually
 from tests.unit.clients.http_neighbour import (
     CALL,
     CONFIRM,
@@ -537,6 +538,7 @@ def test_after_the_probe_calls_use_its_connection_and_none_of_the_black_holed_on
         client.probe(timeout=10.0)
         client.update_status(EXPIRE, CALL)
         assert proxy.connections == 3
+        eventually(lambda: proxy.hang_ups == 2)
         client.close()
 
 
