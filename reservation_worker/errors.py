@@ -31,7 +31,7 @@ class OperationError(WorkerError):
 
 
 class InvalidEvent(WorkerError):
-    """The body of a message can never be understood (contract, section 1)."""
+    """The body of a message can never be understood (docs/contract.md#events)."""
 
 
 class PermanentError(WorkerError):

@@ -13,7 +13,7 @@ _SPREAD = 0x9E3779B97F4A7C15F39CC0605CEDC835
 
 
 def body(number: int) -> str:
-    """The event `number`, as reservation-api publishes it (contract, section 1)."""
+    """The event `number`, as reservation-api publishes it (docs/contract.md#events)."""
     return json.dumps(
         {
             "id": f"evt_{number}",

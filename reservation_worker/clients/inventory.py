@@ -21,7 +21,7 @@ from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2_grpc as 
 CHANNEL_OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    # Go servers answer pings without calls with GOAWAY (contract, section 3).
+    # Go servers answer pings without calls with GOAWAY (docs/contract.md#inventory).
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.max_receive_message_length", 10 * 1024 * 1024),
     # HTTPS_PROXY is for AWS; no seat goes to it in plain text. (urllib3's pools don't ask either.)

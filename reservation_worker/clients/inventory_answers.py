@@ -1,4 +1,4 @@
-"""What each answer of inventory-svc means: the tables of the contract, section 3."""
+"""What each answer of inventory-svc means: the tables of the docs/contract.md#inventory."""
 
 import grpc
 

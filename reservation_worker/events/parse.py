@@ -1,4 +1,4 @@
-"""From the body of a message to one frozen event, or InvalidEvent (contract, section 1).
+"""From the body of a message to one frozen event, or InvalidEvent (docs/contract.md#events).
 
 Every producer's variant is understood here and nowhere else: the layers of envelopes come off
 first, then the type is looked up, then the fields are read by each of their names.
@@ -33,7 +33,7 @@ class Kind(StrEnum):
 
     @property
     def event_type(self) -> str:
-        """The canonical type (contract, section 1)."""
+        """The canonical type (docs/contract.md#events)."""
         return _EVENT_TYPES[self]
 
 
@@ -72,7 +72,7 @@ class Ignored:
     trace: TraceHints
 
 
-# The tables of contract, section 1.
+# The tables of docs/contract.md#events.
 
 _EVENT_TYPES = {
     Kind.EXPIRED: "reservation.expired",

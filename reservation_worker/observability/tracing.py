@@ -26,7 +26,7 @@ from reservation_worker.errors import ConfigurationError
 from reservation_worker.events.parse import TraceHints
 
 MAX_TRACE_ID = 128
-"""The longest trace id from outside that is handed on, in characters (contract, section 1)."""
+"""The longest trace id from outside that is handed on, in characters (docs/contract.md#events)."""
 
 _W3C = TraceContextTextMapPropagator()
 _XRAY = AwsXRayPropagator()
@@ -52,7 +52,7 @@ class Trace:
 
 
 def read_trace(hints: TraceHints, xray_header: str | None) -> Trace:
-    """The trace context of a message, the first valid one (contract, section 1)."""
+    """The trace context of a message, the first valid one (docs/contract.md#events)."""
     parent, trace_id = _parent(hints, xray_header)
     # gRPC refuses other metadata locally, which would look like a failing neighbour.
     own = f"{trace_id:032x}"

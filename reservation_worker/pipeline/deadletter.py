@@ -9,7 +9,7 @@ from reservation_worker.sqs.batches import MARK, MAX_ATTRIBUTES, NOT_ALLOWED
 from reservation_worker.sqs.queue import Message
 
 MAX_ERROR = 512
-"""The most characters of dlq_error (contract, section 5)."""
+"""The most characters of dlq_error (docs/contract.md#queue)."""
 
 
 def attributes_of(

@@ -24,7 +24,7 @@ class Lease:
     def __init__(self, receipt: str, deadline: float, renew_until: float = float("inf")) -> None:
         self.receipt = receipt
         self.deadline = deadline
-        # Beyond it nothing renews (contract, section 5); set anew when the handling starts.
+        # Beyond it nothing renews (docs/contract.md#queue); set anew when the handling starts.
         self.renew_until = renew_until
         # When the call in flight ends at the latest; 0 when there is none.
         self.call_until = 0.0
@@ -84,8 +84,9 @@ class Leases:
 
     def open(self, receipt: str, received_at: float) -> Lease:
         """The lease of a message whose receive returned at `received_at`."""
-        lease = Lease(receipt, received_at + self.visibility, received_at + self._patience)
         with self._changed:
+            # Under the lock: a resize shortens the leases that are open.
+            lease = Lease(receipt, received_at + self.visibility, received_at + self._patience)
             self._open.add(lease)
         return lease
 
@@ -167,12 +168,12 @@ class Leases:
             self._in_renewal.update(batch)
         if not batch:
             return
-        # Counted from before the call: SQS starts the new time no earlier.
-        deadline = self._clock() + self.visibility
+        # Once, because a resize may come meanwhile: the call and the deadline must agree. Counted
+        # from before the call: SQS starts the new time no earlier.
+        visibility = self.visibility
+        deadline = self._clock() + visibility
         try:
-            failed = self._queue.change_visibility(
-                [lease.receipt for lease in batch], self.visibility
-            )
+            failed = self._queue.change_visibility([lease.receipt for lease in batch], visibility)
             answered = self._clock()
             for position, lease in enumerate(batch):
                 if position in failed:

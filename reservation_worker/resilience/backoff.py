@@ -3,7 +3,7 @@
 import math
 
 MAX_RETRY_AFTER = 900.0
-"""The longest wait a neighbour may ask for with Retry-After, in seconds (contract, section 2)."""
+"""The longest wait a neighbour may ask for with Retry-After, in seconds (docs/contract.md#reservation-api)."""
 
 MAX_VISIBILITY = 43_200
 """SQS refuses a visibility timeout above twelve hours, in seconds."""
@@ -38,7 +38,7 @@ def retry_delay(
 
 
 def tries(max_retries: int, max_receive_count: int | None) -> int:
-    """How often a message is tried before it is dead-lettered (contract, section 5).
+    """How often a message is tried before it is dead-lettered (docs/contract.md#exhaustion).
 
     Beyond `max_receive_count` SQS moves the message itself, without our attributes.
     """

@@ -73,7 +73,7 @@ class _Rehearsal:
 
 
 def forecast(event: Event | Ignored | InvalidEvent, state: State | None) -> Forecast:
-    """By the rules of contract, section 4; `state` is the reservation's now.
+    """By the rules of docs/contract.md#settlement; `state` is the reservation's now.
 
     What inventory-svc would answer is not asked. Where the state is not known, a release without
     seats counts as one by quantity.

@@ -2,7 +2,7 @@
 
 A kill between the two leaves a batch's messages in both queues, and a further redrive sends them
 again: the worker takes that for what any standard queue may do. The keys of both neighbours name
-the effect, so the second copy changes nothing (contract, section 4); releases by quantity, whose
+the effect, so the second copy changes nothing (docs/contract.md#settlement); releases by quantity, whose
 key may be forgotten, are not moved unless asked for.
 """
 

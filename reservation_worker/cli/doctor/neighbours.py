@@ -79,7 +79,7 @@ def _refused(error: grpc.RpcError, address: str, timeout: float) -> Row:
 
 
 def reservation_api(known: Known) -> list[Row]:
-    """DNS, TCP, and a GET of a reservation that can't exist (contract, section 2)."""
+    """DNS, TCP, and a GET of a reservation that can't exist (docs/contract.md#reservation-api)."""
     base, timeout = known["reservation_api_base"], _timeout(known)
     try:
         reach(*split(base, 443 if base.lower().startswith("https:") else 80))

@@ -36,7 +36,7 @@ UNSENDABLE: Any = {
 
 
 def probe(client: "SQSClient", url: str, dlq_url: str | None) -> list[Row]:
-    """A row for each action that the worker needs (contract, section 5)."""
+    """A row for each action that the worker needs (docs/contract.md#queue)."""
     rows = [
         _may(
             "sqs:ReceiveMessage",

@@ -44,7 +44,7 @@ def queue(known: Known) -> list[Row]:
 
 
 def judge(known: Known, attributes: Attributes) -> list[Row]:
-    """What the attributes say; the wanted ones are the worker's own (contract, section 5)."""
+    """What the attributes say; the wanted ones are the worker's own (docs/contract.md#queue)."""
     queue = QueueIdentity.of_url(known["sqs_queue_url"])
     waiting = attributes.get("ApproximateNumberOfMessages", "?")
     rows = [good(NAME, f"{queue.name} is there, {waiting} messages wait")]

@@ -32,7 +32,7 @@ DETAIL_TYPES = (
     "Payment Status Updated",
     "payment.status_updated",
 )
-"""Every detail-type of contract, section 1."""
+"""Every detail-type of docs/contract.md#events."""
 _DAY = 86_400
 
 

@@ -1,4 +1,4 @@
-"""One event in its canonical form (contract, section 1), about a reservation there is. Pure."""
+"""One event in its canonical form (docs/contract.md#events), about a reservation there is. Pure."""
 
 from typing import Any
 

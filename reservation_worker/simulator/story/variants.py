@@ -1,4 +1,4 @@
-"""Turns a canonical event into every body that real producers send (contract, section 1).
+"""Turns a canonical event into every body that real producers send (docs/contract.md#events).
 
 The demo publishes them, the tests prove that the worker understands them all alike.
 """

@@ -1,4 +1,4 @@
-"""What a redriven message would do now, held against contract, section 4."""
+"""What a redriven message would do now, held against docs/contract.md#settlement."""
 
 import json
 from typing import Any

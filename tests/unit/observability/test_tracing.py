@@ -74,7 +74,7 @@ def ids(headers: dict[str, str]) -> tuple[str, str, str]:
     return match[1], match[2], match[3]
 
 
-# Where the trace comes from: contract, section 1, the first valid one wins.
+# Where the trace comes from: docs/contract.md#events, the first valid one wins.
 
 SOURCES: dict[str, tuple[str, Any]] = {
     "message attribute traceparent": ("attributes", {"traceparent": traceparent(trace_number(1))}),
