@@ -21,8 +21,8 @@ STATE_OF_CODE = {
     "RESERVATION_ALREADY_CANCELLED": "CANCELLED",
 }
 
-# Answers to the PATCH (docs/contract.md#reservation-api): exact status and error code, then exact status,
-# then the class of the status.
+# Answers to the PATCH (docs/contract.md#reservation-api): exact status and error code, then
+# exact status, then the class of the status.
 BY_STATUS_AND_CODE = {
     (404, "RESERVATION_NOT_FOUND"): Meaning.PERMANENT,
     **{(400, code): Meaning.CONFLICT for code in STATE_OF_CODE},

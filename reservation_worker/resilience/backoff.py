@@ -3,7 +3,7 @@
 import math
 
 MAX_RETRY_AFTER = 900.0
-"""The longest wait a neighbour may ask for with Retry-After, in seconds (docs/contract.md#reservation-api)."""
+"""The longest wait that Retry-After may ask for, in seconds (docs/contract.md#reservation-api)."""
 
 MAX_VISIBILITY = 43_200
 """SQS refuses a visibility timeout above twelve hours, in seconds."""

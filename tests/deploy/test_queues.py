@@ -18,7 +18,7 @@ DIRECT = {"canonical", "camel_case", "flat", "sns", "legacy_type"}
 
 
 def entries(aws: Cloud) -> list[dict[str, str]]:
-    """Each type in every form that comes over the bus (docs/contract.md#events), a reservation each."""
+    """Each type in every form of the bus (docs/contract.md#events), a reservation each."""
     bodies = []
     for kind in TYPES:
         for variant in variants({"type": kind, "detail": {}}).keys() - DIRECT:

@@ -2,8 +2,8 @@
 
 A kill between the two leaves a batch's messages in both queues, and a further redrive sends them
 again: the worker takes that for what any standard queue may do. The keys of both neighbours name
-the effect, so the second copy changes nothing (docs/contract.md#settlement); releases by quantity, whose
-key may be forgotten, are not moved unless asked for.
+the effect, so the second copy changes nothing (docs/contract.md#idempotency); releases by
+quantity, whose key may be forgotten, are not moved unless asked for.
 """
 
 import time
