@@ -87,7 +87,9 @@ def build(
         refused = sqs.refused
     if reservation_api is None:
         reservation_api = rest = ReservationClient(
-            settings.reservation_api_base, settings.worker_concurrency
+            settings.reservation_api_base,
+            settings.worker_concurrency,
+            settings.reservation_api_token_file,
         )
         closers.append(rest.close)
     if inventory is None:

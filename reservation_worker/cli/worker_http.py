@@ -39,9 +39,9 @@ def base_url(host: str, port: int) -> str:
     return f"http://{shown}:{port}"
 
 
-def get(url: str, timeout: float = TIMEOUT) -> Answer:
+def get(url: str, timeout: float = TIMEOUT, headers: dict[str, str] | None = None) -> Answer:
     """The answer to one GET. Raises OperationError when there is no whole one in `timeout` s."""
-    return _ask("GET", url, timeout)
+    return _ask("GET", url, timeout, headers=headers)
 
 
 def post_json(url: str, body: bytes) -> Answer:
@@ -107,7 +107,8 @@ def _ask(
                     content += chunk
                     if len(content) > MAX_BODY:
                         raise OperationError(f"{url} answers with more than {MAX_BODY} bytes")
-                return Answer(response.status_code, content, 0.0)
+                challenge = response.headers.get("WWW-Authenticate", "")
+                return Answer(response.status_code, content, 0.0, challenge)
 
     try:
         # requests bounds each wait, not the whole call: a server may send a byte now and then.

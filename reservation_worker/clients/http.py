@@ -16,7 +16,12 @@ from reservation_worker.clients.deadline import (
     DeadlineTLSSocket,
     exchange,
 )
+from reservation_worker.config.redaction import Redactor
+from reservation_worker.config.token import TokenFile, bearer
 from reservation_worker.errors import TransientError
+
+redact = Redactor({})
+"""For what answers say, before it is cut: they may echo the token."""
 
 MAX_BODY = 1024 * 1024
 """The largest answer that is read, in bytes: our neighbours' are a few hundred."""
@@ -24,17 +29,26 @@ MAX_BODY = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, body and the Retry-After header in seconds (0: none or not readable)."""
+    """Status, body and the Retry-After header in seconds (0: none or not readable).
+
+    `challenge` is the WWW-Authenticate header.
+    """
 
     status: int
     body: bytes
     retry_after: float
+    challenge: str = ""
 
 
 class HttpTransport:
-    """One pool of kept-alive connections to one base URL, shared by all pool threads."""
+    """One pool of kept-alive connections to one base URL, shared by all pool threads.
 
-    def __init__(self, base: str, connections: int) -> None:
+    With a `token_file` every request carries the bearer token in it.
+    Raises ConfigurationError when there is none.
+    """
+
+    def __init__(self, base: str, connections: int, token_file: str | None = None) -> None:
+        self._token = TokenFile(token_file) if token_file else None
         url = parse_url(base)
         self._prefix = (url.path or "").rstrip("/")
         # An IPv6 host comes in brackets, which belong to URLs only.
@@ -73,10 +87,23 @@ class HttpTransport:
         first byte of an answer: the server had closed it, or a middlebox had forgotten it. What is
         sent must therefore bear a repetition.
 
+        An answer 401 is final only if the token is still the one in its file.
+
         Raises TransientError when there is no whole answer of at most MAX_BODY bytes in time.
         """
         exchange.deadline = time.monotonic() + timeout
         headers = {**self._pool.headers, **headers}
+        if self._token is None:
+            return self._send(method, path, headers, body)
+        token = self._token.current()
+        answer = self._send(method, path, headers | bearer(token), body)
+        if answer.status == 401 and (other := self._token.read_again()) != token:
+            answer = self._send(method, path, headers | bearer(other), body)
+        return answer
+
+    def _send(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Answer:
         try:
             try:
                 return self._exchange(self._pool, method, path, headers, body)
@@ -88,7 +115,7 @@ class HttpTransport:
                 return self._exchange(pool, method, path, headers, body)
         except (HTTPError, OSError) as error:
             # It may quote a line of the answer, and a line may be 64 KiB.
-            text = f"{type(error).__name__}: {error}"[:200]
+            text = redact(f"{type(error).__name__}: {error}"[:1000])[:200]
             raise TransientError(f"{method} {path}: {text}") from error
 
     def _exchange(
@@ -119,7 +146,12 @@ class HttpTransport:
             # urllib3 raises only for a body that breaks off before its first byte.
             response.close()
             raise TransientError(f"{method} {path}: the answer broke off in its body")
-        return Answer(response.status, content, _retry_after(response.headers.get("Retry-After")))
+        return Answer(
+            response.status,
+            content,
+            _retry_after(response.headers.get("Retry-After")),
+            response.headers.get("WWW-Authenticate", ""),
+        )
 
     def reconnect(self) -> None:
         """Later calls make new connections. Calls in flight keep theirs until they end."""

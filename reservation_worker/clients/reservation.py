@@ -3,7 +3,7 @@
 import json
 from typing import Any, NoReturn
 
-from reservation_worker.clients.http import Answer, HttpTransport
+from reservation_worker.clients.http import Answer, HttpTransport, redact
 from reservation_worker.clients.meaning import Meaning, raise_for
 from reservation_worker.clients.ports import (
     FINAL_STATES,
@@ -47,8 +47,8 @@ def classify(status: int, code: str | None) -> Meaning:
 class ReservationClient:
     """The ReservationApi port; safe for all pool threads. Raises what the port says."""
 
-    def __init__(self, base: str, connections: int) -> None:
-        self._http = HttpTransport(base, connections)
+    def __init__(self, base: str, connections: int, token_file: str | None = None) -> None:
+        self._http = HttpTransport(base, connections, token_file)
 
     def update_status(self, change: StatusChange, call: CallContext) -> StatusAnswer:
         """PATCH under the key `status:<STATUS>:<reservation_id>`."""
@@ -138,7 +138,8 @@ def _read_change(answer: Answer, wanted: str) -> StatusAnswer:
 
 
 def _fail(method: str, answer: Answer, meaning: Meaning, code: str | None = None) -> NoReturn:
-    shown = (code or answer.body[:80].decode("utf-8", "replace"))[:80]
+    # Before it is cut: an answer may echo the token, and the error goes into logs and dead letters.
+    shown = redact(code or answer.body[:1000].decode("utf-8", "replace"))[:80]
     raise_for(
         meaning, f"reservation-api {method}: HTTP {answer.status} {shown!r}", answer.retry_after
     )

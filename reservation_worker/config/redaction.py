@@ -6,6 +6,7 @@ credentials stand in URLs and in signed requests, for those that came later (IRS
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import ClassVar
 from urllib.parse import unquote
 
 HIDDEN = "***"
@@ -29,8 +30,14 @@ _SIGNED = re.compile(
 )
 
 
+_BEGINNING = 16
+"""So many characters of a token's beginning give it away: an error may quote a part of it only."""
+
+
 class Redactor:
-    """Hides the secrets of `environ`, read now, and what looks like a credential."""
+    """Hides the secrets of `environ`, read now, those of `hide`, and what looks like one."""
+
+    _later: ClassVar[tuple[re.Pattern[str], ...]] = ()
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         known = {text for text in _secrets_of(environ) if len(text) >= _SHORTEST}
@@ -41,9 +48,21 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """`text` with each secret as ***."""
-        text = self._known.sub(HIDDEN, text)
+        for secret in (self._known, *self._later):
+            text = secret.sub(HIDDEN, text)
         text = hide_userinfo(text)
         return _SIGNED.sub(rf"\g<1>{HIDDEN}", text)
+
+
+def hide(token: str) -> None:
+    """Hide `token` from now on in the text of every Redactor; the last eight are remembered."""
+    if len(token) < _SHORTEST:
+        return
+    pattern = re.escape(token)
+    if len(token) > _BEGINNING:
+        pattern += rf"|{re.escape(token[:_BEGINNING])}[A-Za-z0-9._~+/=-]*"
+    others = [known for known in Redactor._later if known.pattern != pattern]
+    Redactor._later = (*others[-7:], re.compile(pattern))
 
 
 def hide_userinfo(text: str) -> str:

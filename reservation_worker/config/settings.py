@@ -52,6 +52,7 @@ class Settings:
     inventory_grpc_tls: bool
     inventory_key_ttl: int
     reservation_api_base: str
+    reservation_api_token_file: str | None
     ssl_cert_file: str | None
     otel_traces_exporter: str
     otel_endpoint: str | None

@@ -20,6 +20,7 @@ from dotenv.variables import parse_variables
 from reservation_worker.config import libraries
 from reservation_worker.config.secret import SECRET_KEYS, read_secret
 from reservation_worker.config.settings import Settings, inspect
+from reservation_worker.config.token import TokenFile
 from reservation_worker.config.variables import VARIABLES
 from reservation_worker.errors import ConfigurationError
 
@@ -95,6 +96,12 @@ def survey(
         parsed, wrong = inspect(values, sources)
     problems += [text for name, text in wrong.items() if name not in unread]
     hidden = {variable.field for variable in VARIABLES if variable.name in unread}
+    if token_file := parsed.get("reservation_api_token_file"):
+        try:
+            TokenFile(token_file)
+        except ConfigurationError as error:
+            problems += error.problems
+            hidden.add("reservation_api_token_file")
     known = {name: value for name, value in parsed.items() if name not in hidden}
     return Survey(values, sources, known, problems, _misspelt(sources))
 

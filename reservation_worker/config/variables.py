@@ -102,6 +102,12 @@ VARIABLES = (
         "URL of reservation-api",
     ),
     Variable(
+        "RESERVATION_API_TOKEN_FILE",
+        parsers.text_line,
+        "",
+        "file with the bearer token for reservation-api, read again when it changes; unset: none",
+    ),
+    Variable(
         "SSL_CERT_FILE",
         parsers.text_line,
         "",

@@ -73,8 +73,7 @@ def make_plan(args: argparse.Namespace, desk: Desk, units: list[list[Letter]]) -
     with terminal.progress("asked") as bar:
         task = bar.add_task("asking reservation-api", total=len(known))
         states = ask(
-            args.settings.reservation_api_base,
-            args.settings.call_timeout,
+            args.settings,
             known,
             desk.check,
             lambda: bar.advance(task),

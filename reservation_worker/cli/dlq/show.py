@@ -30,8 +30,7 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
         raise OperationError(f"there is no message {args.id} in {desk.dlq}{lacks}")
     state = None
     if letter.reservation_id is not None:
-        settings = args.settings
-        states = ask(settings.reservation_api_base, settings.call_timeout, [letter.reservation_id])
+        states = ask(args.settings, [letter.reservation_id])
         state = states[letter.reservation_id]
     console = terminal.stdout()
     for text in lines(letter, ids[letter.origin], state):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from reservation_worker.cli import worker_http
 from reservation_worker.clients.ports import Reservation
 from reservation_worker.clients.reservation import read_reservation
+from reservation_worker.config.settings import Settings
+from reservation_worker.config.token import TokenFile, bearer
 from reservation_worker.errors import OperationError, TransientError
 
 _PARALLEL = 8
@@ -25,21 +27,24 @@ class State:
 
 
 def ask(
-    base: str,
-    timeout: float,
+    settings: Settings,
     ids: Iterable[str],
     check: Callable[[], None] = lambda: None,
     watch: Callable[[], None] = lambda: None,
 ) -> dict[str, State]:
     """The states by id. `check` may raise to end it, `watch` is called for each answer."""
-    longest = min(timeout, _LONGEST)
+    base = settings.reservation_api_base
+    longest = min(settings.call_timeout, _LONGEST)
+    file = settings.reservation_api_token_file
+    token = TokenFile(file) if file else None
     failures: list[str] = []
 
     def get(one: str) -> State:
         if len(last := list(failures)) >= _PATIENCE:
             return State(None, last[0])
         try:
-            answer = worker_http.get(f"{base}/internal/reservations/{one}", longest)
+            headers = bearer(token.current()) if token else {}
+            answer = worker_http.get(f"{base}/internal/reservations/{one}", longest, headers)
             found = State(read_reservation(answer))
         except (OperationError, TransientError) as error:
             failures.append(str(error))

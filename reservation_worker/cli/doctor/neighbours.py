@@ -13,6 +13,7 @@ from reservation_worker.clients.http import Answer
 from reservation_worker.clients.inventory import CHANNEL_OPTIONS
 from reservation_worker.clients.meaning import Meaning
 from reservation_worker.clients.reservation import classify
+from reservation_worker.config.token import TokenFile, bearer
 from reservation_worker.errors import OperationError
 
 CALL_LIMIT = 5.0
@@ -85,15 +86,43 @@ def reservation_api(known: Known) -> list[Row]:
         reach(*split(base, 443 if base.lower().startswith("https:") else 80))
     except Unreachable as error:
         return [wrong(REST, f"failed to connect to {base}: {error}", error.advice)]
+    token_file = known.get("reservation_api_token_file")
+    headers = bearer(TokenFile(token_file).current()) if token_file else {}
     try:
-        answer = worker_http.get(f"{base}/internal/reservations/{NOBODY}", timeout)
+        answer = worker_http.get(f"{base}/internal/reservations/{NOBODY}", timeout, headers)
     except OperationError as error:
         advice = (
             "it takes connections, but does not answer: is it stuck, is it HTTP, is it TLS, and is"
             " its certificate's CA in SSL_CERT_FILE?"
         )
         return [wrong(REST, str(error), advice)]
+    if answer.status == 401:
+        return [_unauthorized(base, answer.challenge[:80], token_file)]
     return [_judged(base, answer)]
+
+
+def _unauthorized(base: str, challenge: str, token_file: str | None) -> Row:
+    said = f"{base} answers 401 (WWW-Authenticate: {challenge or 'not given'})"
+    if token_file:
+        return wrong(
+            REST,
+            f"{said}: it refuses the token in {token_file}",
+            "has the token expired, is it made for this audience, does the API trust its issuer?"
+            " RESERVATION_API_TOKEN_FILE names the file",
+        )
+    if challenge.lower().startswith("bearer"):
+        return wrong(
+            REST,
+            f"{said}: it wants a bearer token, and none is sent",
+            "name a file with one by RESERVATION_API_TOKEN_FILE, such as a projected"
+            " service-account token",
+        )
+    return wrong(
+        REST,
+        f"{said}: it wants credentials that the worker does not have",
+        "let the worker through at the gateway; it can send a bearer token only"
+        " (RESERVATION_API_TOKEN_FILE)",
+    )
 
 
 def _judged(base: str, answer: Answer) -> Row:
@@ -134,4 +163,6 @@ def _timeout(known: Known) -> float:
 
 
 INVENTORY = Check(GRPC, ("inventory_grpc_addr", "inventory_grpc_tls"), inventory)
-RESERVATION_API = Check(REST, ("reservation_api_base",), reservation_api)
+RESERVATION_API = Check(
+    REST, ("reservation_api_base", "reservation_api_token_file"), reservation_api
+)

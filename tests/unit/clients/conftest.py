@@ -18,6 +18,7 @@ def server() -> Iterator[Neighbour]:
 @pytest.fixture
 def neighbour(server: Neighbour) -> Neighbour:
     server.requests.clear()
+    server.authorizations.clear()
     server.connections = 0
     return server
 

@@ -36,6 +36,7 @@ class Request(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.requests.append(self)
+        self.server.authorizations.append(self.headers["Authorization"])
         self.server.answer(self)
 
     do_GET = do_PATCH
@@ -65,6 +66,7 @@ class Neighbour(ThreadingHTTPServer):
         self.tls = tls
         self.answer: Answer
         self.requests: list[Request] = []
+        self.authorizations: list[str | None] = []
         self.connections = 0
         self.closing = threading.Event()
         super().__init__((host, 0), Request)

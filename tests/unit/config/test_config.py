@@ -49,6 +49,7 @@ def test_a_queue_is_all_that_must_be_set() -> None:
         inventory_grpc_tls=False,
         inventory_key_ttl=300,
         reservation_api_base="http://reservation-api:8010",
+        reservation_api_token_file=None,
         ssl_cert_file=None,
         otel_traces_exporter="otlp",
         otel_endpoint=None,
