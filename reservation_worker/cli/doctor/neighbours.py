@@ -86,7 +86,7 @@ def reservation_api(known: Known) -> list[Row]:
         reach(*split(base, 443 if base.lower().startswith("https:") else 80))
     except Unreachable as error:
         return [wrong(REST, f"failed to connect to {base}: {error}", error.advice)]
-    token_file = known["reservation_api_token_file"]
+    token_file = known.get("reservation_api_token_file")
     headers = bearer(TokenFile(token_file).current()) if token_file else {}
     try:
         answer = worker_http.get(f"{base}/internal/reservations/{NOBODY}", timeout, headers)

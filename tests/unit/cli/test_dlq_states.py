@@ -1,12 +1,14 @@
 """What the verb `dlq` learns of reservations from reservation-api."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
 from responses import RequestsMock, matchers
 
 from reservation_worker.cli.dlq.states import ask
+from reservation_worker.config.settings import Settings
 
 BASE = "http://api.test:8010/v1"
 
@@ -15,6 +17,11 @@ BASE = "http://api.test:8010/v1"
 def http() -> Iterator[RequestsMock]:
     with RequestsMock() as mock:
         yield mock
+
+
+def settings(timeout: str = "10", **more: str) -> Settings:
+    values = {"SQS_QUEUE_URL": "http://sqs.test/1/q", "RESERVATION_API_BASE": BASE, **more}
+    return Settings.from_mapping(values | {"CALL_TIMEOUT": timeout})
 
 
 def url(one: str) -> str:
@@ -28,7 +35,7 @@ def test_a_reservation_an_unknown_one_and_a_failure_are_told_apart(http: Request
     http.get(url("gone"), body=requests.ConnectionError("reset"))
     http.get(url("slow"), body=requests.ReadTimeout())
     http.get(url("odd"), body="<html>")
-    states = ask(BASE, 10, ["known", "unknown", "failing", "gone", "slow", "odd"])
+    states = ask(settings(), ["known", "unknown", "failing", "gone", "slow", "odd"])
     assert states["known"].reservation is not None
     assert states["known"].reservation.status == "CONFIRMED"
     assert (states["unknown"].reservation, states["unknown"].error) == (None, None)
@@ -46,8 +53,16 @@ def test_a_reservation_is_asked_for_once_and_in_the_shorter_of_both_limits(
 ) -> None:
     bound = matchers.request_kwargs_matcher({"timeout": 2.5})
     http.get(url("rsv_1"), json={"status": "HOLD"}, match=[bound])
-    assert list(ask(BASE, 2.5, ["rsv_1", "rsv_1"])) == ["rsv_1"]
+    assert list(ask(settings("2.5"), ["rsv_1", "rsv_1"])) == ["rsv_1"]
     assert len(http.calls) == 1
+
+
+def test_the_bearer_token_goes_with_every_question(http: RequestsMock, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("a.bearer.token\n")
+    sent = matchers.header_matcher({"Authorization": "Bearer a.bearer.token"})
+    http.get(url("rsv_1"), json={"status": "HOLD"}, match=[sent])
+    asked = settings(RESERVATION_API_TOKEN_FILE=str(tmp_path / "token"))
+    assert ask(asked, ["rsv_1"])["rsv_1"].error is None
 
 
 def test_an_api_that_is_down_is_not_asked_about_every_reservation(http: RequestsMock) -> None:
@@ -55,7 +70,7 @@ def test_an_api_that_is_down_is_not_asked_about_every_reservation(http: Requests
     http.assert_all_requests_are_fired = False
     for one in ids:
         http.get(url(one), body=requests.ConnectionError("refused"))
-    states = ask(BASE, 10, ids)
+    states = ask(settings(), ids)
     assert all("refused" in (state.error or "") for state in states.values())
     # Ten failures end it, and seven calls may be under way by then.
     assert len(http.calls) <= 17
