@@ -455,6 +455,31 @@ def test_a_message_that_has_failed_for_an_hour_needs_no_evidence(rig: MakeRig) -
     assert made.dead == ["retries_exhausted"]
 
 
+@pytest.mark.parametrize("messages", [1, 4])
+def test_ten_minutes_of_429_put_nothing_into_the_dead_letter_queue(
+    rig: MakeRig, messages: int
+) -> None:
+    made = rig(raising(TransientError("429")))
+    made.answer_others()
+    elapsed, receives = 1.0, 0
+    while elapsed < 600:
+        receives += 1
+        delays = []
+        for _ in range(messages):
+            delivery = made.received(times=receives)
+            first = made.wall - elapsed
+            delivery.message = replace(delivery.message, first_received_at=first)
+            made.run(delivery)
+            delays.append(made.queue.hidden_for(delivery.message.id))
+            # The next try is a message of its own here: only its counts and times matter.
+            made.queue.delete([delivery.message.receipt])
+        elapsed += delays[0]
+        made.clock.advance(delays[0])
+    assert made.max_receive_count is not None
+    assert receives < made.max_receive_count
+    assert made.dead == []
+
+
 @pytest.mark.parametrize("trouble", ["failure", "breaker", "lease"])
 def test_on_its_last_receive_a_message_is_dead_lettered_instead_of_given_back(
     rig: MakeRig, trouble: str
