@@ -43,7 +43,8 @@ class Authority:
 def new_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """A new private key, also written to `path`."""
     key = ec.generate_private_key(ec.SECP256R1())
-    form = serialization.PrivateFormat.PKCS8
+    # The form that the API server also takes for service accounts.
+    form = serialization.PrivateFormat.TraditionalOpenSSL
     secret = serialization.NoEncryption()
     path.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, secret))
     path.chmod(0o600)
