@@ -71,7 +71,7 @@ def test_every_form_that_comes_over_the_bus_is_settled_and_what_is_not_ours_does
 
 def served_paths() -> set[str]:
     """What the manifests' probes and Prometheus ask for."""
-    objects = {made["kind"]: made for made in rendered("base")}
+    objects = {made["kind"]: made for made in rendered("deploy/base")}
     [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
     [endpoint] = objects["ServiceMonitor"]["spec"]["endpoints"]
     probes = [container[f"{name}Probe"] for name in ("startup", "liveness", "readiness")]
