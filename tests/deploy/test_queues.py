@@ -82,6 +82,9 @@ def test_what_eventbridge_cannot_deliver_has_a_queue_of_its_own(aws: Cloud) -> N
     name = "traffic-tacos-reservation-events"
     rule = aws.connect("events").list_targets_by_rule(Rule=name, EventBusName=BUS)
     [target] = rule["Targets"]
+    arn = aws.attributes(aws.queue_url)["QueueArn"]
+    found = aws.connect("events").list_rule_names_by_target(TargetArn=arn, EventBusName=BUS)
+    assert found["RuleNames"] == [name]
     undelivered = aws.queue_url + "-undelivered"
     assert target["DeadLetterConfig"]["Arn"] == aws.attributes(undelivered)["QueueArn"]
     assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] == 86_400
