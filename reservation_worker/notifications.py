@@ -13,7 +13,7 @@ from loguru import logger
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.outcome import SUPERSEDED, Settled
 from reservation_worker.pipeline.batching import Batches
-from reservation_worker.pipeline.memory import SettledMemory
+from reservation_worker.pipeline.deleter import SettledMemory
 from reservation_worker.sqs import session as aws
 from reservation_worker.sqs.clients import RenewedClients
 

@@ -35,6 +35,8 @@ class GuardedNeighbours:
     or BreakerOpen when it may not start, and whatever the neighbour's port raises.
     """
 
+    delivery: Delivery
+    trace: Trace
     reservation_api: ReservationApi
     inventory: Inventory
     breakers: Breakers
@@ -44,8 +46,6 @@ class GuardedNeighbours:
     timeout: float
     key_ttl: float
     wall_clock: Callable[[], float]
-    delivery: Delivery
-    trace: Trace
 
     def update_status(self, change: StatusChange) -> StatusAnswer:
         """The PATCH of reservation-api."""

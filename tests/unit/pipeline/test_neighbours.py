@@ -90,15 +90,15 @@ class Rig:
         )
         self.guarded = partial(
             GuardedNeighbours,
-            self.neighbour,
-            self.neighbour,
-            self.guard,
-            self.evidence,
-            self.leases,
-            Tracing("pod", "queue", SimpleSpanProcessor(self.spans)),
-            TIMEOUT,
-            KEY_TTL,
-            lambda: self.wall,
+            reservation_api=self.neighbour,
+            inventory=self.neighbour,
+            breakers=self.guard,
+            evidence=self.evidence,
+            leases=self.leases,
+            tracing=Tracing("pod", "queue", SimpleSpanProcessor(self.spans)),
+            timeout=TIMEOUT,
+            key_ttl=KEY_TTL,
+            wall_clock=lambda: self.wall,
         )
 
     def calls(self) -> GuardedNeighbours:

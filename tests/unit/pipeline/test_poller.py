@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from reservation_worker.clock import Clocks
 from reservation_worker.errors import InvalidEvent, TransientError
 from reservation_worker.pipeline import poller as poller_module
 from reservation_worker.pipeline.breakers import Breakers, ProbedBreaker
@@ -56,8 +57,7 @@ class Rig:
             self.metrics,
             self._give_back,
             wait,
-            self.clock,
-            lambda: 5_012.0,
+            Clocks(self.clock, lambda: 5_012.0),
         )
 
     def _work(self, delivery: Delivery) -> None:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from reservation_worker import bootstrap
 from reservation_worker.config.settings import Settings
+from reservation_worker.pipeline import assembly
 from reservation_worker.pipeline.leases import Lease, Leases
 from tests.faults.harness.sabotage.entry import main
 
@@ -17,7 +17,7 @@ class Unchecked(Leases):
 
 
 def overrides(settings: Settings) -> dict[str, Any]:
-    vars(bootstrap)["Leases"] = Unchecked
+    vars(assembly)["Leases"] = Unchecked
     return {}
 
 

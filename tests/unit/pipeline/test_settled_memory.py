@@ -1,6 +1,6 @@
 """What the worker remembers of settled messages whose delete may not have worked."""
 
-from reservation_worker.pipeline.memory import SettledMemory
+from reservation_worker.pipeline.deleter import SettledMemory
 
 
 def test_a_settled_message_is_known_until_its_delete_worked() -> None:
