@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     # Wrong settings are reported before the heavy imports of the worker itself.
     from reservation_worker.config.sources import survey  # noqa: PLC0415
 
-    found = survey()
+    found = survey(unattended=True)
     settings = found.settings()
     limit = settings.shutdown_timeout
     one_cpu = OneCpu() if settings.worker_one_cpu and len(allowed()) > 1 else None
