@@ -80,15 +80,17 @@ class GuardedNeighbours:
         )
 
     def key_may_be_forgotten(self, replayed: bool) -> bool:
-        """Whether an earlier try may have had its effect so long ago that its key is forgotten.
+        """Whether a release that starts now may come after its key was forgotten.
 
-        `replayed`: the PATCH was answered as to a replay (docs/contract.md#quantity-releases).
+        That is so if an earlier try may have released long ago. `replayed`: the PATCH was answered
+        as to a replay (docs/contract.md#quantity-releases).
         """
         message = self.delivery.message
         if self.key_ttl == 0 or not (replayed or message.receive_count > 1):
             return False
         began = message.first_received_at if message.receive_count > 1 else message.sent_at
-        return began is None or self.wall_clock() - began >= self.key_ttl
+        # A call may take effect as late as its timeout.
+        return began is None or self.wall_clock() + self.timeout - began >= self.key_ttl
 
     def _call(self, neighbour: str, span: str, call: Callable[[CallContext], T]) -> T:
         lease, breaker = self.delivery.lease, self.breakers.of(neighbour)

@@ -271,7 +271,7 @@ def test_a_release_that_is_repeated_after_its_key_is_forgotten_is_caught(message
 
 
 def test_the_age_of_a_message_misses_a_copy_that_is_received_late_and_then_again() -> None:
-    """A known limit of the rule: the second receive counts from the first, which was late."""
+    """The case that docs/contract.md#quantity-releases leaves open, and why."""
     shape = next(shape for shape in TODAY if not shape.numbered)
     made = checker(shape, [(Kind.EXPIRED, None)] * 2, settle, restless=True)
     wrong = chain.from_iterable(made.wrong(state) for state in made.states())
