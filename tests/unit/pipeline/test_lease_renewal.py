@@ -1,5 +1,7 @@
 """Renewal in batches, in time, and never of a lease that is closed or lost."""
 
+import threading
+
 import pytest
 
 from reservation_worker.pipeline.leases import Leases
@@ -177,6 +179,18 @@ def test_the_thread_renews_by_itself_and_outlives_an_unexpected_error() -> None:
     rig.clock.advance(0.75)
     eventually(lambda: rig.left(rig.one) == 1)
     assert len(rig.renewals) == 2
+    rig.leases.stop()
+
+
+def test_the_thread_renews_in_time_after_the_visibility_was_lowered() -> None:
+    rig = LeaseRig(visibility=int(20 * PATIENCE))
+    rig.leases.start()
+    eventually(lambda: "leases" in {thread.name for thread in threading.enumerate()})
+    rig.clock.advance(1)
+    rig.leases.resize(2)
+    # The lease has half of its time left. The pause that began before the change is over.
+    rig.clock.advance(0.25)
+    eventually(lambda: rig.renewals)
     rig.leases.stop()
 
 
