@@ -140,6 +140,19 @@ class Leases:
             lease.call_until = now + timeout
             return timeout
 
+    def call_left(self, lease: Lease) -> float:
+        """Seconds that the call which began last may still take, asked right before it is sent.
+
+        Raises LeaseLost or LeaseTooShort if the thread was held up for too long since `begin_call`:
+        by a process that was frozen, say.
+        """
+        now = self._clock()
+        if now >= lease.deadline:
+            raise LeaseLost("the lease ended before the call was sent")
+        if now >= lease.call_until:
+            raise LeaseTooShort("the call's time was over before it was sent")
+        return min(lease.call_until, lease.deadline) - now
+
     @staticmethod
     def end_call(lease: Lease) -> None:
         """The call that began last is over."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from reservation_worker.clients.ports import (
@@ -102,7 +103,8 @@ class GuardedNeighbours:
             ok: bool | None = None
             try:
                 with self.tracing.call_span(span, self.trace) as headers:
-                    answer = call(CallContext(timeout, headers))
+                    left = partial(self.leases.call_left, lease)
+                    answer = call(CallContext(timeout, headers, left))
                 ok = True
                 return answer
             except TransientError as error:

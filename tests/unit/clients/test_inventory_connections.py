@@ -13,7 +13,7 @@ import pytest
 
 from reservation_worker.clients.inventory import InventoryClient
 from reservation_worker.clients.ports import CallContext
-from reservation_worker.errors import TransientError
+from reservation_worker.errors import LeaseLost, TransientError
 from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2 as pb
 from tests.fake_queue import eventually
 from tests.unit.clients.grpc_neighbour import (
@@ -212,3 +212,14 @@ def test_a_pod_that_moved_is_found_within_15_seconds(old_address: str) -> None:
             eventually(lambda: settled(inventory_client), 60)
             assert time.monotonic() - moved < 15
         inventory_client.close()
+
+
+def test_a_call_that_may_not_start_any_more_is_not_sent(
+    inventory: Neighbour, inventory_client: InventoryClient
+) -> None:
+    def over() -> float:
+        raise LeaseLost("over")
+
+    with pytest.raises(LeaseLost):
+        release(inventory_client, CallContext(10.0, left=over))
+    assert inventory.requests == []

@@ -15,7 +15,7 @@ from reservation_worker.errors import (
     PermanentError,
     TransientError,
 )
-from reservation_worker.pipeline.neighbours import GuardedNeighbours
+from reservation_worker.pipeline.neighbours import RESERVATION_API, GuardedNeighbours
 from tests.unit.pipeline.neighbours_rig import (
     CHANGE,
     SEATS,
@@ -139,4 +139,31 @@ def test_a_failed_call_is_no_longer_in_flight_and_its_error_is_handed_on(
     with pytest.raises(type(error)) as caught:
         calls.update_status(CHANGE)
     assert caught.value is error
+    assert rig.leases.fence(calls.delivery.lease) == 0
+
+
+@pytest.mark.parametrize(
+    ("held_up", "error"), [(VISIBILITY, LeaseLost), (TIMEOUT, LeaseTooShort), (TIMEOUT - 1, None)]
+)
+def test_a_call_that_was_held_up_between_its_check_and_its_start_is_not_sent_too_late(
+    held_up: float, error: type[Exception] | None
+) -> None:
+    rig = NeighboursRig()
+    calls = rig.calls()
+    left: list[float] = []
+
+    def freeze() -> None:
+        rig.clock.advance(held_up)
+        left.append(rig.neighbour.contexts[-1].begin())
+
+    rig.neighbour.during = freeze
+    if error is None:
+        calls.update_status(CHANGE)
+        assert left == [TIMEOUT - held_up]
+        return
+    with pytest.raises(error):
+        calls.update_status(CHANGE)
+    assert left == []
+    # No answer of the neighbour, so none for its breaker or the evidence.
+    assert not rig.evidence.against(RESERVATION_API, "another", None)
     assert rig.leases.fence(calls.delivery.lease) == 0
