@@ -3,6 +3,8 @@
 from types import UnionType
 from typing import Any, get_args
 
+from reservation_worker.events.kinds import BY_LABEL
+
 COUNT = int
 ERROR = {"error": str}
 CHECK = {"name": str, "ok": bool, "detail": str}
@@ -50,7 +52,7 @@ STATUS = {
     "checks": {"health": [CHECK], "ready": [CHECK]},
     "outcomes": {
         "settled": COUNT,
-        "by_type": dict.fromkeys(("expired", "approved", "failed", "unknown"), OUTCOMES),
+        "by_type": dict.fromkeys((*BY_LABEL, "unknown"), OUTCOMES),
     },
     "last_minute": WINDOW,
     "last_15_minutes": WINDOW,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from reservation_worker.events.kinds import DETAIL_TYPES
 from reservation_worker.simulator.processes.child import poll_until
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION, sqs_client
 
@@ -21,18 +22,6 @@ if TYPE_CHECKING:
 
 NAME = "reservation-events"
 BUS = "traffic-tacos"
-DETAIL_TYPES = (
-    "reservation.expired",
-    "reservation.hold.expired",
-    "payment.approved",
-    "payment.failed",
-    "ReservationExpired",
-    "PaymentApproved",
-    "PaymentFailed",
-    "Payment Status Updated",
-    "payment.status_updated",
-)
-"""Every detail-type of docs/contract.md#events."""
 _DAY = 86_400
 
 

@@ -11,27 +11,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reservation_worker.events.kinds import BY_PAYMENT_STATUS, Kind
 from reservation_worker.simulator.neighbours.reservations import Record
 from reservation_worker.simulator.story.poison import poison_bodies
 from reservation_worker.simulator.story.samples import event
 from reservation_worker.simulator.story.variants import variants
 
-EXPIRED, APPROVED, FAILED = "expired", "approved", "failed"
+EXPIRED, APPROVED, FAILED = (kind.label for kind in (Kind.EXPIRED, Kind.APPROVED, Kind.FAILED))
 NOTHING, POISON = "nothing", "poison"
 
-_TYPES = {
-    EXPIRED: "reservation.expired",
-    APPROVED: "payment.approved",
-    FAILED: "payment.failed",
-    NOTHING: "payment.approved",
+_KINDS = {kind.label: kind for kind in Kind} | {NOTHING: Kind.APPROVED}
+_STATUSES = {kind.label: kind.value.payment_statuses for kind in Kind} | {
+    NOTHING: tuple(status for status, kind in BY_PAYMENT_STATUS.items() if kind is None)
 }
-_STATUSES = {
-    APPROVED: ("PAYMENT_STATUS_COMPLETED", "PAYMENT_STATUS_APPROVED"),
-    FAILED: ("PAYMENT_STATUS_FAILED", "PAYMENT_STATUS_CANCELLED", "PAYMENT_STATUS_EXPIRED"),
-    NOTHING: tuple(
-        f"PAYMENT_STATUS_{name}" for name in ("PENDING", "PROCESSING", "REFUNDED", "UNSPECIFIED")
-    ),
-}
+_WEIGHTS = {Kind.EXPIRED: 32, Kind.APPROVED: 33, Kind.FAILED: 14}
 _ONE_COPY_IN = 20
 _SHOWS = 8
 
@@ -61,9 +54,10 @@ def _tale(name: str, weight: int, ends: str, *steps: Step, state: str = "HOLD") 
 
 
 TALES = (
-    _tale("expired", 32, "EXPIRED", Step(EXPIRED)),
-    _tale("approved", 33, "CONFIRMED", Step(APPROVED)),
-    _tale("failed", 14, "CANCELLED", Step(FAILED)),
+    *(
+        _tale(kind.label, _WEIGHTS.get(kind, 5), kind.value.target, Step(kind.label))
+        for kind in Kind
+    ),
     _tale("approved, expired", 2, "CONFIRMED EXPIRED", Step(APPROVED), Step(EXPIRED)),
     _tale("expired, approved", 2, "CONFIRMED EXPIRED", Step(EXPIRED), Step(APPROVED)),
     _tale("failed, expired", 2, "CANCELLED EXPIRED", Step(FAILED), Step(EXPIRED)),
@@ -131,7 +125,7 @@ class _Teller:
         self.messages: list[Message] = []
         self.expected: dict[str, frozenset[str]] = {}
         self._poison = itertools.cycle(poison_bodies())
-        self._turns = {kind: itertools.count() for kind in _TYPES}
+        self._turns = {kind: itertools.count() for kind in _KINDS}
 
     def tales(self, messages: int) -> Iterator[Tale]:
         """Tales that add up to so many messages."""
@@ -192,14 +186,14 @@ class _Teller:
             step.kind,
             variant,
             record.reservation_id,
-            "" if step.kind == EXPIRED else payment,
+            payment if "payment_intent_id" in _KINDS[step.kind].value.sample else "",
             step.phase,
             self._attributes(),
         )
 
     def _event(self, kind: str, record: Record, payment: str) -> dict[str, Any]:
         return event(
-            _TYPES[kind],
+            _KINDS[kind].event_type,
             record,
             payment,
             with_seats=self.random.random() < 0.9,

@@ -17,7 +17,8 @@ from reservation_worker.errors import (
     LeaseTooShort,
     TransientError,
 )
-from reservation_worker.events.parse import Event, Kind
+from reservation_worker.events.kinds import Kind
+from reservation_worker.events.parse import Event
 from reservation_worker.observability.tracing import Tracing
 from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject, Retry
 from reservation_worker.pipeline import delivery as delivery_module
@@ -252,7 +253,7 @@ def test_an_event_is_handled_once_measured_and_settled(
 ) -> None:
     made = rig(lambda event: Ack())
     made.process(event_body(event_type, "rsv_7"))
-    assert [(one.kind.value, one.reservation_id) for one in made.handled] == [(kind, "rsv_7")]
+    assert [(one.kind.label, one.reservation_id) for one in made.handled] == [(kind, "rsv_7")]
     assert made.queue.left() == []
     assert made.events(kind) == {"success": 1}
     assert made.runs() == {(kind, "success"): 1}
