@@ -78,7 +78,7 @@ def test_killed_at_random_moments_two_workers_lose_nothing_with_todays_neighbour
 
 
 def test_a_quantity_whose_key_is_forgotten_is_left_to_a_person_and_never_freed_twice():
-    outcome = run("today: inventory: keys are forgotten", 100, seed=3)
+    outcome = run("today: inventory: keys are forgotten", 60)
     sound(outcome, "inventory: INTERNAL after")
     assert outcome.report.releases_to_check
 

@@ -99,11 +99,14 @@ class Scenario:
         return [message for message in self.messages if message.phase == number]
 
 
-def build(events: int = 1000, seed: int = 0) -> Scenario:
-    """A scenario of exactly `events` messages; the same seed makes the same one."""
+def build(events: int = 1000, seed: int = 0, general_admission: float = 0.15) -> Scenario:
+    """A scenario of exactly `events` messages; the same seed makes the same one.
+
+    `general_admission` is the share of reservations without numbered seats.
+    """
     if events < 1:
         raise ValueError("a scenario needs at least one event")
-    teller = _Teller(random.Random(seed))
+    teller = _Teller(random.Random(seed), general_admission)
     copies = events // _ONE_COPY_IN
     for tale in teller.tales(events - copies):
         teller.tell(tale)
@@ -118,8 +121,9 @@ def build(events: int = 1000, seed: int = 0) -> Scenario:
 class _Teller:
     """Collects seeds and messages, tale by tale."""
 
-    def __init__(self, dice: random.Random) -> None:
+    def __init__(self, dice: random.Random, general_admission: float) -> None:
         self.random = dice
+        self._general_admission = general_admission
         self.seeds: list[Record] = []
         self.pools: dict[str, int] = {}
         self.messages: list[Message] = []
@@ -167,7 +171,7 @@ class _Teller:
     def _places(self, number: int) -> dict[str, Any]:
         count = self.random.randint(1, 4)
         show = self.random.randint(1, _SHOWS)
-        if self.random.random() < 0.15:
+        if self.random.random() < self._general_admission:
             return {"event_id": f"evt_general_{show}", "quantity": count}
         seats = tuple(f"{number}{letter}" for letter in "ABCD"[:count])
         return {"event_id": f"evt_hall_{show}", "seat_ids": seats}

@@ -41,7 +41,10 @@ class Row:
 
 def _scenario(name: str, seed: int) -> Row:
     outcome = run(name, seed=seed)
-    return _row("scenarios", name, outcome, [] if outcome.ok else [outcome.explain()])
+    broken = [] if outcome.ok else [outcome.explain()]
+    if not outcome.faults:
+        broken.append("nothing was injected")
+    return _row("scenarios", name, outcome, broken)
 
 
 def _row(part: str, name: str, outcome: Outcome, broken: Sequence[str]) -> Row:

@@ -48,7 +48,7 @@ class Run:
         self.events = case.events or events
         module = [sys.executable, "-m", case.module] if case.module else []
         self.command = list(command) or module
-        self.story = build(self.events, seed)
+        self.story = build(self.events, seed, case.general_admission)
         self.stack = Stack(
             *case.latency_ms,
             visibility=case.visibility,
@@ -129,10 +129,8 @@ class Run:
                     name: value.replace("DECOY", f"127.0.0.1:{port}")
                     for name, value in answer["headers"].items()
                 }
-            seeds = self.story.seeds if one.standing else ()
-            ids = [record.reservation_id for record in seeds if not record.seat_ids]
             self.stack.neighbours.answer(
-                one.target, answer, 1_000_000, ids, after=one.after, rate=one.rate
+                one.target, answer, 1_000_000, after=one.after, rate=one.rate
             )
 
     def _settle(self, limit: float) -> bool:

@@ -58,7 +58,8 @@ def facts(event: events.Event) -> dict[str, Any]:
     """What the settlement uses, and whether there was a warning."""
     unused = ("id", "trace", "warnings")
     names = [each.name for each in dataclasses.fields(event) if each.name not in unused]
-    return {name: getattr(event, name) for name in names} | {"warned": bool(event.warnings)}
+    found = {name: getattr(event, name) for name in names}
+    return found | {"kind": event.kind.label, "warned": bool(event.warnings)}
 
 
 def _timed(one: Mutant, parse: Parse) -> tuple[Answer, float]:
