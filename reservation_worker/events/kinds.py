@@ -108,12 +108,13 @@ class Kind(Enum):
     @property
     def event_type(self) -> str:
         """The canonical type."""
-        return self.value.event_type
+        # Of each event: `value` itself is a slow property.
+        return self._value_.event_type
 
     @property
     def label(self) -> str:
         """The value of the metrics' labels `type` and `handler`."""
-        return self.value.label
+        return self._value_.label
 
     def __str__(self) -> str:
         return self.label

@@ -85,8 +85,9 @@ def parse(
     name = string(event, "type", "detail-type")
     if name is None:
         raise InvalidEvent("the event has no type: neither type nor detail-type is there")
-    is_payment_status = name in PAYMENT_STATUS_TYPES
-    if not is_payment_status and name not in BY_TYPE:
+    kind = BY_TYPE.get(name)
+    is_payment_status = kind is None and name in PAYMENT_STATUS_TYPES
+    if kind is None and not is_payment_status:
         raise InvalidEvent(f"the type {show(name)} is unknown")
 
     reservation_id = _reservation_id(detail)
@@ -96,7 +97,8 @@ def parse(
     error_code = string(detail, "error_code", "errorCode")
     seat_ids, qty, warnings = _seats(detail)
 
-    kind = _payment_status(detail) if is_payment_status else BY_TYPE[name]
+    if is_payment_status:
+        kind = _payment_status(detail)
     if kind is None:
         return Ignored(reservation_id, f"nothing to do for {detail['status']}", trace)
     return Event(
