@@ -5,7 +5,7 @@ import pytest
 from reservation_worker.simulator.judge.reconcile import DeadLetter, Report, reconcile
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.journal import Journal
-from reservation_worker.simulator.neighbours.ledger import Record, Verdict
+from reservation_worker.simulator.neighbours.ledger import Record, StockResult
 from reservation_worker.simulator.neighbours.reservations import ReservationLedger
 from reservation_worker.simulator.neighbours.seats import SeatLedger
 from reservation_worker.simulator.story.scenario import Message, Scenario
@@ -58,7 +58,7 @@ def test_a_quantity_release_repeated_after_the_key_is_forgotten_adds_the_places_
     assert today.free() == 3
     assert not today.seats.snapshot()["keys_forgotten"]
     today.now = remembers
-    assert today.seats.release("rsv_2", LAWN, [], 3).verdict is Verdict.DONE
+    assert today.seats.release("rsv_2", LAWN, [], 3).result is StockResult.DONE
     assert today.free() == 6
     assert today.seats.snapshot()["keys_forgotten"]
 
@@ -75,17 +75,17 @@ def test_a_repeat_does_not_make_the_key_any_younger() -> None:
 def test_a_call_for_seats_repeated_after_the_key_is_forgotten_is_a_conflict(call: str) -> None:
     today = Today()
     act = getattr(today.seats, call)
-    assert act("rsv_1", HALL, ["A1", "A2"], 2).verdict is Verdict.DONE
+    assert act("rsv_1", HALL, ["A1", "A2"], 2).result is StockResult.DONE
     today.now = 300
     again = act("rsv_1", HALL, ["A1", "A2"], 2)
     assert not again.replay
-    assert again.verdict is not Verdict.DONE
+    assert again.result is not StockResult.DONE
 
 
 def test_a_release_frees_all_of_the_seats_or_none() -> None:
     today = Today()
     answer = today.seats.release("rsv_1", HALL, ["A1", "B1"], 2)
-    assert (answer.verdict, answer.seats) == (Verdict.CONFLICT, ())
+    assert (answer.result, answer.seats) == (StockResult.CONFLICT, ())
     assert today.seats.snapshot()["seats"][HALL]["A1"] == ["RESERVED", "rsv_1"]
 
 
