@@ -113,7 +113,7 @@ def breaks_off() -> Iterator[str]:
         thread.join(5)
 
 
-def test_a_body_that_breaks_off_is_an_outage_and_not_a_verdict(breaks_off: str):
+def test_a_body_that_breaks_off_is_an_outage_and_not_a_final_answer(breaks_off: str):
     transport = HttpTransport(breaks_off, 1)
     with pytest.raises(TransientError, match="broke off"):
         transport.request("PATCH", "/", 2.0, {})

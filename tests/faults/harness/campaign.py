@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.harness.case import Outcome
+from tests.faults.harness.long_run_checks import LongRun
 from tests.faults.harness.long_runs import drain, outage, soak
-from tests.faults.harness.long_verdicts import LongRun
 from tests.faults.harness.matrix import CASES, run
 from tests.faults.harness.neighbour_cases import IN, RS
 from tests.faults.harness.sabotages import SABOTAGES, caught, run_sabotaged
@@ -138,10 +138,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         began = time.monotonic()
         row = one()
         rows.append(row)
-        verdict = "BROKEN" if row.broken else "ok"
+        result = "BROKEN" if row.broken else "ok"
         seconds = time.monotonic() - began
         sys.stderr.write(
-            f"[{number}/{len(chosen)}] {row.part}: {row.name}: {verdict}, {seconds:.0f} s\n"
+            f"[{number}/{len(chosen)}] {row.part}: {row.name}: {result}, {seconds:.0f} s\n"
         )
         # After each, so that an interrupted campaign leaves what it has found.
         (args.out / "report.md").write_text(report(rows))

@@ -50,17 +50,17 @@ def choose(count: int, seed: int, story: Scenario) -> list[Sent]:
 
 
 def _sent(mutant: Mutant, body: str, seeded: bool) -> Sent | None:
-    verdict, kind, rid = mutant.verdict, "", mutant.reservation_id
+    expected, kind, rid = mutant.expected, "", mutant.reservation_id
     if mutant.facts is not None:
         kind = mutant.facts["kind"]
-    elif verdict == ANY:
-        verdict, kind, rid = _parsed(body)
+    elif expected == ANY:
+        expected, kind, rid = _parsed(body)
         if _parsed(body, deeper=_MARGIN) != _parsed(body, deeper=-_MARGIN):
             return None
     message = Message(body, "mutated", kind, mutant.name, attributes=mutant.attributes)
-    if verdict == INVALID:
+    if expected == INVALID:
         return Sent(mutant, message, INVALID_PAYLOAD)
-    if verdict == IGNORED:
+    if expected == IGNORED:
         return Sent(mutant, message, DROPPED, "", rid)
     if seeded and mutant.record is not None:
         return Sent(mutant, message, SETTLED, kind, rid)

@@ -110,7 +110,7 @@ def test_a_confirmed_reservation_can_be_cancelled_behind_everybodys_back() -> No
         ReservationLedger(Journal()).overturn("rsv_1")
 
 
-# What the judge makes of it.
+# Reconciliation.
 
 
 def story(*records: Record, kind: str = "expired") -> Scenario:
@@ -122,7 +122,7 @@ def story(*records: Record, kind: str = "expired") -> Scenario:
     return Scenario(records, {LAWN: 3}, messages, ends)
 
 
-def judged(today: Today, record: Record, reason: str, kind: str = "expired") -> Report:
+def reconciled(today: Today, record: Record, reason: str, kind: str = "expired") -> Report:
     """Reconcile one message, which became a dead letter for `reason`; "": it was settled."""
     told = story(record, kind=kind)
     letters = [DeadLetter("1", told.messages[0].body, reason)] if reason else []
@@ -133,8 +133,8 @@ def test_a_leak_that_a_dead_letter_names_is_for_a_person_to_check_and_no_defect(
     today = Today(STANDING)
     today.reservations.change("rsv_2", "EXPIRED")
     today.now = 300
-    assert judged(today, STANDING, "").leaked
-    report = judged(today, STANDING, "permanent_error")
+    assert reconciled(today, STANDING, "").leaked
+    report = reconciled(today, STANDING, "permanent_error")
     assert report.ok, report
     assert report.releases_to_check == {"rsv_2"}
 
@@ -143,7 +143,7 @@ def test_before_a_key_can_be_forgotten_such_a_dead_letter_is_a_defect() -> None:
     today = Today(STANDING)
     today.reservations.change("rsv_2", "EXPIRED")
     today.now = 299
-    assert judged(today, STANDING, "permanent_error").unexpected_dead_letters
+    assert reconciled(today, STANDING, "permanent_error").unexpected_dead_letters
 
 
 def test_a_quantity_released_twice_is_oversold_however_long_ago_the_first_time_was() -> None:
@@ -151,7 +151,7 @@ def test_a_quantity_released_twice_is_oversold_however_long_ago_the_first_time_w
     today.reservations.change("rsv_2", "EXPIRED")
     for today.now in (0, 300):
         today.seats.release("rsv_2", LAWN, [], 3)
-    report = judged(today, STANDING, "")
+    report = reconciled(today, STANDING, "")
     assert report.oversold
     assert report.doubled
 
@@ -160,10 +160,12 @@ def test_a_seat_release_that_was_done_and_forgotten_may_end_as_a_dead_letter() -
     today = Today(SEATED)
     today.reservations.change("rsv_1", "EXPIRED")
     today.now = 300
-    assert judged(today, SEATED, "retries_exhausted").unexpected_dead_letters, "it was never done"
+    assert reconciled(today, SEATED, "retries_exhausted").unexpected_dead_letters, (
+        "it was never done"
+    )
     today.seats.release("rsv_1", HALL, ["A1", "A2"], 2)
-    assert judged(today, SEATED, "retries_exhausted").ok
-    assert judged(today, SEATED, "permanent_error").unexpected_dead_letters
+    assert reconciled(today, SEATED, "retries_exhausted").ok
+    assert reconciled(today, SEATED, "permanent_error").unexpected_dead_letters
 
 
 @pytest.mark.parametrize("letter", ["", "compensation_required"])
@@ -172,6 +174,6 @@ def test_a_sale_that_reservation_api_overturned_is_no_defect_of_ours(letter: str
     today.reservations.change("rsv_1", "CONFIRMED", facts={"payment_intent_id": "pay_1"})
     today.seats.commit("rsv_1", HALL, ["A1", "A2"], 2)
     today.reservations.overturn("rsv_1")
-    assert judged(today, SEATED, letter, "approved").ok
+    assert reconciled(today, SEATED, letter, "approved").ok
     today.seats.release("rsv_1", HALL, ["A1", "A2"], 2)
-    assert judged(today, SEATED, letter, "approved").ok, "the arbiter says CANCELLED now"
+    assert reconciled(today, SEATED, letter, "approved").ok, "the arbiter says CANCELLED now"

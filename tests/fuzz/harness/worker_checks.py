@@ -51,7 +51,7 @@ class Accounts:
     exit_code: int | None = 0
 
 
-def judge(sent: Sequence[Sent], story: Scenario, accounts: Accounts) -> list[str]:
+def check_accounts(sent: Sequence[Sent], story: Scenario, accounts: Accounts) -> list[str]:
     """Every breach."""
     bodies = {one.message.body for one in sent}
     theirs = [letter for letter in accounts.letters if letter.body not in bodies]
