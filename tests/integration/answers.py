@@ -3,8 +3,6 @@
 from types import UnionType
 from typing import Any, get_args
 
-from reservation_worker.events.kinds import BY_LABEL
-
 COUNT = int
 ERROR = {"error": str}
 CHECK = {"name": str, "ok": bool, "detail": str}
@@ -52,7 +50,7 @@ STATUS = {
     "checks": {"health": [CHECK], "ready": [CHECK]},
     "outcomes": {
         "settled": COUNT,
-        "by_type": dict.fromkeys((*BY_LABEL, "unknown"), OUTCOMES),
+        "by_type": {str: OUTCOMES},
     },
     "last_minute": WINDOW,
     "last_15_minutes": WINDOW,
