@@ -13,7 +13,8 @@ from reservation_worker.errors import (
     LeaseTooShort,
     TransientError,
 )
-from reservation_worker.events.parse import Event, Ignored, Kind, TraceHints
+from reservation_worker.events.kinds import Kind
+from reservation_worker.events.parse import Event, Ignored, TraceHints
 from reservation_worker.handlers.settlement import Neighbours
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.observability.tracing import Trace, Tracing, mark_failed, read_trace

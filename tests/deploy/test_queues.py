@@ -5,14 +5,15 @@ import json
 import pytest
 import requests
 
+from reservation_worker.events.kinds import DETAIL_TYPES
 from reservation_worker.simulator.neighbours.reservations import Record
 from reservation_worker.simulator.sqs import provision
+from reservation_worker.simulator.story.samples import TYPES
 from reservation_worker.simulator.story.variants import variants
 from tests.deploy.cloud import BUS, Cloud
 from tests.deploy.tools import rendered
 from tests.world import until
 
-TYPES = ("reservation.expired", "payment.approved", "payment.failed")
 # What reaches the queue by another way than the bus.
 DIRECT = {"canonical", "camel_case", "flat", "sns", "legacy_type"}
 
@@ -130,7 +131,7 @@ def test_the_development_stack_has_the_same_queues_and_the_same_rule(aws: Cloud)
     rule = aws.connect("events").describe_rule(
         Name="traffic-tacos-reservation-events", EventBusName=BUS
     )
-    assert set(json.loads(rule["EventPattern"])["detail-type"]) == set(provision.DETAIL_TYPES)
+    assert set(json.loads(rule["EventPattern"])["detail-type"]) == set(DETAIL_TYPES)
     assert provision.BUS == BUS
     made = provision.create_queues(aws.client, name="development")
     for shipped, developed in zip((aws.queue_url, aws.dlq_url), made, strict=True):

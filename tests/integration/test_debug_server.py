@@ -371,7 +371,7 @@ def test_a_payments_result_is_settled_as_its_event_would_be(
 
     made.worker.work.then = settle
     answer = made.pay("rsv_1", result, event_data=pb.PaymentEventData(payment_intent_id="pay_1"))
-    assert [(one.kind, one.payment_intent_id) for one in seen] == [(kind, "pay_1")]
+    assert [(one.kind.label, one.payment_intent_id) for one in seen] == [(kind, "pay_1")]
     assert answer.order_id == "ord_1"
     sold = types_pb2.SEAT_STATUS_SOLD if kind == "approved" else types_pb2.SEAT_STATUS_AVAILABLE
     assert [(one.id, one.status) for one in answer.affected_seats] == [("A1", sold)]

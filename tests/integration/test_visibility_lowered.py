@@ -10,7 +10,7 @@ from reservation_worker import bootstrap
 from reservation_worker.clients.ports import StatusChange
 from reservation_worker.clock import awake
 from reservation_worker.errors import LeaseLost
-from reservation_worker.events.parse import Kind
+from reservation_worker.events.kinds import Kind
 from reservation_worker.outcome import Ack
 from reservation_worker.simulator.processes.sqs import SqsProcess
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION

@@ -12,7 +12,8 @@ from reservation_worker import worker as worker_module
 from reservation_worker.bootstrap import build
 from reservation_worker.clients.ports import CallContext, StatusAnswer, StatusChange
 from reservation_worker.config.settings import Settings
-from reservation_worker.events.parse import Event, Kind
+from reservation_worker.events.kinds import Kind
+from reservation_worker.events.parse import Event
 from reservation_worker.handlers.settlement import Neighbours
 from reservation_worker.outcome import Ack, Outcome
 from reservation_worker.sqs.facts import QueueFacts

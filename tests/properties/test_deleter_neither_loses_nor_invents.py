@@ -19,20 +19,20 @@ FAILURES = {
     "gone": BatchFailure("ReceiptHandleIsInvalid", sender_fault=False),
 }
 
-# One call of SQS: it raises, or answers with a verdict for each position (None: deleted).
-Verdicts = list[str | None]
+# One call of SQS: it raises, or answers with a result for each position (None: deleted).
+Results = list[str | None]
 calls = st.one_of(
     st.sampled_from([SqsError("ServiceUnavailable", "scripted"), RuntimeError("a bug")]),
     st.lists(st.sampled_from([None, *FAILURES]), min_size=BATCH, max_size=BATCH),
 )
 
 
-def step(call: Exception | Verdicts) -> Callable[[Sequence[str]], dict[int, BatchFailure]]:
+def step(call: Exception | Results) -> Callable[[Sequence[str]], dict[int, BatchFailure]]:
     def answer(receipts: Sequence[str]) -> dict[int, BatchFailure]:
         if isinstance(call, Exception):
             raise call
-        verdicts = enumerate(call[: len(receipts)])
-        return {position: FAILURES[name] for position, name in verdicts if name is not None}
+        results = enumerate(call[: len(receipts)])
+        return {position: FAILURES[name] for position, name in results if name is not None}
 
     return answer
 
@@ -44,7 +44,7 @@ def step(call: Exception | Verdicts) -> Callable[[Sequence[str]], dict[int, Batc
     script=st.lists(calls, max_size=12),
 )
 def test_every_message_is_deleted_or_remembered_and_no_other_is_touched(
-    count: int, copies: list[int], script: list[Exception | Verdicts]
+    count: int, copies: list[int], script: list[Exception | Results]
 ) -> None:
     queue, metrics = FakeQueue(), new_metrics()
     custody = Custody(FakeClock())

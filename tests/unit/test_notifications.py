@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from loguru import logger
 
+from reservation_worker.events.kinds import Kind
 from reservation_worker.notifications import CAPACITY, LONGEST, Notifier, SnsTopic, notification
 from reservation_worker.outcome import SUPERSEDED
 from tests.fake_queue import PATIENCE, eventually, new_metrics, sample
@@ -78,13 +79,12 @@ def test_a_confirmed_reservation_is_told_with_what_the_customer_must_know() -> N
     }
 
 
-@pytest.mark.parametrize(
-    ("label", "kind"), [("failed", "payment_failed"), ("expired", "reservation_expired")]
-)
-def test_each_type_of_event_has_its_notification(label: str, kind: str) -> None:
-    facts = notification(replace(PAID, label=label, note="replayed"))
+@pytest.mark.parametrize("kind", Kind)
+def test_each_kind_of_event_has_its_notification(kind: Kind) -> None:
+    facts = notification(replace(PAID, label=kind.label, note="replayed"))
     assert facts is not None
-    assert (facts["type"], facts["id"]) == (kind, f"{kind}:rsv_1")
+    name = kind.value.notification
+    assert (facts["type"], facts["id"]) == (name, f"{name}:rsv_1")
 
 
 @pytest.mark.parametrize(

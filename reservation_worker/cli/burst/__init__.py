@@ -49,7 +49,7 @@ _LOCAL = ("localhost", "localhost.localstack.cloud")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Nothing has to be given, beside a local queue."""
     parser.epilog = EPILOG
-    add_sample_arguments(parser, "1000", "all three")
+    add_sample_arguments(parser, "1000", "all")
     parser.add_argument("--queue-url", type=checked(queue_url), help="default: SQS_QUEUE_URL")
     parser.add_argument(
         "--metrics-url",

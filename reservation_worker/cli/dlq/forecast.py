@@ -14,7 +14,8 @@ from reservation_worker.clients.ports import (
     StatusChange,
 )
 from reservation_worker.errors import InvalidEvent, PermanentError
-from reservation_worker.events.parse import Event, Ignored, Kind
+from reservation_worker.events.kinds import Release
+from reservation_worker.events.parse import Event, Ignored
 from reservation_worker.handlers.settlement import HANDLERS
 from reservation_worker.outcome import Ack, DeadLetterReason, Reject
 
@@ -83,7 +84,7 @@ def forecast(event: Event | Ignored | InvalidEvent, state: State | None) -> Fore
     if isinstance(event, Ignored):
         return Forecast(Fate.DROPPED, "acknowledged")
     if state is None or state.error is not None:
-        releases = event.kind is not Kind.APPROVED
+        releases = isinstance(event.kind.value.seats, Release)
         return Forecast(
             Fate.UNKNOWN, "reservation-api could not be asked", releases and not event.seat_ids
         )

@@ -9,6 +9,7 @@ from reservation_worker.cli.arguments import bus, checked, kind, prefix, rate
 from reservation_worker.config.parsers import queue_url, whole
 from reservation_worker.config.redaction import Redactor
 from reservation_worker.errors import OperationError
+from reservation_worker.events.kinds import BY_LABEL
 
 if TYPE_CHECKING:
     from reservation_worker.cli.publish.publisher import Summary
@@ -60,7 +61,7 @@ def add_sample_arguments(parser: argparse.ArgumentParser, count: str, types: str
         "--type",
         action="append",
         type=checked(kind),
-        help=f"expired, approved, failed or a canonical name; several: in turns (default: {types})",
+        help=f"{', '.join(BY_LABEL)} or a canonical name; several: in turns (default: {types})",
     )
     parser.add_argument(
         "--count",

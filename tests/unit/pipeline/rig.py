@@ -9,7 +9,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from reservation_worker.clock import Clocks
-from reservation_worker.events.parse import Event, Kind
+from reservation_worker.events.kinds import Kind
+from reservation_worker.events.parse import Event
 from reservation_worker.observability.tracing import Tracing
 from reservation_worker.outcome import DeadLetterReason, Outcome, Reject, Retry, Settled
 from reservation_worker.pipeline.breakers import Breakers, ProbedBreaker

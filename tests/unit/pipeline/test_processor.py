@@ -28,7 +28,7 @@ def test_an_event_is_handled_once_measured_and_completed(
 ) -> None:
     made = make(lambda event: Ack())
     made.process(event_body(event_type, "rsv_7"))
-    assert [(one.kind.value, one.reservation_id) for one in made.handled] == [(kind, "rsv_7")]
+    assert [(one.kind.label, one.reservation_id) for one in made.handled] == [(kind, "rsv_7")]
     assert made.queue.left() == []
     assert made.events(kind) == {"success": 1}
     assert made.runs() == {(kind, "success"): 1}

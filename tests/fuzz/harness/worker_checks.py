@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from reservation_worker.events.kinds import BY_LABEL, Commit, Kind
 from reservation_worker.simulator.judge.reconcile import DeadLetter, reconcile
 from reservation_worker.simulator.judge.scrape import Metrics
 from reservation_worker.simulator.story.scenario import NOTHING, POISON, Scenario
@@ -18,7 +19,7 @@ from tests.fuzz.harness.fates import (
     Sent,
 )
 
-TARGETS = {"expired": "EXPIRED", "approved": "CONFIRMED", "failed": "CANCELLED"}
+TARGETS = {kind.label: kind.value.target for kind in Kind}
 MOST_RSS_MB = 300
 LONGEST_LINE = 100_000
 # What must not have happened at all, by the worker's own metrics.
@@ -50,7 +51,7 @@ class Accounts:
     exit_code: int | None = 0
 
 
-def judge(sent: Sequence[Sent], story: Scenario, accounts: Accounts) -> list[str]:
+def check_accounts(sent: Sequence[Sent], story: Scenario, accounts: Accounts) -> list[str]:
     """Every breach."""
     bodies = {one.message.body for one in sent}
     theirs = [letter for letter in accounts.letters if letter.body not in bodies]
@@ -98,7 +99,8 @@ def _calls(sent: Sequence[Sent], story: Scenario, accounts: Accounts) -> list[st
         elif one.fate in (PERMANENT, COMPENSATION) and methods != ["PATCH"]:
             broken.append(f"{_name(one)}: nobody knows its reservation, yet there were {methods}")
         elif one.fate == SETTLED:
-            move = "CommitReservation" if one.kind == "approved" else "ReleaseHold"
+            seats = BY_LABEL[one.kind].value.seats
+            move = "CommitReservation" if isinstance(seats, Commit) else "ReleaseHold"
             if [method for method in methods if method != "GET"] != ["PATCH", move]:
                 broken.append(f"{_name(one)}: to settle it there were {methods}")
             broken += _settled(one, made, accounts.dump["reservations"])
@@ -117,11 +119,11 @@ def _settled(
     record, said = one.mutant.record, one.mutant.facts
     assert record is not None
     assert said is not None
-    state = reservations[one.reservation_id]
+    state, rule = reservations[one.reservation_id], BY_LABEL[one.kind].value
     wanted = {
         "status": TARGETS[one.kind],
-        "payment_intent_id": said["payment_intent_id"] if one.kind == "approved" else None,
-        "error_code": said["error_code"] if one.kind == "failed" else None,
+        "payment_intent_id": said["payment_intent_id"] if rule.money_taken else None,
+        "error_code": said["error_code"] if rule.cancel_reason else None,
     }
     moved: Mapping[str, Any] = made[-1]["body"] if made else {}
     seats = {

@@ -12,7 +12,7 @@ from reservation_worker.simulator.processes.child import ChildError
 from reservation_worker.simulator.processes.worker import WorkerProcess
 from tests.faults.harness.case import Case, Mark, Outcome, Sample, Step, Stop
 from tests.faults.harness.fence import Frozen
-from tests.faults.harness.verdict import Broken, bounds, decide
+from tests.faults.harness.invariants import Broken, check_bounds, check_invariants
 
 # All other faults of SQS may leave a message that is neither deleted nor given back: exit code 1.
 _HARMLESS = {"reorder", "slow_poll", "ghost_receive"}
@@ -30,7 +30,7 @@ class Accounts:
     redirected: bool
 
 
-class Judge:
+class Recorder:
     """Of one run; `env` is what its workers are told."""
 
     def __init__(self, case: Case, env: Mapping[str, str]) -> None:
@@ -112,7 +112,7 @@ class Judge:
     def outcome(self, name: str, events: int, seed: int, told: Accounts) -> Outcome:
         """Everything that came of the run."""
         deliveries = [row for row in told.deliveries if row["sent_at"]]
-        decide(
+        check_invariants(
             self.broken,
             told.report,
             told.calls,
@@ -122,7 +122,7 @@ class Judge:
             self.frozen,
             self.case.visibility,
         )
-        bounds(self.broken, self.most, self.slots)
+        check_bounds(self.broken, self.most, self.slots)
         if told.redirected:
             self.broken[0].append("a redirect to another host was followed")
         figures = {

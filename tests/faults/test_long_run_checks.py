@@ -6,7 +6,7 @@ import pytest
 
 from reservation_worker.simulator.judge.reconcile import Report
 from tests.faults.harness.case import Case, Mark, Outcome, Sample, Step
-from tests.faults.harness.long_verdicts import LongRun, judge_outage, judge_soak
+from tests.faults.harness.long_run_checks import LongRun, check_outage, check_soak
 
 EVENTS = 1000
 STEADY = {"rss_kb": 100_000, "threads": 70, "fds": 100, "in_flight": 50}
@@ -18,7 +18,7 @@ def soaked(settled: int = EVENTS, **at_the_end: int) -> LongRun:
         Sample(number, number, 0, **(STEADY if number < EVENTS / 2 else STEADY | at_the_end))
         for number in range(0, settled + 1, 10)
     ]
-    return judge_soak(Outcome("soak", Case(), EVENTS, 1, Report(), {}, {}, {}, samples))
+    return check_soak(Outcome("soak", Case(), EVENTS, 1, Report(), {}, {}, {}, samples))
 
 
 def test_a_soak_at_whose_end_the_workers_hold_what_they_held_is_ok():
@@ -57,7 +57,7 @@ def test_memory_that_grows_only_in_the_middle_of_a_soak_is_no_growth():
     late = [one for one in made.outcome.samples if one.settled >= 0.98 * EVENTS]
     calm = [replace(one, rss_kb=STEADY["rss_kb"]) for one in late]
     samples = [*made.outcome.samples[: -len(late)], *calm]
-    assert judge_soak(replace(made.outcome, samples=samples)).ok
+    assert check_soak(replace(made.outcome, samples=samples)).ok
 
 
 def test_a_soak_that_ended_early_proves_nothing():
@@ -68,7 +68,7 @@ def test_a_soak_that_ended_early_proves_nothing():
 
 def test_a_soak_that_broke_an_invariant_says_so_beside_its_growth():
     outcome = replace(soaked(threads=71).outcome, broken={1: ("rsv_1 is lost",)})
-    assert judge_soak(outcome).broken == ("rsv_1 is lost", "there were 70 threads and are 71")
+    assert check_soak(outcome).broken == ("rsv_1 is lost", "there were 70 threads and are 71")
 
 
 def outage(recovers_at: float) -> LongRun:
@@ -83,7 +83,7 @@ def outage(recovers_at: float) -> LongRun:
     marks = [Mark(step, 20.0), Mark(replace(step, action="clear"), 40.0)]
     figures = {"most_receives_of_a_message": 2}
     made = Outcome("o", Case(), EVENTS, 1, Report(), {}, figures, {}, samples, marks=marks)
-    return judge_outage(made)
+    return check_outage(made)
 
 
 def test_full_speed_after_an_outage_is_as_much_in_flight_as_before_however_slow_the_machine_is():

@@ -30,7 +30,7 @@ class LongRun:
         return not self.broken
 
 
-def judge_soak(outcome: Outcome) -> LongRun:
+def check_soak(outcome: Outcome) -> LongRun:
     """What a worker holds after a tenth of the events is what it holds at the end."""
     events = outcome.events
     early = _between(outcome.samples, 0.10 * events, 0.12 * events)
@@ -69,7 +69,7 @@ def judge_soak(outcome: Outcome) -> LongRun:
     return LongRun(outcome.name, figures, tuple(broken), outcome)
 
 
-def judge_drain(outcome: Outcome) -> LongRun:
+def check_drain(outcome: Outcome) -> LongRun:
     """Nearly all stops were under load, and how long they took."""
     stops = len(outcome.case.steps)
     under_load = [stop for stop in outcome.stops if stop.in_flight]
@@ -94,7 +94,7 @@ def judge_drain(outcome: Outcome) -> LongRun:
     return LongRun(outcome.name, figures, tuple(broken), outcome)
 
 
-def judge_outage(outcome: Outcome) -> LongRun:
+def check_outage(outcome: Outcome) -> LongRun:
     """It came back to full speed, and how soon; what happened meanwhile."""
     broken = _broken(outcome)
     down, up = (mark.at for mark in outcome.marks)

@@ -9,7 +9,7 @@ from tests.faults.harness.fence import Frozen, breaches, handled_again
 Broken = dict[int, list[str]]
 
 
-def decide(
+def check_invariants(
     broken: Broken,
     report: Report,
     calls: Sequence[Mapping[str, Any]],
@@ -32,7 +32,7 @@ def decide(
     broken[6] += [f"{rid}: a compensation that is not due" for rid in sorted(wrong)]
 
 
-def bounds(broken: Broken, most: Mapping[str, int], slots: int) -> None:
+def check_bounds(broken: Broken, most: Mapping[str, int], slots: int) -> None:
     """Invariant 5: the most that was ever seen of what is bounded."""
     # The pool, a connection or two for each of its threads, and the fixed ones.
     limits = {"in_flight": slots, "threads": slots + 30, "fds": 4 * slots + 40}
