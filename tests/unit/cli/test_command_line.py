@@ -1,6 +1,7 @@
 """What a person needs to find the way: help, suggestions, completion, the platforms."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -132,3 +133,13 @@ def test_zsh_accepts_its_completion_script(
 def test_make_help_has_no_escapes_in_a_pipe() -> None:
     words = output("make", "help")
     assert words[:4] == ["help", "Show", "this", "list"]
+
+
+# What is to be installed.
+
+
+def test_no_text_names_our_name_on_pypi_where_anybody_could_register_it() -> None:
+    texts = [*(ROOT / "reservation_worker").rglob("*.py"), *(ROOT / "docs").glob("*.md")]
+    texts += [ROOT / "README.md", ROOT / "Makefile"]
+    install = re.compile(r"pip install [^\n]*reservation[-_]worker")
+    assert [str(one) for one in texts if install.search(one.read_text())] == []
