@@ -32,13 +32,13 @@ def run(args: argparse.Namespace) -> int:
 
     # Before the libraries are imported: values that they would refuse leave the environment.
     surveyed = survey()
-    from reservation_worker.cli.doctor.examine import examine  # noqa: PLC0415
+    from reservation_worker.cli.doctor.result import CheckStatus  # noqa: PLC0415
+    from reservation_worker.cli.doctor.runner import run_checks  # noqa: PLC0415
     from reservation_worker.cli.doctor.show import as_json, show  # noqa: PLC0415
-    from reservation_worker.cli.doctor.verdict import Verdict  # noqa: PLC0415
 
-    rows = examine(surveyed, args.manifest)
+    rows = run_checks(surveyed, args.manifest)
     if args.json:
         print(as_json(rows))
     else:
         show(rows)
-    return int(any(row.verdict is Verdict.WRONG for row in rows))
+    return int(any(row.status is CheckStatus.FAILURE for row in rows))

@@ -163,7 +163,7 @@ def test_doctor_says_what_a_401_means(
         "reservation_api_token_file": str(path) if has_token else None,
     }
     [row] = neighbours.reservation_api(known)
-    assert row.verdict == "wrong"
+    assert row.status == "failure"
     assert said in row.detail
     assert "RESERVATION_API_TOKEN_FILE" in row.advice
     assert neighbour.authorizations == [f"Bearer {FIRST}" if has_token else None]
