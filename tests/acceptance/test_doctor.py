@@ -24,7 +24,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 )
 
 from reservation_worker.cli import main as cli
-from reservation_worker.cli.doctor import machine, neighbours
+from reservation_worker.cli.doctor import inventory, machine, reservation_api
 from reservation_worker.simulator.processes.ports import free_port
 from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
@@ -468,9 +468,32 @@ def test_inventory_is_known_by_its_health_and_by_its_tls(
     servicer.set("", health)
     with serving(lambda server: add_HealthServicer_to_server(servicer, server)) as address:
         known = {"inventory_grpc_addr": address, "inventory_grpc_tls": tls, "call_timeout": 5.0}
-        [row] = neighbours.inventory(known)
+        [row] = inventory.inventory(known)
     assert row.status == status
     assert words in row.detail
+
+
+def test_neighbours_whose_addresses_are_swapped_are_recognised(doctor: Doctor, world: World):
+    rest = world.neighbours.reservation_base.removeprefix("http://")
+    grpc_address = world.neighbours.inventory_address
+    found = doctor(INVENTORY_GRPC_ADDR=rest, RESERVATION_API_BASE=f"http://{grpc_address}")
+    for check, words in (
+        ("inventory-svc", f"{rest} is reservation-api"),
+        ("reservation-api", f"{grpc_address} speaks gRPC"),
+    ):
+        row = found.of(check)
+        assert row["status"] == "failure"
+        assert words in row["detail"]
+        assert row["advice"] == "are INVENTORY_GRPC_ADDR and RESERVATION_API_BASE swapped?"
+
+
+def test_a_plain_http_port_behind_inventorys_address_is_recognised(doctor: Doctor, world: World):
+    # By HTTP/1.1 alone, and by HTTP/2 as well, where gRPC makes a code of the HTTP status.
+    for base in (world.neighbours.control_base, world.sqs.url):
+        row = doctor(INVENTORY_GRPC_ADDR=base.removeprefix("http://")).of("inventory-svc")
+        assert row["status"] == "failure"
+        assert "speaks plain HTTP, not gRPC" in row["detail"]
+        assert "gRPC port" in row["advice"]
 
 
 @pytest.mark.parametrize(
@@ -491,7 +514,7 @@ def test_inventory_is_known_by_its_health_and_by_its_tls(
 def test_reservation_api_is_known_by_its_answer(world: World, answer: dict[str, Any], status: str):
     world.neighbours.answer("reservation", answer)
     known = {"reservation_api_base": world.neighbours.reservation_base, "call_timeout": 5.0}
-    [row] = neighbours.reservation_api(known)
+    [row] = reservation_api.reservation_api(known)
     assert row.status == status
     assert bool(row.advice) == (status != "ok")
 

@@ -13,10 +13,11 @@ from reservation_worker.cli import terminal
 from reservation_worker.cli.doctor import (
     collector,
     credentials,
+    inventory,
     machine,
     manifests,
-    neighbours,
     queue,
+    reservation_api,
 )
 from reservation_worker.cli.doctor.result import (
     Check,
@@ -40,8 +41,8 @@ _PIECES, _SHORTEST = re.compile(r"[/:@\[\]]+"), 5
 CHECKS = (
     credentials.CHECK,
     queue.CHECK,
-    neighbours.INVENTORY,
-    neighbours.RESERVATION_API,
+    inventory.CHECK,
+    reservation_api.CHECK,
     collector.CHECK,
     *machine.PORTS,
     machine.MEMORY,
