@@ -28,6 +28,7 @@ from reservation_worker.cli.doctor import inventory, machine, reservation_api
 from reservation_worker.simulator.processes.ports import free_port
 from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
+from tests.deploy import tools
 from tests.integration.test_tracing_export import Collector
 from tests.world import World
 
@@ -103,13 +104,16 @@ def doctor(
     return ask
 
 
-def started(environ: dict[str, str], directory: Path, **changes: str) -> "subprocess.Popen[str]":
+def started(
+    environ: dict[str, str], directory: Path, *args: str, **changes: str
+) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "reservation_worker", "doctor", "--json"],
+        [sys.executable, "-m", "reservation_worker", "doctor", "--json", *args],
         cwd=directory,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
         | environ
         | changes,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -366,6 +370,22 @@ def test_keda_that_looks_at_another_queue_is_told_with_both(
     file.write_text(SCALED.format(queue=world.queue_url, region="ap-northeast-2"))
     fine = doctor("--manifest", str(file))
     assert (fine.code, fine.statuses("KEDA worker")) == (0, ["ok", "ok"])
+
+
+def test_productions_manifests_fit_as_the_runbook_pipes_them(
+    environ: dict[str, str], tmp_path: Path
+):
+    manifests = tools.run("kubectl", "kustomize", str(tools.K8S / "deploy/production"))
+    queue = f"https://sqs.{REGION}.amazonaws.com/137406935518/traffic-tacos-reservation-events"
+    with started(environ, tmp_path, "--manifest", "-", SQS_QUEUE_URL=queue) as process:
+        out, _ = process.communicate(manifests, timeout=60)
+    found = Report(process.returncode, out)
+    assert found.statuses("KEDA reservation-worker-scaler") == ["ok", "ok"]
+    assert found.statuses("Deployment reservation-worker") == ["ok", "ok"]
+    runbook = (tools.ROOT / "docs/runbook.md").read_text()
+    assert "kubectl kustomize k8s/deploy/production | reservation-worker doctor --manifest -" in (
+        runbook
+    )
 
 
 def test_traces_that_nobody_collects_are_told(doctor: Doctor):

@@ -10,14 +10,15 @@ HELP = "Check configuration, AWS, neighbours and this machine, and say what to d
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Manifests to compare with, and how to show what was found."""
+    """Manifests to compare with, and the output's form."""
     parser.add_argument(
         "--manifest",
         action="append",
         type=Path,
         default=[],
         metavar="FILE",
-        help="YAML with a ScaledObject or Deployment to compare with; may be repeated",
+        help="rendered manifests to compare with, such as the output of kubectl kustomize"
+        " k8s/deploy/production; -: stdin; may be repeated",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 

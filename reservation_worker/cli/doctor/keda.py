@@ -9,6 +9,12 @@ from reservation_worker.sqs.identity import QueueIdentity, same_queue
 
 TRIGGER = "aws-sqs-queue"
 _AUTHENTICATION = "use a TriggerAuthentication with podIdentity: provider: aws"
+PLACEHOLDER_ACCOUNT = "000000000000"
+"""Of the queue in k8s/deploy/base, which every overlay replaces."""
+RENDERED = (
+    "compare the rendered manifests: kubectl kustomize k8s/deploy/production |"
+    " reservation-worker doctor --manifest -"
+)
 _FEWEST, _MOST = 0, 100  # KEDA's own defaults
 
 
@@ -28,6 +34,12 @@ def check_scaled_object(
         yield from _rest(name, trigger, metadata)
 
 
+def queue_region(known: Known) -> str:
+    """Where our queue is: its URL knows it better than SQS_REGION, which may be wrong."""
+    region: str = QueueIdentity.of_url(known["sqs_queue_url"]).region or known["sqs_region"]
+    return region
+
+
 def _queue(
     name: str, metadata: Mapping[str, Any], environ: Mapping[str, str], known: Known
 ) -> CheckResult:
@@ -41,19 +53,25 @@ def _queue(
     if not url:
         return failure(name, "it names no queue", f"set queueURL to {ours}")
     if any(sign in url for sign in ("${", "$(", "{{")):
-        return unknown(name, f"its queueURL is a template: {url}", "give it as it is applied")
+        return unknown(name, f"its queueURL is a template: {url}", RENDERED)
     if same_queue(url, ours):
         return ok(name, f"looks at our queue, {QueueIdentity.of_url(ours).name}")
+    if (
+        QueueIdentity.of_url(url).account
+        == PLACEHOLDER_ACCOUNT
+        != QueueIdentity.of_url(ours).account
+    ):
+        return unknown(name, f"its queueURL is the placeholder of a base: {url}", RENDERED)
     detail = f"it does not look at our queue, so it does not scale: queueURL is {url}"
     return failure(name, f"{detail}, SQS_QUEUE_URL is {ours}", "let both name the same queue")
 
 
 def _region(name: str, metadata: Mapping[str, Any], known: Known) -> CheckResult:
-    region, ours = metadata.get("awsRegion"), known["sqs_region"]
+    region, ours = metadata.get("awsRegion"), queue_region(known)
     if region == ours:
         return ok(name, f"awsRegion is ours, {ours}")
     detail = f"awsRegion is {region}, the worker's queue is in {ours}: it does not scale"
-    return failure(name, detail, f"set awsRegion to {ours}, or correct SQS_REGION")
+    return failure(name, detail, f"set awsRegion to {ours}, or correct SQS_QUEUE_URL")
 
 
 def _counts(name: str, scaled: Mapping[str, Any]) -> Iterator[CheckResult]:

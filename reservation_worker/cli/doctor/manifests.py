@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from reservation_worker.cli.doctor import keda, machine
+from reservation_worker.cli.doctor.keda import RENDERED, queue_region
 from reservation_worker.cli.doctor.objects import at, items, mapping, name_of, quantity
 from reservation_worker.cli.doctor.result import Check, CheckResult, Known, failure, ok, unknown
 from reservation_worker.sqs.identity import same_queue
 
 NAME = "manifests"
+STDIN = Path("-")
 OURS = {"SQS_QUEUE_URL", "USE_SECRET_MANAGER", "WORKER_CONCURRENCY"}
 """A container that gets one of these is a worker; beside it there may be others."""
 
@@ -86,11 +88,11 @@ def _worker(
             yield failure(check, detail, "correct the one that is wrong")
     else:
         detail = "its SQS_QUEUE_URL is not in the files"
-        advice = "give its ConfigMap, too (kubectl kustomize has all); a secret can't be seen here"
+        advice = f"{RENDERED}; a secret can't be seen here"
         yield unknown(check, detail, advice)
     region = environ.get("SQS_REGION") or environ.get("AWS_REGION")
-    if region and region != known["sqs_region"]:
-        detail = f"it looks for its queue in {region}, which is in {known['sqs_region']}"
+    if region and region != (ours := queue_region(known)):
+        detail = f"it looks for its queue in {region}, which is in {ours}"
         yield failure(check, detail, "correct AWS_REGION (or SQS_REGION) where it is wrong")
     threads = environ.get("WORKER_CONCURRENCY", "")
     given = threads.isascii() and threads.isdigit()
@@ -107,13 +109,13 @@ def read(files: Iterable[Path]) -> Manifests:
     found = Manifests()
     for file in files:
         try:
-            documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+            place = Path("/dev/stdin") if file == STDIN else file
+            documents = list(yaml.safe_load_all(place.read_text(encoding="utf-8")))
         except OSError as error:
             detail = f"{file} can't be read: {error.strerror}"
             found.problems.append(failure(NAME, detail, "name a file that is there"))
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            advice = "give it as it is applied: helm template, kustomize build"
-            found.problems.append(failure(NAME, f"{file} is no YAML: {error}", advice))
+            found.problems.append(failure(NAME, f"{file} is no YAML: {error}", RENDERED))
         else:
             for document in documents:
                 _sort(document, found)

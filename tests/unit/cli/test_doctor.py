@@ -25,6 +25,7 @@ from reservation_worker.cli.doctor.show import as_json, show
 from reservation_worker.config.sources import Survey
 
 URL = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/reservation-events"
+PLACEHOLDER = "https://sqs.ap-northeast-2.amazonaws.com/000000000000/reservation-events"
 KNOWN: dict[str, Any] = {
     "sqs_queue_url": URL,
     "sqs_region": "ap-northeast-2",
@@ -379,6 +380,7 @@ def test_a_scaled_object_that_fits_is_good_alone_or_in_a_list(
     [
         (changed(queueURL=URL + "-dlq"), CheckStatus.FAILURE, f"queueURL is {URL}-dlq"),
         (changed(queueURL=URL.replace("1234", "9999")), CheckStatus.FAILURE, "does not scale"),
+        (changed(queueURL=PLACEHOLDER), CheckStatus.UNKNOWN, "placeholder of a base"),
         (changed(queueURL=None), CheckStatus.FAILURE, "names no queue"),
         (changed(queueURL="${QUEUE_URL}"), CheckStatus.UNKNOWN, "template"),
         (changed(queueURL=None, queueURLFromEnv="QUEUE"), CheckStatus.UNKNOWN, "comes from QUEUE"),
@@ -441,6 +443,17 @@ def test_a_queue_by_its_name_or_from_the_deployments_environment_is_compared(
         row for row in compared(tmp_path, scaled, box, config) if row.status is CheckStatus.FAILURE
     ]
     assert [row.check for row in bad] == ["KEDA worker", "Deployment worker"]
+
+
+def test_the_regions_of_manifests_are_compared_with_the_queue_urls_not_with_a_wrong_sqs_region(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "manifests.json"
+    environ = {"SQS_QUEUE_URL": URL, "AWS_REGION": "ap-northeast-2"}
+    box = deployment(env=[{"name": name, "value": text} for name, text in environ.items()])
+    file.write_text(json.dumps({"kind": "List", "items": [SCALED, box]}))
+    rows = manifests.compare([file], KNOWN | {"sqs_region": "us-east-1"})
+    assert set(statuses(rows)) == {CheckStatus.OK}
 
 
 def test_a_deployments_memory_limit_is_held_against_its_own_concurrency(tmp_path: Path) -> None:
