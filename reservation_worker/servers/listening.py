@@ -1,22 +1,45 @@
-"""Listening sockets, and the one sentence on a port that can't be had."""
+"""Listening sockets, and one sentence about all the ports that can't be had."""
 
 import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from reservation_worker.errors import OperationError
 
 
-@contextmanager
-def listening(server: str, host: str, port: int) -> Iterator[None]:
-    """Within it an OSError becomes an OperationError that names the variables of `server`."""
-    try:
-        yield
-    except OSError as error:
-        raise OperationError(
-            f"{server}_HOST {host} and {server}_PORT {port} can't be listened on: {error}"
-        ) from error
+@dataclass(slots=True)
+class Ports:
+    """Collects the failures of several servers, so that one error names all their variables."""
+
+    taken: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def opening(self, server: str, host: str, port: int) -> Iterator[None]:
+        """Within it an OSError ends the block and is kept; `server` is the variables' prefix."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                self.taken.append(f"{server}_PORT")
+            self.problems.append(
+                f"{server}_HOST {host} and {server}_PORT {port} can't be listened on: {error}"
+            )
+
+    def check(self) -> None:
+        """Raises OperationError if a server could not be opened."""
+        if not self.problems:
+            return
+        text = "; ".join(self.problems)
+        if self.taken:
+            names = " and ".join(self.taken)
+            text += (
+                f"; if another worker runs on this machine, set {names} to other ports"
+                " (0: any free port)"
+            )
+        raise OperationError(text)
 
 
 def listen(host: str, port: int) -> socket.socket:

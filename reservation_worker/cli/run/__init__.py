@@ -17,6 +17,7 @@ DEFAULT_LIMIT = 30.0
 
 NAME = "run"
 HELP = "Run the worker until SIGTERM or SIGINT; this is the default."
+EXIT_CODES = "Exit codes: 0 after a clean stop, 2 wrong usage or configuration, otherwise 1."
 
 STDOUT, STDERR = 1, 2
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)

@@ -29,7 +29,9 @@ def ministack_command() -> list[str]:
         return [sys.executable, "-m", "ministack"]
     if found := shutil.which("ministack"):
         return [found]
-    raise ChildError("MiniStack is not installed: pip install 'reservation-worker[demo]'")
+    raise ChildError(
+        "MiniStack is not installed: in the project's directory, pip install '.[demo]'"
+    )
 
 
 class ExternalSqs:

@@ -1,4 +1,4 @@
-"""Asks all checks at once, each on a thread of its own: none waits for another or stops it."""
+"""Runs all checks at once, each on its own thread: none delays or stops another."""
 
 import os
 import re
@@ -13,12 +13,21 @@ from reservation_worker.cli import terminal
 from reservation_worker.cli.doctor import (
     collector,
     credentials,
+    inventory,
     machine,
     manifests,
-    neighbours,
     queue,
+    reservation_api,
 )
-from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, odd, unknown, wrong
+from reservation_worker.cli.doctor.result import (
+    Check,
+    CheckResult,
+    Known,
+    failure,
+    ok,
+    unknown,
+    warning,
+)
 from reservation_worker.config import sources
 from reservation_worker.config.redaction import HIDDEN, Redactor
 from reservation_worker.config.variables import VARIABLES
@@ -32,18 +41,20 @@ _PIECES, _SHORTEST = re.compile(r"[/:@\[\]]+"), 5
 CHECKS = (
     credentials.CHECK,
     queue.CHECK,
-    neighbours.INVENTORY,
-    neighbours.RESERVATION_API,
+    inventory.CHECK,
+    reservation_api.CHECK,
     collector.CHECK,
     *machine.PORTS,
     machine.MEMORY,
 )
 
 
-def examine(survey: sources.Survey, files: list[Path], limit: float = LIMIT) -> list[Row]:
+def run_checks(
+    survey: sources.Survey, files: list[Path], limit: float = LIMIT
+) -> list[CheckResult]:
     """Every row, in the order of the checks; secrets hidden, nothing that a terminal obeys."""
     checks = [*CHECKS, *manifests.checks(files)]
-    rows = [*configuration(survey), *_ask(checks, survey.known, limit)]
+    rows = [*configuration(survey), *_run(checks, survey.known, limit)]
     clean = _cleaner(survey)
     return [
         replace(row, check=_plain(row.check), detail=clean(row.detail), advice=clean(row.advice))
@@ -51,30 +62,30 @@ def examine(survey: sources.Survey, files: list[Path], limit: float = LIMIT) -> 
     ]
 
 
-def configuration(survey: sources.Survey) -> list[Row]:
+def configuration(survey: sources.Survey) -> list[CheckResult]:
     """A row for each warning and problem, or one that says where the settings came from."""
     # Each says itself what to do.
-    rows = [odd("configuration", warning, "") for warning in survey.warnings]
-    rows += [wrong("configuration", problem, "") for problem in survey.problems]
+    rows = [warning("configuration", text, "") for text in survey.warnings]
+    rows += [failure("configuration", problem, "") for problem in survey.problems]
     if rows:
         return rows
     names = {variable.name for variable in VARIABLES}
     places = {place for name, place in survey.sources.items() if name in names}
-    return [good("configuration", f"right; set in: {', '.join(sorted(places))}")]
+    return [ok("configuration", f"right; set in: {', '.join(sorted(places))}")]
 
 
-def _ask(checks: list[Check], known: Known, limit: float) -> Iterator[Row]:
-    answers: SimpleQueue[tuple[str, list[Row]]] = SimpleQueue()
+def _run(checks: list[Check], known: Known, limit: float) -> Iterator[CheckResult]:
+    answers: SimpleQueue[tuple[str, list[CheckResult]]] = SimpleQueue()
 
-    def ask(check: Check) -> None:
+    def run(check: Check) -> None:
         try:
-            rows = check.ask(known)
+            rows = check.run(known)
         except Exception as error:  # a check that fails must not take the others with it
             text = f"the check itself failed: {type(error).__name__}: {error}"
             rows = [unknown(check.name, text, "report this as a fault of doctor")]
         answers.put((check.name, rows))
 
-    found: dict[str, list[Row]] = {}
+    found: dict[str, list[CheckResult]] = {}
     for check in checks:
         if missing := [name for name in check.needs if name not in known]:
             names = ", ".join(v.name for v in VARIABLES if v.field in missing)
@@ -82,7 +93,7 @@ def _ask(checks: list[Check], known: Known, limit: float) -> Iterator[Row]:
             found[check.name] = [unknown(check.name, "not checked", advice)]
         else:
             # Daemons: a name server that hangs must not hold up our end.
-            threading.Thread(target=ask, args=(check,), name=check.name, daemon=True).start()
+            threading.Thread(target=run, args=(check,), name=check.name, daemon=True).start()
     deadline = time.monotonic() + limit
     with terminal.progress("checks") as bar:
         task = bar.add_task("checking", total=len(checks), completed=len(found))
