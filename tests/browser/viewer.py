@@ -57,14 +57,13 @@ class Viewer:
             hidden,
         )
 
-    def serious(self) -> list[str]:
-        """What axe finds that keeps somebody out."""
-        found = Axe().run(self.page).response["violations"]
-        return [one["id"] for one in found if one["impact"] in ("serious", "critical")]
+    def violations(self) -> list[str]:
+        """What axe finds, of whatever impact."""
+        return [one["id"] for one in Axe().run(self.page).response["violations"]]
 
-    def verdict(self, name: str) -> None:
-        """Wait until the page says so."""
-        expect(self.page.locator("#verdict")).to_have_attribute("data-verdict", name)
+    def condition(self, name: str) -> None:
+        """Wait until the page shows this condition."""
+        expect(self.page.locator("#condition")).to_have_attribute("data-condition", name)
 
 
 def started() -> Worker:

@@ -103,7 +103,7 @@ def test_every_refusal_is_an_error_in_json(started: Worker, method: str, path: s
     ("wrong", "place"),
     [
         ({"more": 1}, "answer: {'more'}"),
-        ({"verdict": "fine"}, "answer.verdict: 'fine'"),
+        ({"condition": "fine"}, "answer.condition: 'fine'"),
         ({"leases": {}}, "answer.leases: "),
         ({"last_minute": None}, "answer.last_minute"),
         ({"failures": [{}]}, r"answer.failures\[0\]: "),
@@ -133,7 +133,7 @@ def test_the_check_knows_a_number_from_a_bool_and_from_a_negative_one(
 
 def test_an_idle_worker_has_figures_for_all_and_no_findings(started: Worker) -> None:
     found = status(started)
-    assert (found["verdict"], found["findings"], found["failures"]) == ("ok", [], [])
+    assert (found["condition"], found["findings"], found["failures"]) == ("ok", [], [])
     assert found["worker"]["version"] == __version__
     assert found["outcomes"]["settled"] == 0
     assert found["pool"] == {
@@ -212,7 +212,7 @@ def test_an_open_breaker_is_the_first_thing_said(started: Worker) -> None:
     for number in range(10):
         breaker.record(breaker.admit(), f"m{number}", ok=False)
     found = status(started)
-    assert found["verdict"] == "not_ready"
+    assert found["condition"] == "not_ready"
     assert found["findings"][0]["title"] == "inventory is down or too slow"
     [shown] = [one for one in found["breakers"] if one["neighbour"] == INVENTORY]
     assert (shown["state"], shown["in_flight_limit"]) == ("open", 0)
@@ -226,14 +226,14 @@ def test_a_stop_is_shown_while_it_lasts(started: Worker) -> None:
     stopping = started.stopping()
     found = status(started)
     assert found["worker"]["draining"]
-    assert found["verdict"] == "draining"
+    assert found["condition"] == "draining"
     started.work.let_go()
     assert stopping.code() == 0
 
 
 def test_before_its_first_receive_it_is_starting(worker: Worker) -> None:
     worker.app.health.start()
-    assert status(worker)["verdict"] == "starting"
+    assert status(worker)["condition"] == "starting"
 
 
 def test_after_a_million_events_the_document_is_no_larger(started: Worker) -> None:
