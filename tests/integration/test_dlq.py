@@ -112,7 +112,7 @@ class Bench:
         if endpoint:
             self.monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         settings = {"SQS_QUEUE_URL": self.queue, "AWS_REGION": REGION}
-        return connect(Settings.from_mapping(settings))
+        return connect(Settings.from_mapping(settings), self.queue)
 
 
 @pytest.fixture(scope="module")
@@ -363,8 +363,21 @@ def test_redrive_without_reservation_api_says_that_it_does_not_know(bench: Bench
 
 def test_redrive_of_nothing_says_so(bench: Bench) -> None:
     bench.fill(2)
-    code, out, _ = bench.run("redrive", "--id", "nope", "--yes")
-    assert (code, out) == (0, "nothing to move: none of 2 messages is meant\n")
+    code, out, _ = bench.run("redrive", "--type", "payment.failed", "--yes")
+    assert (code, out) == (0, "nothing to move: the options choose none of 2 messages\n")
+
+
+@pytest.mark.parametrize(
+    "verb", [["redrive", "--yes"], ["purge"], ["resolve", "r", "--note", "n", "--yes"]]
+)
+def test_an_id_that_matches_nothing_is_an_error_and_nothing_is_done(
+    bench: Bench, verb: list[str]
+) -> None:
+    there = bench.send(event())
+    code, _, err = bench.run(*verb, "--id", there, "--id", "nope")
+    assert code == 1
+    assert f"there is no message nope in {bench.dlq}" in err
+    assert (bench.counts(), bench.counts(bench.queue)) == ((1, 0), (0, 0))
 
 
 def test_the_queues_can_be_named_without_any_setting(bench: Bench) -> None:
