@@ -13,7 +13,7 @@ from waitress.server import create_server
 from werkzeug.exceptions import HTTPException, NotFound
 
 from reservation_worker.servers.connections import MOST, Connection, close_surplus
-from reservation_worker.servers.listening import listen
+from reservation_worker.servers.listening import listen, local_url
 from reservation_worker.status.probes import Check, Probes
 
 
@@ -65,6 +65,7 @@ class HealthServer:
     """Serves `app` from a thread of its own. Raises OSError when the port can't be had."""
 
     def __init__(self, app: Flask, host: str, port: int) -> None:
+        self._host = host
         self._socket = listen(host, port)
         # Warnings that a client can cause at will: so many requests wait, so many connections.
         for name in ("waitress", "waitress.queue"):
@@ -95,6 +96,11 @@ class HealthServer:
     def port(self) -> int:
         """The port that is listened on (of interest when 0 was asked for)."""
         return int(self._socket.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        """The URL of the status page for a browser on this machine."""
+        return local_url(self._host, self.port)
 
     def start(self) -> None:
         """Start serving."""

@@ -1,6 +1,7 @@
 """Listening sockets, and the one sentence on a port that can't be had."""
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,19 @@ def listening(server: str, host: str, port: int) -> Iterator[None]:
         raise OperationError(
             f"{server}_HOST {host} and {server}_PORT {port} can't be listened on: {error}"
         ) from error
+
+
+def local_url(host: str, port: int) -> str:
+    """The URL at which a server that listens on `host` and `port` is reached from its machine."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return f"http://{host}:{port}"
+    if address.is_unspecified:
+        # Also for ::, which takes IPv4 too and is IPv4 alone where the machine has no IPv6.
+        address = ipaddress.ip_address("127.0.0.1")
+    shown = f"[{address}]" if address.version == 6 else str(address)
+    return f"http://{shown}:{port}"
 
 
 def listen(host: str, port: int) -> socket.socket:
