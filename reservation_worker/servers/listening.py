@@ -1,4 +1,4 @@
-"""Listening sockets, and the one sentence on a port that can't be had."""
+"""Listening sockets, and the error for a port that can't be listened on."""
 
 import errno
 import ipaddress
@@ -11,7 +11,7 @@ from reservation_worker.errors import OperationError
 
 @contextmanager
 def listening(server: str, host: str, port: int) -> Iterator[None]:
-    """Within it an OSError becomes an OperationError that names the variables of `server`."""
+    """Turn an OSError into an OperationError that names the variables of `server`."""
     try:
         yield
     except OSError as error:
@@ -47,6 +47,6 @@ def listen(host: str, port: int) -> socket.socket:
         except OSError as error:
             if error.errno != errno.EADDRNOTAVAIL:
                 raise
-        host = "0.0.0.0"  # noqa: S104 -- every address is asked for
+        host = "0.0.0.0"  # noqa: S104 -- :: asks for every address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family)

@@ -45,7 +45,7 @@ def _threads(health: Sequence[Check]) -> list[Finding]:
         "poller": (
             "The poller is late or dead",
             "A restart helps; Kubernetes does it where /health is the liveness probe. Keep the"
-            " log: its last lines say what the poller was doing.",
+            " log: its last lines show what the poller was doing.",
         ),
         "threads": (
             "Every thread is stuck",
@@ -67,7 +67,7 @@ def _receiving(ready: Sequence[Check]) -> list[Finding]:
             Finding(
                 Condition.DRAINING,
                 "Stopping",
-                "nothing new is received; what runs finishes, what waited was given back",
+                "nothing new is received; running events finish, waiting ones were given back",
                 "Nothing to do: another worker takes over. Without one, events wait in the queue.",
             )
         ]
@@ -81,8 +81,8 @@ def _receiving(ready: Sequence[Check]) -> list[Finding]:
             Condition.NOT_READY,
             "Receiving from SQS fails",
             detail,
-            "The log's `receive failed` says why; `reservation-worker doctor` checks credentials,"
-            " permissions, the queue's URL and the network. No event is lost.",
+            "The log's `receive failed` has the cause; `reservation-worker doctor` checks"
+            " credentials, permissions, the queue's URL and the network. No event is lost.",
         )
     ]
 
@@ -91,10 +91,10 @@ def _rights(ready: Sequence[Check]) -> list[Finding]:
     return [
         Finding(
             Condition.NOT_READY,
-            "AWS refuses what the worker has to do",
+            "AWS refuses a right that the worker needs",
             check.detail,
-            "Correct the role's policy, or the one of the queue or its key. Until then messages"
-            " come again and again; no event is lost.",
+            "Correct the policy of the role, of the queue or of its key. Until then messages"
+            " are delivered again and again; no event is lost.",
         )
         for check in ready
         if check.name == "rights" and not check.ok
@@ -136,7 +136,7 @@ def _lag(figures: Mapping[str, Any]) -> list[Finding]:
         found.append(
             Finding(
                 Condition.ATTENTION,
-                "Events come late",
+                "Events are received late",
                 f"one received in the last minute was {age / 60:,.0f} minutes old",
                 "More workers or a higher WORKER_CONCURRENCY, unless an outage has just ended.",
             )

@@ -23,7 +23,7 @@ def columns(points: Sequence[Point]) -> dict[str, list[Any]]:
         "seconds": [round(point.seconds, 2) for point in points],
         "settled": [_sum(point, SETTLED) for point in points],
         "dead_lettered": [_sum(point, DEAD) for point in points],
-        "retried": [point.settled["retried"] for point in points],
+        "retried": [point.outcomes["retried"] for point in points],
         "latency_p50_ms": [_latency(0.5, point) for point in points],
         "latency_p95_ms": [_latency(0.95, point) for point in points],
         "in_flight": [point.in_flight for point in points],
@@ -46,7 +46,7 @@ def window(points: Iterable[Point], now: float, seconds: float = SPAN) -> dict[s
         "seconds": round(covered, 1),
         "settled": settled,
         "dead_lettered": sum(_sum(point, DEAD) for point in inside),
-        "retried": sum(point.settled["retried"] for point in inside),
+        "retried": sum(point.outcomes["retried"] for point in inside),
         "settled_per_second": round(settled / covered, 2) if covered else None,
         "latency_p50_ms": _ms(0.5, latency, settled),
         "latency_p95_ms": _ms(0.95, latency, settled),
@@ -56,7 +56,7 @@ def window(points: Iterable[Point], now: float, seconds: float = SPAN) -> dict[s
 
 
 def _sum(point: Point, outcomes: Iterable[str]) -> int:
-    return sum(point.settled[name] for name in outcomes)
+    return sum(point.outcomes[name] for name in outcomes)
 
 
 def _latency(q: float, point: Point) -> float | None:

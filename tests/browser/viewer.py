@@ -12,11 +12,11 @@ from tests.fake_queue import PATIENCE, eventually
 from tests.integration.test_lifecycle import Worker
 
 PERIOD = 5_000
-"""The page looks again after so many ms."""
+"""The interval of the page's updates, in ms."""
 
 
 class Viewer:
-    """A page, what its console said, and whom it asked; its clock goes on only when told to."""
+    """A page with its console and its requests; the page's clock is moved by the test."""
 
     def __init__(self, browser: Browser, worker: Worker, **shape: Any) -> None:
         self.context = browser.new_context(**shape)
@@ -34,8 +34,8 @@ class Viewer:
         return self.page.locator(f'[data-figure="{name}"]')
 
     def asked(self) -> int:
-        """How often it has asked for the status so far."""
-        self.page.evaluate("1")  # by its answer all that the browser told before is here
+        """The number of its requests for the status so far."""
+        self.page.evaluate("1")  # after its answer all earlier events of the browser have arrived
         return sum(url.endswith("/status") for url in self.urls)
 
     def look_again(self) -> None:

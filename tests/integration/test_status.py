@@ -144,7 +144,7 @@ def test_an_idle_worker_has_figures_for_all_and_no_findings(started: Worker) -> 
     assert found["last_minute"]["latency_p95_ms"] is None
 
 
-def test_what_is_settled_is_counted_and_becomes_a_point(started: Worker) -> None:
+def test_a_settled_event_is_counted_and_becomes_part_of_a_point(started: Worker) -> None:
     settle_all(started, 5)
     eventually(lambda: status(started)["outcomes"]["settled"] == 5)
     started.app.history.tick()
@@ -155,7 +155,7 @@ def test_what_is_settled_is_counted_and_becomes_a_point(started: Worker) -> None
     assert found["last_minute"]["oldest_age_seconds"] is not None
 
 
-def test_what_is_in_flight_shows_in_the_pool_and_the_leases(started: Worker) -> None:
+def test_events_in_flight_show_in_the_pool_and_the_leases(started: Worker) -> None:
     names = [f"r{number}" for number in range(5)]
     started.work.stand_still(*names)
     started.send(*names)
@@ -203,7 +203,7 @@ def test_no_password_of_a_url_in_an_error_is_shown(started: Worker) -> None:
     assert status(started)["failures"][0]["error"] == "http://***@api/ says no"
 
 
-def test_an_open_breaker_is_the_first_thing_said(started: Worker) -> None:
+def test_an_open_breaker_is_the_first_finding(started: Worker) -> None:
     def down(timeout: float) -> None:
         raise TransientError("still away")
 
@@ -248,7 +248,7 @@ def test_after_a_million_events_the_document_is_no_larger(started: Worker) -> No
     assert len(answer.content) < 32_000
 
 
-# SQS is asked rarely, and holds nobody up.
+# SQS is called rarely and delays no viewer.
 
 
 def test_any_number_of_viewers_costs_one_call(started: Worker) -> None:
@@ -257,13 +257,13 @@ def test_any_number_of_viewers_costs_one_call(started: Worker) -> None:
     assert len(started.queue.calls("depths")) == 1
 
 
-def test_without_a_viewer_sqs_is_not_asked(started: Worker) -> None:
+def test_without_a_viewer_sqs_is_not_called(started: Worker) -> None:
     started.app.history.tick()
     assert fetch(started, "/metrics").ok
     assert started.queue.calls("depths") == []
 
 
-def test_an_sqs_that_hangs_holds_up_neither_a_probe_nor_the_next_viewer(started: Worker) -> None:
+def test_an_sqs_that_hangs_delays_neither_a_probe_nor_the_next_viewer(started: Worker) -> None:
     hold = started.queue.hold("depths")
     with ThreadPoolExecutor(12) as pool:
         viewers = [pool.submit(status, started) for _ in range(12)]
@@ -277,7 +277,7 @@ def test_an_sqs_that_hangs_holds_up_neither_a_probe_nor_the_next_viewer(started:
     eventually(lambda: status(started)["queue"]["visible"] == 0)
 
 
-def test_a_refused_depth_is_unknown_and_says_so(started: Worker) -> None:
+def test_a_refused_depth_is_unknown_and_a_finding(started: Worker) -> None:
     def refuse(receipts: object) -> Any:
         raise SqsError("AccessDenied", "no")
 
@@ -302,10 +302,10 @@ def test_the_settings_are_shown_with_their_sources(started: Worker) -> None:
     assert shown["SQS_DLQ_URL"] == {"value": None, "source": "default"}
 
 
-# The page itself; tests/browser has what it does.
+# The page itself; tests/browser has its behaviour.
 
 
-def test_the_page_allows_nothing_but_what_is_in_it(started: Worker) -> None:
+def test_the_page_allows_its_own_content_only(started: Worker) -> None:
     answer = fetch(started, "/")
     rules = dict(
         rule.split(" ", 1) for rule in answer.headers["Content-Security-Policy"].split("; ")

@@ -79,7 +79,7 @@ def test_nothing_found_is_healthy() -> None:
         ({"problem": "SQS refuses"}, Condition.ATTENTION, "sqs:GetQueueAttributes"),
     ],
 )
-def test_each_trouble_has_its_condition_and_an_advice(
+def test_each_problem_has_its_condition_and_advice(
     changes: dict[str, Any], condition: Condition, words: str
 ) -> None:
     found_condition, [finding] = look(**changes)
@@ -96,7 +96,9 @@ def test_each_trouble_has_its_condition_and_an_advice(
         {"problem": "SQS refuses", "errors": 1},  # the failing receives are a finding
     ],
 )
-def test_a_trouble_that_is_over_or_reported_elsewhere_is_not_found(changes: dict[str, Any]) -> None:
+def test_a_problem_that_is_over_or_reported_by_another_finding_is_left_out(
+    changes: dict[str, Any],
+) -> None:
     assert look(**changes) == (Condition.OK, [])
 
 
