@@ -22,7 +22,7 @@ from reservation_worker.servers.debug.direct import DirectHandler
 from reservation_worker.servers.debug.server import DebugServer
 from reservation_worker.servers.debug.state import WorkerState
 from reservation_worker.servers.health import HealthServer, make_app
-from reservation_worker.servers.listening import Ports
+from reservation_worker.servers.listening import ListenErrors
 from reservation_worker.servers.profiles import make_profiles
 from reservation_worker.sqs.facts import QueueFacts, misfits
 from reservation_worker.sqs.queue import Queue, SqsQueue
@@ -190,13 +190,13 @@ def _servers(
     pages = [make_pages(status.document, settings.explained())]
     if settings.debug_endpoints:
         pages.append(make_profiles())
-    ports = Ports()
-    with ports.opening("SERVER", settings.server_host, settings.server_port):
+    listen_errors = ListenErrors()
+    with listen_errors.opening("SERVER", settings.server_host, settings.server_port):
         web = make_app(probes, metrics.registry, *pages)
         health = HealthServer(web, settings.server_host, settings.server_port)
     host, port = settings.grpc_debug_host, settings.grpc_debug_port
     handle = direct.handle if settings.grpc_debug_allow_write else None
-    with ports.opening("GRPC_DEBUG", host, port):
+    with listen_errors.opening("GRPC_DEBUG", host, port):
         debug = DebugServer(host, port, state, handle, direct.deadline)
-    ports.check()
+    listen_errors.check()
     return health, debug

@@ -16,6 +16,7 @@ from reservation_worker.pipeline.assembly import Pipeline
 from reservation_worker.servers.debug.direct import DirectHandler
 from reservation_worker.servers.debug.server import DebugServer
 from reservation_worker.servers.health import HealthServer
+from reservation_worker.sqs.identity import QueueIdentity
 from reservation_worker.sqs.watch import AttributeWatch
 from reservation_worker.status.history import History
 
@@ -58,9 +59,12 @@ class Worker:
         self.pipeline.poller.start()
         self.debug.start()
         logger.info(
-            "reservation-worker {} started, health on port {}, debug server on {} port {}",
+            "reservation-worker {} started on queue {} in {}; status page {}, debug server on {}"
+            " port {}",
             __version__,
-            self.health.port,
+            QueueIdentity.of_url(self.settings.sqs_queue_url).name,
+            self.settings.sqs_region,
+            self.health.url,
             self.debug.host,
             self.debug.port,
         )

@@ -4,10 +4,11 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from reservation_worker import __version__
 from reservation_worker.events.kinds import Kind
 from reservation_worker.outcome import DeadLetterReason
 
@@ -64,6 +65,9 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         ProcessCollector(registry=registry)
+        Info("worker_build", "The worker's version.", registry=registry).info(
+            {"version": __version__}
+        )
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, labels, registry=registry)

@@ -12,11 +12,11 @@ from tests.fake_queue import PATIENCE, eventually
 from tests.integration.worker_rig import Worker
 
 PERIOD = 5_000
-"""The page looks again after so many ms."""
+"""The interval of the page's updates, in ms."""
 
 
 class Viewer:
-    """A page, what its console said, and whom it asked; its clock goes on only when told to."""
+    """A page with its console and its requests; the page's clock is moved by the test."""
 
     def __init__(self, browser: Browser, worker: Worker, **shape: Any) -> None:
         self.context = browser.new_context(**shape)
@@ -34,8 +34,8 @@ class Viewer:
         return self.page.locator(f'[data-figure="{name}"]')
 
     def asked(self) -> int:
-        """How often it has asked for the status so far."""
-        self.page.evaluate("1")  # by its answer all that the browser told before is here
+        """The number of its requests for the status so far."""
+        self.page.evaluate("1")  # after its answer all earlier events of the browser have arrived
         return sum(url.endswith("/status") for url in self.urls)
 
     def look_again(self) -> None:
@@ -57,14 +57,13 @@ class Viewer:
             hidden,
         )
 
-    def serious(self) -> list[str]:
-        """What axe finds that keeps somebody out."""
-        found = Axe().run(self.page).response["violations"]
-        return [one["id"] for one in found if one["impact"] in ("serious", "critical")]
+    def violations(self) -> list[str]:
+        """What axe finds, of whatever impact."""
+        return [one["id"] for one in Axe().run(self.page).response["violations"]]
 
-    def verdict(self, name: str) -> None:
-        """Wait until the page says so."""
-        expect(self.page.locator("#verdict")).to_have_attribute("data-verdict", name)
+    def condition(self, name: str) -> None:
+        """Wait until the page shows this condition."""
+        expect(self.page.locator("#condition")).to_have_attribute("data-condition", name)
 
 
 def started() -> Worker:

@@ -6,6 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from reservation_worker import __version__
 from reservation_worker.events.kinds import BY_LABEL
 from reservation_worker.observability.metrics import Metrics
 
@@ -79,9 +80,15 @@ def test_every_counter_without_labels_starts_at_zero(metrics: Metrics) -> None:
     assert metrics.registry.get_sample_value("worker_dead_letter_failures_total") == 0
 
 
+def test_the_version_is_a_metric(metrics: Metrics) -> None:
+    assert scraped(metrics)["worker_build_info"] == [{"version": __version__}]
+
+
 def test_no_label_may_carry_an_id(metrics: Metrics) -> None:
     labels = {label for series in scraped(metrics).values() for one in series for label in one}
-    assert labels <= {"type", "outcome", "handler", "reason", "result", "neighbour", "le"}
+    assert labels <= {
+        "type", "outcome", "handler", "reason", "result", "neighbour", "le", "version",
+    }  # fmt: skip
 
 
 def test_the_buckets_are_fine_around_the_promised_latencies(metrics: Metrics) -> None:
