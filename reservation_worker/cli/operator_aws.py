@@ -1,8 +1,10 @@
 """AWS as an operator's verb uses it: bounded calls, and errors that say what to do."""
 
+import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
@@ -13,6 +15,7 @@ from reservation_worker.sqs import session as aws
 if TYPE_CHECKING:
     from boto3.session import Session
 
+_LOCAL = ("localhost", "localhost.localstack.cloud")
 ADVICE = {
     "AccessDenied": "allow it to the role or user that `doctor` shows",
     "AccessDeniedException": "allow it to the role or user that `doctor` shows",
@@ -35,6 +38,21 @@ def session(region: str) -> "Session":
     )
     with aws.explained():
         return aws.session(region, config)
+
+
+def refuse_real(verb: str, *urls: str) -> None:
+    """Raises OperationError unless all of `urls` are on this machine."""
+    for url in urls:
+        host = urlsplit(url).hostname or ""
+        try:
+            local = ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            local = host in _LOCAL
+        if not local:
+            raise OperationError(
+                f"{url} is not on this machine, and {verb} sends events that real workers settle:"
+                " see --help; --yes does it all the same"
+            )
 
 
 def refused(error: OperationError) -> bool:

@@ -186,14 +186,23 @@ def test_a_burst_without_a_worker_sends_nothing_and_says_so(shell: Shell):
     assert shell.world.counts(shell.idle_url) == (0, 0)
 
 
-def test_a_burst_at_a_real_queue_wants_to_be_told_twice(shell: Shell):
+def test_a_target_that_is_not_on_this_machine_needs_yes(shell: Shell):
     real = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/q"
+    elsewhere = "https://sqs.example.com"
     with socket.create_server(("127.0.0.1", 0)) as unused:
         nobody = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        for url, endpoint in ((real, nobody), (shell.idle_url, "https://sqs.example.com")):
-            done = shell.run("burst", "--queue-url", url, AWS_ENDPOINT_URL=endpoint)
+        for line, endpoint in (
+            (("burst", "--queue-url", real), nobody),
+            (("burst", "--queue-url", shell.idle_url), elsewhere),
+            (("publish", "--queue-url", real), nobody),
+            (("publish", "--queue-url", shell.idle_url), elsewhere),
+            (("publish", "--bus", "tickets"), elsewhere),
+        ):
+            done = shell.run(*line, AWS_ENDPOINT_URL=endpoint)
             assert done.returncode == 1
             assert "is not on this machine" in done.stderr
+        done = shell.run("publish", "--yes", "--queue-url", real, AWS_ENDPOINT_URL=nobody)
+        assert "could not send" in done.stderr
 
 
 def test_ctrl_c_while_a_burst_waits_says_how_far_it_got(shell: Shell):

@@ -1,11 +1,9 @@
 """The verb `burst`: a load test of running workers, from the first send to the last outcome."""
 
 import argparse
-import ipaddress
 import json
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from reservation_worker.cli.arguments import checked
 from reservation_worker.cli.publish import (
@@ -43,7 +41,6 @@ TIMEOUT = 120.0
 
 _GLANCE = 0.1
 _SEEDS = 500
-_LOCAL = ("localhost", "localhost.localstack.cloud")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
     Raises OperationError if a worker does not answer, something could not be sent, or time is up.
     """
-    from reservation_worker.cli import terminal  # noqa: PLC0415
+    from reservation_worker.cli import operator_aws, terminal  # noqa: PLC0415
     from reservation_worker.cli.burst.watch import Watch  # noqa: PLC0415
     from reservation_worker.cli.interrupt import interrupt_noted  # noqa: PLC0415
     from reservation_worker.cli.publish.publisher import PARALLEL, Publisher  # noqa: PLC0415
@@ -92,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     target = QueueTarget(settings.sqs_queue_url)
     target.connect(settings)
     if not args.yes:
-        _refuse_real(target.name, target.endpoint)
+        operator_aws.refuse_real("a burst", *target.urls)
     watch = Watch(args.metrics_url or [_metrics_url(settings)])
     made = samples_for(args, 1000, list(TYPES))
     if args.seed_url:
@@ -174,21 +171,6 @@ def _metrics_url(settings: "Settings") -> str:
     from reservation_worker.cli import worker_http  # noqa: PLC0415
 
     return f"{worker_http.base_url(settings.server_host, settings.server_port)}/metrics"
-
-
-def _refuse_real(*urls: str) -> None:
-    """Raises OperationError unless all of `urls` are on this machine."""
-    for url in urls:
-        host = urlsplit(url).hostname or ""
-        try:
-            local = ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            local = host in _LOCAL
-        if not local:
-            raise OperationError(
-                f"{url} is not on this machine, and a burst writes to it for real: --help says what"
-                " becomes of the events; --yes does it all the same"
-            )
 
 
 def _seed(url: str, made: "list[Sample]") -> None:

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 NAME = "publish"
 HELP = "Send sample events, or those of a file, to the queue or to an EventBridge bus."
 
+EPILOG = (
+    "Real workers settle these events: a sample is about a reservation that nobody made, so at a "
+    "real reservation-api it becomes a dead letter, and for payment.approved an alert; an event of "
+    "a file acts on its reservation. That is why --yes is needed unless the target is on this "
+    "machine."
+)
+
 # The settings want a queue; a bus needs none.
 _NO_QUEUE = "http://localhost/none"
 _SAMPLE_ONLY = ("type", "count", "variant", "prefix", "seed")
@@ -30,7 +37,8 @@ _VARIANTS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What, how many, how fast and where to."""
+    """The events, their number, their rate and their target."""
+    parser.epilog = EPILOG
     add_sample_arguments(parser, "1", "expired")
     parser.add_argument(
         "--variant",
@@ -50,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="send lines, too, that the worker will not understand: they are dead-lettered",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the bodies and send nothing")
+    parser.add_argument(
+        "--yes", action="store_true", help="send to a queue or bus that is not on this machine"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.set_defaults(refuse=parser.error)
 
@@ -83,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
 
     Raises OperationError, and ConfigurationError where settings are needed and wrong.
     """
+    from reservation_worker.cli import operator_aws  # noqa: PLC0415
     from reservation_worker.cli.publish.targets import BusTarget, QueueTarget  # noqa: PLC0415
 
     given = [f"--{name}" for name in _SAMPLE_ONLY if getattr(args, name) is not None]
@@ -100,6 +112,8 @@ def run(args: argparse.Namespace) -> int:
     target = BusTarget(args.bus) if args.bus else QueueTarget(settings.sqs_queue_url)
     entries = _entries(args, target)
     target.connect(settings)
+    if not args.yes:
+        operator_aws.refuse_real("publish", *target.urls)
     summary = _publish(args, target, entries)
     # What boto3 says of an endpoint may hold a password.
     redact = Redactor(os.environ)

@@ -45,6 +45,14 @@ class Target(Protocol):
         """Make the client. Raises ConfigurationError."""
         ...
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The queue's URL, if any, and the endpoint that the connected client calls.
+
+        AWS_ENDPOINT_URL may name another host than the queue's URL.
+        """
+        ...
+
     def send(self, entries: Sequence[Entry]) -> dict[int, BatchFailure]:
         """One call; the failures by position. Raises OperationError when all of it failed."""
         ...
@@ -80,9 +88,9 @@ class QueueTarget:
             self._client: SQSClient = session.client("sqs")
 
     @property
-    def endpoint(self) -> str:
-        """The URL that the client really calls: AWS_ENDPOINT_URL may name another host."""
-        return self._client.meta.endpoint_url
+    def urls(self) -> tuple[str, ...]:
+        """See Target."""
+        return self.name, self._client.meta.endpoint_url
 
     def send(self, entries: Sequence[Entry]) -> dict[int, BatchFailure]:
         """See Target."""
@@ -148,6 +156,11 @@ class BusTarget:
         session = operator_aws.session(region)
         with aws.explained():
             self._client: EventBridgeClient = session.client("events")
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """See Target."""
+        return (self._client.meta.endpoint_url,)
 
     def send(self, entries: Sequence[Entry]) -> dict[int, BatchFailure]:
         """See Target."""

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from responses import RequestsMock
 
-from reservation_worker.cli.burst import _refuse_real
 from reservation_worker.cli.burst.watch import Watch
+from reservation_worker.cli.operator_aws import refuse_real
 from reservation_worker.errors import OperationError
 
 A, B = "http://127.0.0.1:1/metrics", "http://127.0.0.1:2/metrics"
@@ -63,8 +63,8 @@ def test_what_is_no_worker_is_told_from_one(workers: Workers, status: int, body:
 
 
 def test_only_this_machine_is_written_to_without_being_told_twice() -> None:
-    _refuse_real("http://localhost:1/0/q", "http://127.0.0.2:1/0/q", "http://[::1]:1/0/q")
-    _refuse_real("http://localhost.localstack.cloud:4566/000000000000/q")
+    refuse_real("a burst", "http://localhost:1/0/q", "http://127.0.0.2:1/0/q", "http://[::1]:1/0/q")
+    refuse_real("a burst", "http://localhost.localstack.cloud:4566/000000000000/q")
     for url in ("http://localhost.evil.example/q", "http://10.0.0.1/q", "http://localstack:1/0/q"):
         with pytest.raises(OperationError, match="--yes"):
-            _refuse_real("http://localhost/q", url)
+            refuse_real("a burst", "http://localhost/q", url)
