@@ -46,7 +46,7 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("folder", ["base", "production"])
+@pytest.mark.parametrize("folder", ["base", "production", "operator"])
 def test_every_object_fits_its_schema_and_has_no_field_that_nobody_reads(
     folder: str, modules: Path
 ) -> None:
