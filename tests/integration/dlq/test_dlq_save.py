@@ -1,0 +1,76 @@
+"""`dlq export`, `import` and `purge`, on a real SQS server with real neighbours to ask."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.integration.dlq.bench import TRACE, Bench, event
+
+
+def test_export_and_import_bring_back_what_there_was(bench: Bench) -> None:
+    bench.send("한국어 🌮", TRACE, raw=b"\x00\xff", dlq_reason="permanent_error")
+    bodies = Counter([*bench.fill(23), "한국어 🌮"])
+    assert bench.run("export", "out.jsonl")[0] == 0
+    assert bench.counts() == (24, 0)
+    assert Path("out.jsonl").stat().st_mode & 0o777 == 0o600
+    assert bench.run("export", "out.jsonl")[0] == 1
+    assert bench.run("export")[1].count("\n") == 24
+    bench.take(bench.dlq)
+
+    assert bench.run("import", "out.jsonl")[0] == 0
+    found = bench.take(bench.dlq)
+    assert Counter(one["Body"] for one in found) == bodies
+    (special,) = (one for one in found if "dlq_reason" in one.get("MessageAttributes", {}))
+    assert special["MessageAttributes"]["raw"]["BinaryValue"] == b"\x00\xff"
+
+    assert bench.run("import", "out.jsonl", "--to-queue")[0] == 0
+    found = bench.take(bench.queue)
+    assert Counter(one["Body"] for one in found) == bodies
+    assert not any("dlq_reason" in one.get("MessageAttributes", {}) for one in found)
+
+
+def test_an_import_with_a_wrong_line_sends_nothing(bench: Bench) -> None:
+    Path("in.jsonl").write_text('{"body": "x"}\n' * 30 + "{\n")
+    code, _, err = bench.run("import", "in.jsonl")
+    assert code == 1
+    assert "line 31: it is not JSON" in err
+    assert bench.counts() == (0, 0)
+
+
+def test_an_import_says_which_lines_were_refused(bench: Bench) -> None:
+    bench.client.set_queue_attributes(QueueUrl=bench.dlq, Attributes={"MaximumMessageSize": "1024"})
+    rows = [{"body": "x"}, {"body": "x" * 2000}, {"body": "y"}]
+    Path("in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    code, _, err = bench.run("import", "in.jsonl")
+    assert code == 1
+    assert "2 of 3 messages sent" in err
+    assert "line 2 was refused" in err
+    assert bench.counts() == (2, 0)
+
+
+def test_purge_deletes_what_was_counted_and_only_for_its_number(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.fill(12)
+    for answer in ("", "y", "11", "012"):
+        bench.type(answer)
+        assert bench.run("purge")[0] == 1
+    assert bench.counts() == (12, 0)
+
+    def typed_while_more_comes() -> str:
+        bench.send(event(rid="late"))
+        return "12"
+
+    monkeypatch.setattr("builtins.input", typed_while_more_comes)
+    code, out, _ = bench.run("purge")
+    assert code == 0
+    assert "12 of 12 messages deleted" in out
+    (left,) = bench.take(bench.dlq)
+    assert left["Body"] == event(rid="late")
+
+
+def test_purge_of_an_empty_queue_asks_nothing(bench: Bench) -> None:
+    code, out, _ = bench.run("purge")
+    assert (code, "is empty" in out) == (0, True)
