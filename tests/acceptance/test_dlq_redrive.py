@@ -113,6 +113,7 @@ def test_ctrl_c_while_it_reads_hides_nothing(world: World):
         process.until(lambda: world.counts(world.dlq_url)[1] >= 10, 60, "began to read")
         process.signal(signal.SIGINT)
         assert process.wait(30) == 130
+        assert "interrupted: all visible again (" in process.stderr.read_text()
     moved = world.counts()[0]
     assert world.counts(world.dlq_url) == (FEW - moved, 0)
 

@@ -157,8 +157,8 @@ class Desk(ExitStack):
         self._note_what_lacks(len(seen), look, drained=bool(idle))
         if last:
             self.warnings.append(
-                f"{plural(last, 'message')} received {look.max_receives} times: the next reading"
-                f" moves them to {look.next_queue}"
+                f"{plural(last, 'message')} received {plural(look.max_receives or 0, 'time')}: the"
+                f" next reading moves them on to {look.next_queue}"
             )
 
     def _look(self) -> Look:

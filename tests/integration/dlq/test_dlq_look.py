@@ -2,7 +2,10 @@
 
 import csv
 import io
+import itertools
 import json
+import threading
+from typing import Any
 
 import pytest
 
@@ -101,6 +104,16 @@ def test_show_has_body_attributes_error_and_the_state_now(bench: Bench) -> None:
     assert bench.counts() == (2, 0)
 
 
+def test_show_as_json_has_the_whole_message_and_its_forecast(bench: Bench) -> None:
+    bench.world.neighbours.seed([Record("rsv_json", "show", ("J1",), status="HOLD")])
+    there = bench.send(event(rid="rsv_json"), dlq_reason="retries_exhausted")
+    code, out, _ = bench.run("show", there, "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert (told["message_id"], told["body"], told["now"]) == (there, event(rid="rsv_json"), "HOLD")
+    assert told["if_redriven"]["fate"] == "settles"
+
+
 def test_show_says_so_when_there_is_no_such_message(bench: Bench) -> None:
     code, _, err = bench.run("show", "nope")
     assert code == 1
@@ -112,6 +125,54 @@ def test_show_works_without_reservation_api(bench: Bench) -> None:
     code, out, _ = bench.run("show", bench.send(event()))
     assert code == 0
     assert "now          not known" in out
+
+
+def test_several_calls_read_and_give_back_at_once(bench: Bench) -> None:
+    bench.fill(60)
+    queues = bench.queues()
+    for client, action in (
+        (queues.once, "ReceiveMessage"),
+        (queues.again, "ChangeMessageVisibilityBatch"),
+    ):
+        together = threading.Barrier(4, timeout=30)
+        calls = itertools.count()
+
+        def meet(request: Any, together: Any = together, calls: Any = calls, **given: Any) -> None:
+            if next(calls) < 4:
+                together.wait()
+
+        client.meta.events.register(f"before-send.sqs.{action}", meet)
+    with Desk(queues) as table:
+        assert len(list(table.letters())) == 60
+    assert bench.counts() == (60, 0)
+
+
+def test_compensations_have_the_payments_that_only_ran_out_of_tries(bench: Bench) -> None:
+    bench.world.neighbours.seed(
+        [
+            Record("rsv_paid", "show", ("P1",), status="CONFIRMED"),
+            Record("rsv_hold", "show", ("P2",)),
+        ]
+    )
+    for rid, reason in (
+        ("rsv_hold", "retries_exhausted"),
+        ("rsv_hold", None),  # moved by SQS itself
+        ("rsv_paid", "compensation_required"),
+    ):
+        attributes = {"dlq_reason": reason} if reason else {}
+        bench.send(event("payment.approved", rid, payment_intent_id=rid), **attributes)
+    bench.send(event("payment.failed"), dlq_reason="retries_exhausted")
+    code, out, _ = bench.run("compensations", "--json")
+    assert code == 0
+    assert [(one["case"], one["copies"], one["now"]) for one in json.loads(out)] == [
+        ("compensation", 1, "CONFIRMED"),
+        ("unsettled payment", 2, "HOLD"),
+    ]
+    assert 0 <= json.loads(out)[1]["age_seconds"] < 600
+    bench.monkeypatch.setenv("RESERVATION_API_BASE", "http://127.0.0.1:9")
+    code, out, _ = bench.run("compensations")
+    assert code == 0
+    assert out.count("not known") == 2
 
 
 def test_compensations_are_a_table_that_no_spreadsheet_executes(bench: Bench) -> None:

@@ -84,6 +84,41 @@ def test_releases_by_quantity_are_left_out_unless_they_are_asked_for(bench: Benc
     assert bench.counts() == (0, 0)
 
 
+def test_only_moves_the_messages_with_that_forecast(bench: Bench) -> None:
+    states = {"hold": "HOLD", "sold": "CONFIRMED"}
+    bench.world.neighbours.seed(
+        Record(f"{name}_only", "show", (f"{name}-9",), status=status)
+        for name, status in states.items()
+    )
+    for name in states:
+        bench.send(event(rid=f"{name}_only"))
+    bench.send("{", dlq_reason="invalid_payload")
+    code, out, _ = bench.run("redrive", "--only", "settles", "--yes", "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert (told["to_move"], told["moved"], told["left_out_by_only"]) == (1, 1, 2)
+    [moved] = bench.take(bench.queue)
+    assert moved["Body"] == event(rid="hold_only")
+    assert bench.run("redrive", "--only", "comes-back", "--only", "superseded", "--yes")[0] == 0
+    assert (bench.counts(), bench.counts(bench.queue)) == ((0, 0), (2, 0))
+
+
+def test_a_release_by_quantity_beyond_the_key_s_time_is_warned_of(bench: Bench) -> None:
+    rid = "rsv_forgotten"
+    bench.world.neighbours.seed([Record(rid, "show", quantity=2, status="EXPIRED")])
+    bench.send(event(rid=rid, seat_ids=[], qty=2), dlq_time="2026-01-01T00:00:00+00:00")
+    bench.send(event(rid=rid, seat_ids=[], qty=2))
+    line = ("redrive", "--dry-run", "--include-quantity-releases")
+    _, out, _ = bench.run(*line)
+    said = " ".join(out.split())
+    assert "WARNING: 1 release by quantity dead-lettered more than 300 s ago" in said
+    # inventory-svc never forgets: the key guards a quantity, too.
+    bench.monkeypatch.setenv("INVENTORY_KEY_TTL", "0")
+    told = json.loads(bench.run("redrive", "--dry-run", "--json")[1])
+    assert (told["to_move"], told["left_out_quantity_releases"]) == (2, 0)
+    assert told["quantity_releases_beyond_key_ttl"] == 0
+
+
 def test_redrive_without_reservation_api_says_that_it_does_not_know(bench: Bench) -> None:
     bench.monkeypatch.setenv("RESERVATION_API_BASE", "http://127.0.0.1:9")
     bench.fill(30)

@@ -31,6 +31,45 @@ def test_export_and_import_bring_back_what_there_was(bench: Bench) -> None:
     assert not any("dlq_reason" in one.get("MessageAttributes", {}) for one in found)
 
 
+def test_an_import_sends_only_the_messages_that_are_not_in_the_dlq(bench: Bench) -> None:
+    bench.fill(12, dlq_reason="retries_exhausted")
+    bench.send(event(rid="twin"))
+    bench.send(event(rid="twin"))
+    assert bench.run("export", "out.jsonl")[0] == 0
+    found = bench.take(bench.dlq)
+    kept = [one for one in found if one["Body"] == event(rid="twin")][:1]
+    kept += [one for one in found if "dlq_reason" in one.get("MessageAttributes", {})][:3]
+    for one in kept:
+        attributes = one.get("MessageAttributes", {})
+        bench.send(
+            one["Body"], **{name: value["StringValue"] for name, value in attributes.items()}
+        )
+    code, _, err = bench.run("import", "out.jsonl")
+    assert code == 0
+    assert "4 messages still in the DLQ: skipped (lines " in err
+    assert "10 of 10 messages sent" in err
+    code, out, _ = bench.run("import", "out.jsonl", "--json")
+    told = json.loads(out)
+    assert (code, told["sent"], len(told["still_in_dlq"])) == (0, 0, 14)
+    assert bench.counts() == (14, 0)
+
+
+def test_purge_deletes_only_the_chosen_messages(bench: Bench) -> None:
+    bench.fill(3, dlq_reason="retries_exhausted")
+    bench.send("{", dlq_reason="invalid_payload")
+    bench.type("1")
+    code, out, err = bench.run("purge", "--reason", "invalid_payload", "--json")
+    assert code == 0
+    assert (json.loads(out)["deleted"], bench.counts()) == (1, (3, 0))
+    assert "1 of 4 messages chosen" in err
+
+
+def test_export_as_json_says_how_many_were_saved(bench: Bench) -> None:
+    bench.fill(2)
+    code, out, _ = bench.run("export", "out.jsonl", "--json")
+    assert (code, json.loads(out)["messages"]) == (0, 2)
+
+
 def test_an_import_with_a_wrong_line_sends_nothing(bench: Bench) -> None:
     Path("in.jsonl").write_text('{"body": "x"}\n' * 30 + "{\n")
     code, _, err = bench.run("import", "in.jsonl")

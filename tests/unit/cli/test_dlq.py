@@ -10,9 +10,10 @@ import pytest
 from reservation_worker.cli.dlq import add_arguments, imports
 from reservation_worker.cli.dlq.compensations import due
 from reservation_worker.cli.dlq.exports import as_dict
+from reservation_worker.cli.dlq.forecast import Fate
 from reservation_worker.cli.dlq.letters import Letter, by_origin
 from reservation_worker.cli.dlq.listing import groups
-from reservation_worker.cli.dlq.selection import matches
+from reservation_worker.cli.dlq.selection import FATES, matches
 from reservation_worker.cli.dlq.show import body_text, lines
 from reservation_worker.cli.dlq.text import cell, short, visible
 from reservation_worker.errors import OperationError
@@ -124,6 +125,10 @@ def test_groups_have_counts_copies_and_samples_and_the_largest_comes_first() -> 
 def test_a_group_of_ten_thousand_keeps_two_samples() -> None:
     (group,) = groups((letter(f"m{n}") for n in range(10_000)), NOW)
     assert (group.count, len(group.samples)) == (10_000, 2)
+
+
+def test_a_forecast_can_be_chosen_by_each_of_its_names() -> None:
+    assert {name.replace("-", " ") for name in FATES} == set(Fate)
 
 
 def options(*given: str) -> argparse.Namespace:
