@@ -68,17 +68,22 @@ class Desk(ExitStack):
 
     def release(self, ids: set[str]) -> None:
         """Make messages visible that the verb no longer needs."""
+        if not ids:
+            return
         with terminal.progress("visible again") as bar:
             task = bar.add_task("making messages visible", total=len(ids))
             self.holds.release(ids, lambda count: bar.advance(task, count))
 
     def _give_back(self) -> None:
         held = len(self.holds.ids())
+        if not held:
+            self.holds.close()
+            return
         head = "interrupted, making" if self.interrupt.came else "making"
         with terminal.progress("visible again") as bar:
             task = bar.add_task(f"{head} messages visible", total=held)
             missed = self.holds.close(lambda count: bar.advance(task, count))
-        if self.interrupt.came and held and not missed:
+        if self.interrupt.came and not missed:
             print(f"interrupted: all visible again ({plural(held, 'message')})", file=sys.stderr)
 
     def check(self) -> None:
