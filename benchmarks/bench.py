@@ -1,6 +1,7 @@
 """Measures the worker against its goals, on stubs that cost it nothing.
 
 Usage: python -m benchmarks.bench [--quick] [--rounds 3] [--rows "40 ms"] [--out build/bench]
+       python -m benchmarks.bench --compare REVISION [--quick] [--rounds 7]
 
 Every round runs its rows in another order, so that what else the machine does falls on all
 of them. The peers are installed at first, a minute; where that fails their rows are not measured.
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import compare
 from benchmarks.account import machine
 from benchmarks.contestants import CONTESTANTS, PEERS
 from benchmarks.figures import medians, spreads
@@ -26,8 +28,15 @@ from benchmarks.verdicts import goal_table, judge, number, other_table, peer_tab
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0 whatever the verdicts are; 1 if a row could not be measured, 2 for no row."""
+    """Exit code 0 whatever the verdicts are; 1 if a row could not be measured, 2 for no row.
+
+    With --compare those of compare.main.
+    """
     args = _parser().parse_args(argv)
+    if args.compare:
+        began = time.monotonic()
+        rounds = args.rounds or (compare.QUICK if args.quick else compare.ROUNDS)
+        return compare.main(args.compare, rounds, lambda text: say(began, text))
     rows = chosen(args.rows, quick=args.quick)
     if not rows:
         sys.stderr.write(f"no row is named like {args.rows!r}; there are:\n")
@@ -145,6 +154,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="the main rows once, under a minute")
     parser.add_argument("--rounds", type=int, default=0, help="runs of each row (3; quick: 1)")
     parser.add_argument("--rows", nargs="+", default=[], help="only rows with this in their name")
+    parser.add_argument(
+        "--compare",
+        metavar="REVISION",
+        help="CPU per event of the working tree against that of REVISION",
+    )
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="for the results")
     return parser
 

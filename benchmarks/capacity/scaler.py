@@ -87,7 +87,8 @@ class Keda:
         if depth > 0:
             self._active_at = now
             return replicas or max(1, self._scaling.least)
-        if not self._scaling.least and now - self._active_at > self._scaling.cooldown:
+        # KEDA keeps the time in whole seconds, so the poll one cooldown later is late enough.
+        if not self._scaling.least and now - self._active_at >= self._scaling.cooldown:
             return 0
         return max(replicas, self._scaling.least)
 

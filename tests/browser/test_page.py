@@ -1,133 +1,21 @@
 """The status page in a real browser: what it shows is what the worker says, whoever looks."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import requests
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import expect
 
-from reservation_worker.outcome import DeadLetterReason, Reject
 from reservation_worker.pipeline.neighbours import INVENTORY
-from tests.fake_queue import PATIENCE, eventually
+from tests.browser.viewer import PERIOD, MakeViewer, Viewer, started, status, work
+from tests.fake_queue import eventually
 from tests.integration.test_lifecycle import Worker
 
-PERIOD = 5_000
-"""The page looks again after so many ms."""
 SHAPES: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},
     "phone": {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True},
     "phone, dark": {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"},
 }
-
-
-class Viewer:
-    """A page, what its console said, and whom it asked; its clock goes on only when told to."""
-
-    def __init__(self, browser: Browser, worker: Worker, **shape: Any) -> None:
-        self.context = browser.new_context(**shape)
-        self.page: Page = self.context.new_page()
-        self.console: list[str] = []
-        self.urls: list[str] = []
-        self.page.on("console", lambda message: self.console.append(message.text))
-        self.page.on("pageerror", lambda error: self.console.append(str(error)))
-        self.page.on("request", lambda request: self.urls.append(request.url))
-        self.page.clock.install()
-        self.base = f"http://127.0.0.1:{worker.port}"
-        self.page.goto(self.base)
-
-    def figure(self, name: str) -> Any:
-        return self.page.locator(f'[data-figure="{name}"]')
-
-    def asked(self) -> int:
-        """How often it has asked for the status so far."""
-        self.page.evaluate("1")  # by its answer all that the browser told before is here
-        return sum(url.endswith("/status") for url in self.urls)
-
-    def look_again(self) -> None:
-        self.page.clock.run_for(PERIOD)
-
-    def serious(self) -> list[str]:
-        """What axe finds that keeps somebody out."""
-        found = Axe().run(self.page).response["violations"]
-        return [one["id"] for one in found if one["impact"] in ("serious", "critical")]
-
-    def verdict(self, name: str) -> None:
-        """Wait until the page says so."""
-        expect(self.page.locator("#verdict")).to_have_attribute("data-verdict", name)
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    made = started()
-    yield made
-    made.end()
-
-
-def started() -> Worker:
-    made = Worker()
-    made.app.start()
-    eventually(lambda: made.probe("/ready")[0] == 200)
-    return made
-
-
-MakeViewer = Callable[..., Viewer]
-
-
-@pytest.fixture
-def view(browser: Browser) -> Iterator[MakeViewer]:
-    made: list[Viewer] = []
-
-    def make(worker: Worker, **shape: Any) -> Viewer:
-        made.append(Viewer(browser, worker, **shape))
-        expect(made[-1].page.locator("#figures")).to_be_visible()
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.context.close()
-
-
-def work(worker: Worker) -> None:
-    """A million events, a history, and failures of all kinds, some with hostile texts."""
-    worker.app.metrics.events.labels("approved", "success").inc(1_000_000)
-    for number in range(30):
-        worker.app.metrics.events.labels("expired", "success").inc(number % 7)
-        worker.app.metrics.events.labels("expired", "retried").inc(number % 2)
-        worker.app.metrics.latency.labels("expired").observe(0.02 + number / 100)
-        worker.app.history.tick()
-    worker.work.then = lambda event, neighbours: Reject(
-        DeadLetterReason.COMPENSATION_REQUIRED, "<img src=x onerror=alert(1)> " + "x" * 400
-    )
-    worker.send(*(f"rsv_{number}" for number in range(12)))
-    eventually(lambda: not worker.queue.left())
-
-
-@pytest.fixture(scope="module")
-def busy() -> Iterator[Worker]:
-    made = started()
-    work(made)
-    yield made
-    made.end()
-
-
-@pytest.fixture(scope="module")
-def looking(browser: Browser, busy: Worker) -> Iterator[Viewer]:
-    """One page on the busy worker, for tests that only look."""
-    made = Viewer(browser, busy)
-    expect(made.page.locator("#figures")).to_be_visible()
-    yield made
-    made.context.close()
-
-
-def status(worker: Worker) -> dict[str, Any]:
-    with requests.Session() as session:
-        session.trust_env = False
-        url = f"http://127.0.0.1:{worker.port}/api/v1/status"
-        found: dict[str, Any] = session.get(url, timeout=PATIENCE).json()
-        return found
 
 
 @pytest.mark.parametrize(
@@ -246,21 +134,11 @@ def test_a_hidden_page_asks_nothing_and_looks_at_once_when_it_is_seen_again(
     view: MakeViewer, worker: Worker
 ) -> None:
     viewer = view(worker)
-
-    def be(hidden: bool) -> None:
-        viewer.page.evaluate(
-            """hidden => {
-                Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
-                document.dispatchEvent(new Event("visibilitychange"));
-            }""",
-            hidden,
-        )
-
-    be(hidden=True)
+    viewer.hide()
     before = viewer.asked()
     viewer.page.clock.run_for(10 * PERIOD)
     assert viewer.asked() == before
-    be(hidden=False)
+    viewer.hide(hidden=False)
     eventually(lambda: viewer.asked() == before + 1)
 
 

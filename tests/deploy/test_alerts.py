@@ -2,13 +2,12 @@
 
 import json
 import re
-import subprocess
 
 import pytest
 import yaml
 
 from tests.deploy.prometheus import ALERTS, DASHBOARD, MONITORING, ROOT, RULES, promtool
-from tests.deploy.tools import need
+from tests.deploy.tools import rendered
 
 RUNBOOK = ROOT / "docs/runbook.md"
 
@@ -75,9 +74,7 @@ def test_every_link_of_the_runbook_leads_somewhere() -> None:
 
 
 def test_kustomize_makes_the_custom_resource_and_the_dashboard_for_grafana() -> None:
-    need("kubectl")
-    made = subprocess.run(["kubectl", "kustomize", MONITORING], capture_output=True, check=True)
-    resources = {one["kind"]: one for one in yaml.safe_load_all(made.stdout)}
+    resources = {made["kind"]: made for made in rendered("monitoring")}
     assert resources.keys() == {"ConfigMap", "PrometheusRule"}
     assert resources["PrometheusRule"]["spec"] == RULES
     dashboard = resources["ConfigMap"]

@@ -71,7 +71,7 @@ def test_every_form_that_comes_over_the_bus_is_settled_and_what_is_not_ours_does
 
 def served_paths() -> set[str]:
     """What the manifests' probes and Prometheus ask for."""
-    objects = {made["kind"]: made for made in rendered("base")}
+    objects = {made["kind"]: made for made in rendered("deploy/base")}
     [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
     [endpoint] = objects["ServiceMonitor"]["spec"]["endpoints"]
     probes = [container[f"{name}Probe"] for name in ("startup", "liveness", "readiness")]
@@ -82,6 +82,9 @@ def test_what_eventbridge_cannot_deliver_has_a_queue_of_its_own(aws: Cloud) -> N
     name = "traffic-tacos-reservation-events"
     rule = aws.connect("events").list_targets_by_rule(Rule=name, EventBusName=BUS)
     [target] = rule["Targets"]
+    arn = aws.attributes(aws.queue_url)["QueueArn"]
+    found = aws.connect("events").list_rule_names_by_target(TargetArn=arn, EventBusName=BUS)
+    assert found["RuleNames"] == [name]
     undelivered = aws.queue_url + "-undelivered"
     assert target["DeadLetterConfig"]["Arn"] == aws.attributes(undelivered)["QueueArn"]
     assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] == 86_400

@@ -47,17 +47,17 @@ def test_the_first_message_brings_one_pod_and_more_are_not_kedas_to_make() -> No
     assert [keda.poll(0, 0, 0), keda.poll(10, 1, 0), keda.poll(20, 9_999, 7)] == [0, 1, 7]
 
 
-def test_all_pods_go_at_once_when_nothing_came_for_longer_than_the_cooldown() -> None:
+def test_all_pods_go_at_once_a_cooldown_after_the_last_poll_that_saw_a_message() -> None:
     keda = Keda(SCALING)
     keda.poll(100, 5, 50)
-    assert [keda.poll(now, 0, 50) for now in (110, 160, 170)] == [50, 50, 0]
+    assert [keda.poll(now, 0, 50) for now in (110, 150, 160)] == [50, 50, 0]
 
 
 def test_a_message_starts_the_cooldown_anew() -> None:
     keda = Keda(SCALING)
     keda.poll(0, 5, 3)
     keda.poll(50, 1, 3)
-    assert [keda.poll(now, 0, 3) for now in (70, 110, 120)] == [3, 3, 0]
+    assert [keda.poll(now, 0, 3) for now in (70, 100, 110)] == [3, 3, 0]
 
 
 def test_a_least_number_of_pods_is_kept_without_any_message() -> None:
