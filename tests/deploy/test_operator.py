@@ -1,4 +1,4 @@
-"""The operator's pod: who it is, what it may do, and that nothing takes it for a worker."""
+"""The operator's pod: its account, its rights, and that no selector takes it for a worker."""
 
 import json
 from typing import Any

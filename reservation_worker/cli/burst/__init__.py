@@ -9,9 +9,9 @@ from reservation_worker.cli.arguments import checked
 from reservation_worker.cli.publish import (
     add_sample_arguments,
     as_line,
+    exit_code,
     samples_for,
     settings_for,
-    verdict,
 )
 from reservation_worker.config.parsers import base_url, queue_url, seconds
 from reservation_worker.errors import OperationError
@@ -37,7 +37,7 @@ EPILOG = (
 )
 
 TIMEOUT = 120.0
-"""How long to wait for the last outcome unless told otherwise, in seconds."""
+"""The default wait for the last outcome, in seconds."""
 
 _GLANCE = 0.1
 _SEEDS = 500
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
             f"{problem}; until then {gained.settled()} of {summary.sent} events were settled, with "
             f"{gained.retries()} retries"
         )
-    return verdict(summary)
+    return exit_code(summary)
 
 
 def _wait(
@@ -123,16 +123,16 @@ def _wait(
     events: int,
     deadline: float,
     interrupt: "Interrupt",
-    tell: "Callable[[int], object]",
+    watch_settled: "Callable[[int], object]",
 ) -> "tuple[Metrics, str]":
-    """What the workers have done once `events` are settled, or by ctrl-C, or what went wrong."""
+    """The workers' gain when `events` are settled, ctrl-C came or it failed, and the problem."""
     from reservation_worker.simulator.judge.scrape import Metrics  # noqa: PLC0415
 
     gained = Metrics()
     try:
         while True:
             gained = watch.gained()
-            tell(gained.settled())
+            watch_settled(gained.settled())
             if gained.settled() >= events or interrupt.pause(_GLANCE):
                 return gained, ""
             if time.monotonic() > deadline:
@@ -182,7 +182,7 @@ def _seed(url: str, made: "list[Sample]") -> None:
         body = json.dumps({"reservations": rows}).encode()
         answer = worker_http.post_json(f"{url}/reservations", body)
         if answer.status != 200:
-            said = answer.body[:200].decode(errors="replace").strip()
+            text = answer.body[:200].decode(errors="replace").strip()
             raise OperationError(
-                f"{url} made no reservations, it answers {answer.status}: {said!r}"
+                f"{url} made no reservations, it answers {answer.status}: {text!r}"
             )

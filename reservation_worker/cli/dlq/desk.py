@@ -37,8 +37,9 @@ class Desk(ExitStack):
     """A DLQ while somebody works on it; ctrl-C and SIGTERM end the call under way, then the verb.
 
     On leaving, the messages that are still there become visible again. `dlq` and `source` are the
-    URLs to show. `partial` has a sentence on each thing that a reading lacks, `warnings` on what
-    else a person should know. A DLQ with a RedrivePolicy is read only if `use_up_receives` is set.
+    URLs to show. `partial` has a sentence on each thing that a reading lacks, `warnings` on
+    anything else that a person should know. A DLQ with a RedrivePolicy is read only with
+    `use_up_receives`.
     """
 
     def __init__(self, queues: Queues, *, use_up_receives: bool = False) -> None:
@@ -114,7 +115,7 @@ class Desk(ExitStack):
     def letters(self) -> Iterator[Letter]:
         """Each message once, read by several calls at a time.
 
-        It ends, however many messages arrive meanwhile; `partial` then says what the view lacks.
+        It ends, however many messages arrive meanwhile; `partial` then lists what the view lacks.
         Raises OperationError and KeyboardInterrupt.
         """
         look = self._look()

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="send lines, too, that the worker will not understand: they are dead-lettered",
+        help="also send lines that the worker will not understand: they are dead-lettered",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the bodies and send nothing")
     parser.add_argument(
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_sample_arguments(parser: argparse.ArgumentParser, count: str, types: str) -> None:
-    """What the samples are; the defaults are for the help, `sample_entries` has them."""
+    """The options of the samples. The defaults here are for the help: `samples_for` has them."""
     parser.add_argument(
         "--type",
         action="append",
@@ -115,10 +115,10 @@ def run(args: argparse.Namespace) -> int:
     if not args.yes:
         operator_aws.refuse_real("publish", *target.urls)
     summary = _publish(args, target, entries)
-    # What boto3 says of an endpoint may hold a password.
+    # An error of boto3 may quote an endpoint with a password.
     redact = Redactor(os.environ)
     print(redact(json.dumps(summary.as_dict())) if args.json else as_line(summary))
-    return verdict(summary)
+    return exit_code(summary)
 
 
 def settings_for(url: str | None) -> "Settings":
@@ -138,11 +138,11 @@ def as_line(summary: "Summary") -> str:
     )
 
 
-def verdict(summary: "Summary") -> int:
+def exit_code(summary: "Summary") -> int:
     """The exit code. Raises OperationError if something could not be sent."""
     if summary.failed:
-        said = "; ".join(f"{error} ({count})" for error, count in summary.errors.most_common(5))
-        raise OperationError(f"{summary.failed} of {summary.total} events failed: {said}")
+        errors = "; ".join(f"{error} ({count})" for error, count in summary.errors.most_common(5))
+        raise OperationError(f"{summary.failed} of {summary.total} events failed: {errors}")
     return 130 if summary.interrupted else 0
 
 
@@ -189,7 +189,7 @@ def _publish(args: argparse.Namespace, target: "Target", entries: "list[Entry]")
 
     with interrupt_noted() as interrupt, terminal.progress("sent") as bar:
         task = bar.add_task("sending", total=len(entries))
-        # The order of what a person wrote down is kept; of samples it does not matter.
+        # The order of a file is kept; that of samples does not matter.
         publisher = Publisher(target, interrupt.pause, args.rate, 1 if args.file else PARALLEL)
         return publisher.publish(
             entries,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Entry = Mapping[str, str]
 
-# What PutEvents itself calls retryable.
+# The codes that AWS calls retryable for PutEvents.
 _PASSING = frozenset({"InternalFailure", "ThrottlingException"})
 
 
@@ -30,7 +30,7 @@ class Target(Protocol):
     def most_bytes(self) -> int: ...
 
     def entry(self, body: str) -> Entry:
-        """What is sent for `body`. Raises InvalidEvent when it can't be."""
+        """The entry for `body`. Raises InvalidEvent if there can be none."""
         ...
 
     def size(self, entry: Entry) -> int:
@@ -110,10 +110,10 @@ class QueueTarget:
 class BusTarget:
     """Of the body go `type` or `detail-type`, `source` and `detail`; the bus makes the envelope.
 
-    `bus` is a name or an ARN; an ARN says its region, too.
+    `bus` is a name or an ARN; an ARN has its region, too.
     """
 
-    # "Less than 256 KB", says EventBridge.
+    # EventBridge documents "less than 256 KB".
     most_bytes = 262_143
 
     def __init__(self, bus: str) -> None:

@@ -51,7 +51,7 @@ class Bench:
         return code, out, err
 
     def type(self, *answers: str) -> None:
-        """What a person will type."""
+        """Set the lines that a person will type."""
         text = "".join(f"{one}\n" for one in answers)
         self.monkeypatch.setattr("sys.stdin", io.StringIO(text))
 
@@ -78,7 +78,7 @@ class Bench:
         return bodies
 
     def counts(self, url: str | None = None) -> tuple[int, int]:
-        """Visible and hidden, of the DLQ unless `url` says otherwise."""
+        """Visible and hidden, of the queue at `url`, by default the DLQ."""
         return self.world.counts(url or self.dlq)
 
     def take(self, url: str) -> list[Any]:
@@ -104,8 +104,8 @@ class Bench:
 
 
 def event(type_: str = "reservation.expired", rid: str = "rsv_1", **detail: Any) -> str:
-    told = {"reservation_id": rid, "event_id": "show", "seat_ids": [f"S-{rid}"], **detail}
-    return json.dumps({"type": type_, "detail": told})
+    fields = {"reservation_id": rid, "event_id": "show", "seat_ids": [f"S-{rid}"], **detail}
+    return json.dumps({"type": type_, "detail": fields})
 
 
 def holding(queues: Queues, **more: Any) -> tuple[Holds, list[Letter]]:

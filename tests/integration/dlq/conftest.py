@@ -25,8 +25,8 @@ def bench(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Bench:
-    monkeypatch.chdir(tmp_path)  # no .env here
-    # An empty answer of this server is the truth.
+    monkeypatch.chdir(tmp_path)  # it has no .env
+    # This server has nothing more when it answers with nothing.
     monkeypatch.setattr(desk, "_WAIT", 0)
     return Bench(system, monkeypatch, capsys)
 

@@ -96,7 +96,7 @@ def test_a_redrive_policy_that_points_to_the_queue_itself_is_refused(bench: Benc
     assert (code, "is the queue itself" in err) == (1, True)
 
 
-def test_what_was_sent_before_the_queue_went_away_is_deleted(bench: Bench) -> None:
+def test_messages_sent_before_the_queue_went_away_are_deleted(bench: Bench) -> None:
     bench.fill(3)
     queues = bench.queues()
     holds, letters = holding(queues)
@@ -119,7 +119,7 @@ def test_what_was_sent_before_the_queue_went_away_is_deleted(bench: Bench) -> No
     assert (bench.counts(), bench.counts(bench.queue)) == ((1, 0), (2, 0))
 
 
-def test_what_the_answer_to_a_send_does_not_name_is_not_deleted(bench: Bench) -> None:
+def test_a_message_that_the_answer_to_a_send_does_not_name_is_not_deleted(bench: Bench) -> None:
     bench.fill(3)
     queues = bench.queues()
     holds, letters = holding(queues)

@@ -28,9 +28,9 @@ def test_list_counts_each_message_once_and_leaves_the_queue_as_it_was(bench: Ben
 def test_list_as_json_is_for_machines(bench: Bench) -> None:
     bench.fill(3)
     code, out, _ = bench.run("list", "--json")
-    told = json.loads(out)
-    assert (code, told["messages"], told["partial"]) == (0, 3, [])
-    assert [group["reason"] for group in told["groups"]] == ["sqs_redrive"]
+    shown = json.loads(out)
+    assert (code, shown["messages"], shown["partial"]) == (0, 3, [])
+    assert [group["reason"] for group in shown["groups"]] == ["sqs_redrive"]
 
 
 def test_a_message_that_another_reader_holds_makes_the_view_partial(bench: Bench) -> None:
@@ -108,10 +108,14 @@ def test_show_as_json_has_the_whole_message_and_its_forecast(bench: Bench) -> No
     bench.world.neighbours.seed([Record("rsv_json", "show", ("J1",), status="HOLD")])
     there = bench.send(event(rid="rsv_json"), dlq_reason="retries_exhausted")
     code, out, _ = bench.run("show", there, "--json")
-    told = json.loads(out)
+    shown = json.loads(out)
     assert code == 0
-    assert (told["message_id"], told["body"], told["now"]) == (there, event(rid="rsv_json"), "HOLD")
-    assert told["if_redriven"]["fate"] == "settles"
+    assert (shown["message_id"], shown["body"], shown["now"]) == (
+        there,
+        event(rid="rsv_json"),
+        "HOLD",
+    )
+    assert shown["if_redriven"]["fate"] == "settles"
 
 
 def test_show_says_so_when_there_is_no_such_message(bench: Bench) -> None:

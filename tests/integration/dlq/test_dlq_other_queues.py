@@ -112,7 +112,7 @@ def test_a_dlq_with_a_redrive_policy_is_not_read(chained: Bench, verb: str) -> N
     assert received == ["1", "1"]
 
 
-def test_who_reads_it_all_the_same_is_warned_before_the_messages_are_moved_on(
+def test_a_reading_that_is_forced_warns_of_the_messages_that_the_next_one_moves_on(
     chained: Bench,
 ) -> None:
     code, out, err = chained.run("list", "--use-up-receives")

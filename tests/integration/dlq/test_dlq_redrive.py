@@ -42,7 +42,7 @@ def test_the_trace_header_is_kept(bench: Bench) -> None:
     assert entry["MessageSystemAttributes"] == header
 
 
-def test_redrive_says_what_each_would_do_and_only_y_is_yes(bench: Bench) -> None:
+def test_redrive_shows_the_effect_of_each_and_only_y_is_yes(bench: Bench) -> None:
     states = {"hold": "HOLD", "sold": "CONFIRMED", "late": "EXPIRED"}
     bench.world.neighbours.seed(
         Record(f"{name}_said", "show", (f"{name}-1",), status=status)
@@ -56,14 +56,14 @@ def test_redrive_says_what_each_would_do_and_only_y_is_yes(bench: Bench) -> None
         code, out, err = bench.run("redrive")
         assert code == 1
         assert "not confirmed: nothing was moved" in err
-    said = " ".join(out.split())
+    text = " ".join(out.split())
     for part in (
         "1 settles expired, now HOLD: release",
         "1 superseded expired, now CONFIRMED: inventory is left alone",
         "1 replays expired, now EXPIRED: release again",
         "1 comes back at once, as invalid_payload",
     ):
-        assert part in said
+        assert part in text
     code, again, _ = bench.run("redrive", "--dry-run")
     assert (code, again) == (0, out)
     assert bench.counts() == (4, 0)
@@ -94,9 +94,9 @@ def test_only_moves_the_messages_with_that_forecast(bench: Bench) -> None:
         bench.send(event(rid=f"{name}_only"))
     bench.send("{", dlq_reason="invalid_payload")
     code, out, _ = bench.run("redrive", "--only", "settles", "--yes", "--json")
-    told = json.loads(out)
+    shown = json.loads(out)
     assert code == 0
-    assert (told["to_move"], told["moved"], told["left_out_by_only"]) == (1, 1, 2)
+    assert (shown["to_move"], shown["moved"], shown["left_out_by_only"]) == (1, 1, 2)
     [moved] = bench.take(bench.queue)
     assert moved["Body"] == event(rid="hold_only")
     assert bench.run("redrive", "--only", "comes-back", "--only", "superseded", "--yes")[0] == 0
@@ -110,13 +110,13 @@ def test_a_release_by_quantity_beyond_the_key_s_time_is_warned_of(bench: Bench) 
     bench.send(event(rid=rid, seat_ids=[], qty=2))
     line = ("redrive", "--dry-run", "--include-quantity-releases")
     _, out, _ = bench.run(*line)
-    said = " ".join(out.split())
-    assert "WARNING: 1 release by quantity dead-lettered more than 300 s ago" in said
+    text = " ".join(out.split())
+    assert "WARNING: 1 release by quantity dead-lettered more than 300 s ago" in text
     # inventory-svc never forgets: the key guards a quantity, too.
     bench.monkeypatch.setenv("INVENTORY_KEY_TTL", "0")
-    told = json.loads(bench.run("redrive", "--dry-run", "--json")[1])
-    assert (told["to_move"], told["left_out_quantity_releases"]) == (2, 0)
-    assert told["quantity_releases_beyond_key_ttl"] == 0
+    shown = json.loads(bench.run("redrive", "--dry-run", "--json")[1])
+    assert (shown["to_move"], shown["left_out_quantity_releases"]) == (2, 0)
+    assert shown["quantity_releases_beyond_key_ttl"] == 0
 
 
 def test_redrive_without_reservation_api_says_that_it_does_not_know(bench: Bench) -> None:
@@ -159,13 +159,13 @@ def test_the_queues_can_be_named_without_any_setting(bench: Bench) -> None:
         assert "1 message in" in out
 
 
-def test_a_queue_without_a_dlq_is_told_plainly(bench: Bench) -> None:
+def test_a_queue_without_a_dlq_is_an_error_that_names_the_option(bench: Bench) -> None:
     code, _, err = bench.run("--queue-url", bench.dlq, "list")
     assert code == 1
     assert "--dlq-url" in err
 
 
-def test_the_rate_is_kept_and_nothing_waits_longer_than_it_must(bench: Bench) -> None:
+def test_the_rate_is_kept_without_longer_waits(bench: Bench) -> None:
     bench.fill(9)
     holds, letters = holding(bench.queues())
     now = [0.0]

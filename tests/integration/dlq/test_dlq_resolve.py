@@ -61,17 +61,17 @@ def test_without_a_record_nothing_is_deleted(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "error"),
     [([], "give --id"), (["--reason", "compensation_required"], "not confirmed")],
 )
 def test_nothing_is_closed_without_a_choice_and_a_yes(
-    bench: Bench, options: list[str], said: str
+    bench: Bench, options: list[str], error: str
 ) -> None:
     bench.fill(2, **DUE)
     bench.type("n")
     code, _, err = bench.run(*CLOSE, *options)
     assert code == 1
-    assert said in err
+    assert error in err
     assert bench.counts() == (2, 0)
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.dlq.bench import TRACE, Bench, event
 
 
-def test_export_and_import_bring_back_what_there_was(bench: Bench) -> None:
+def test_an_import_of_an_export_restores_the_messages(bench: Bench) -> None:
     bench.send("한국어 🌮", TRACE, raw=b"\x00\xff", dlq_reason="permanent_error")
     bodies = Counter([*bench.fill(23), "한국어 🌮"])
     assert bench.run("export", "out.jsonl")[0] == 0
@@ -49,8 +49,8 @@ def test_an_import_sends_only_the_messages_that_are_not_in_the_dlq(bench: Bench)
     assert "4 messages still in the DLQ: skipped (lines " in err
     assert "10 of 10 messages sent" in err
     code, out, _ = bench.run("import", "out.jsonl", "--json")
-    told = json.loads(out)
-    assert (code, told["sent"], len(told["still_in_dlq"])) == (0, 0, 14)
+    shown = json.loads(out)
+    assert (code, shown["sent"], len(shown["still_in_dlq"])) == (0, 0, 14)
     assert bench.counts() == (14, 0)
 
 
@@ -89,7 +89,7 @@ def test_an_import_says_which_lines_were_refused(bench: Bench) -> None:
     assert bench.counts() == (2, 0)
 
 
-def test_purge_deletes_what_was_counted_and_only_for_its_number(
+def test_purge_deletes_the_counted_messages_if_their_number_is_typed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.fill(12)
