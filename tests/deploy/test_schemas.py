@@ -46,7 +46,7 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("folder", ["base", "production", "tacos-app"])
+@pytest.mark.parametrize("folder", ["base", "production", "tacos-app", "operator"])
 def test_every_object_fits_its_schema_and_has_no_unknown_field(folder: str, modules: Path) -> None:
     assert strict_problems(rendered(f"deploy/{folder}"), modules) == []
 
