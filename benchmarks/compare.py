@@ -16,7 +16,7 @@ from benchmarks.contestants import OURS, Contestant
 from benchmarks.rig import Rig
 from benchmarks.rows import ROWS
 from benchmarks.scenarios import settled
-from benchmarks.verdicts import number, table
+from benchmarks.report import number, table
 
 COMPARED = ("40 ms, all spans", "0 ms, no spans")
 EVENTS = 2_048
