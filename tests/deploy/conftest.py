@@ -25,7 +25,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
         run("buildah", "add", container, str(tree), "/")
         run("buildah", "commit", "--rm", container, BASE)
     run(
-        *("buildah", "build", "--isolation=chroot", "--network=host", "--pull-never"),
+        *("buildah", "build", "--layers", "--isolation=chroot", "--network=host", "--pull-never"),
         *("--format=docker", f"--build-arg=PYTHON_IMAGE={BASE}", "--build-arg=VERSION=test"),
         # This machine's certificates, should its way to the package index need them.
         *("--volume=/etc/ssl/certs:/etc/ssl/certs:ro", f"--tag={IMAGE}", str(ROOT)),

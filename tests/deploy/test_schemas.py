@@ -2,12 +2,13 @@
 
 import shutil
 import subprocess
+import tempfile
 from copy import deepcopy
 from pathlib import Path
 
 import pytest
 
-from tests.deploy.tools import Objects, lacking, rendered, strict_problems
+from tests.deploy.tools import ROOT, Objects, lacking, rendered, strict_problems
 
 PACKAGES = (
     "kubernetes-models@5.1.0",
@@ -20,12 +21,16 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
-def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The schemas' packages, fetched for this run only."""
-    folder = tmp_path_factory.mktemp("schemas")
+def modules() -> Path:
+    """The folder with the schemas' packages, kept below build/ for later runs."""
+    kept = ROOT / "build" / "-".join(["schemas", *(one.rpartition("@")[2] for one in PACKAGES)])
+    if kept.exists():
+        return kept
     npm = shutil.which("npm")
     if npm is None:
         lacking("npm, which brings the schemas, is not installed")
+    kept.parent.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="schemas-", dir=kept.parent))
     options = [
         "--loglevel=error",
         "--no-audit",
@@ -42,8 +47,10 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [npm, "install", *options, *PACKAGES], capture_output=True, text=True, check=False
     )
     if ended.returncode:
+        shutil.rmtree(folder)
         lacking(f"npm could not fetch the schemas: {ended.stderr[-500:]}")
-    return folder
+    # Only a whole installation gets the name; another run may have made it meanwhile.
+    return kept if kept.exists() else folder.rename(kept)
 
 
 @pytest.mark.parametrize("folder", ["base", "production", "tacos-app"])

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 from reservation_worker.simulator.judge.scrape import Metrics
+from reservation_worker.simulator.processes.ports import free_port
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 from reservation_worker.simulator.story.scenario import build
 from tests.deploy import insights
@@ -109,20 +110,22 @@ def others() -> Iterator[list[dict[str, Any]]]:
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory, others: list[dict[str, Any]]) -> Iterator[Seen]:
     """Every kind of event, a compensation among them, then a stop that takes a while."""
-    story = build(300, seed=5)
+    story, port = build(300, seed=5), free_port()
     with World() as world:
         worker = world.worker(
             {
+                "SERVER_PORT": str(port),
                 "SQS_WAIT_TIME": "1",
                 "SHUTDOWN_TIMEOUT": "12",
                 "NOTIFICATION_TOPIC_ARN": topic(world),
             }
-        ).start()
-        port = int(worker.base.rpartition(":")[2])
+        )
         jobs = [job("reservation-worker", port, namespace="traffic-tacos"), *others]
         with PrometheusProcess(jobs, tmp_path_factory.mktemp("prometheus")) as prometheus:
-            until(lambda: prometheus.values("sum(up)") == [len(jobs)], 20, "all are scraped")
+            # Prometheus scrapes from 5 s after its start on, so the worker starts meanwhile.
+            worker.start()
             world.neighbours.seed(story.seeds, story.pools)
+            until(lambda: prometheus.values("sum(up)") == [len(jobs)], 30, "all are scraped")
             world.neighbours.answer("inventory", {"code": "UNAVAILABLE"}, count=3)
             for phase in (0, 1):
                 world.publish(story.phase(phase))
