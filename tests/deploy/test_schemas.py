@@ -1,4 +1,4 @@
-"""The manifests by the schemas of Kubernetes, KEDA and the Prometheus operator, strictly."""
+"""The manifests against the schemas of Kubernetes, KEDA and the Prometheus operator."""
 
 import shutil
 import subprocess
@@ -34,7 +34,7 @@ def modules() -> Path:
     options = [
         "--loglevel=error",
         "--no-audit",
-        # A connection that hangs is given up in time for another try.
+        # A hanging connection ends in time for another try.
         "--fetch-timeout=20000",
         "--fetch-retries=4",
         "--fetch-retry-mintimeout=1000",
