@@ -74,7 +74,7 @@ def test_every_link_of_the_runbook_has_a_target() -> None:
 
 
 def test_kustomize_makes_the_custom_resource_and_the_dashboard_for_grafana() -> None:
-    resources = {made["kind"]: made for made in rendered("monitoring")}
+    resources = {made["kind"]: made for made in rendered("../monitoring")}
     assert resources.keys() == {"ConfigMap", "PrometheusRule"}
     assert resources["PrometheusRule"]["spec"] == RULES
     dashboard = resources["ConfigMap"]

@@ -71,7 +71,7 @@ def test_every_form_of_the_bus_is_settled_and_other_events_do_not_reach_the_queu
 
 def served_paths() -> set[str]:
     """The paths that the manifests' probes and Prometheus request."""
-    objects = {made["kind"]: made for made in rendered("deploy/base")}
+    objects = {made["kind"]: made for made in rendered("base")}
     [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
     [endpoint] = objects["ServiceMonitor"]["spec"]["endpoints"]
     probes = [container[f"{name}Probe"] for name in ("startup", "liveness", "readiness")]

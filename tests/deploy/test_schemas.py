@@ -55,11 +55,11 @@ def modules() -> Path:
 
 @pytest.mark.parametrize("folder", ["base", "production", "tacos-app"])
 def test_every_object_fits_its_schema_and_has_no_unknown_field(folder: str, modules: Path) -> None:
-    assert strict_problems(rendered(f"deploy/{folder}"), modules) == []
+    assert strict_problems(rendered(folder), modules) == []
 
 
 def test_a_misspelt_field_a_wrong_type_and_an_unknown_kind_are_found(modules: Path) -> None:
-    objects = {made["kind"]: made for made in deepcopy(rendered("deploy/production"))}
+    objects = {made["kind"]: made for made in deepcopy(rendered("production"))}
     objects["Deployment"]["spec"]["template"]["spec"]["containers"][0]["livenesProbe"] = {}
     objects["ScaledObject"]["spec"]["fallback"]["behaviour"] = "static"
     objects["ScaledObject"]["spec"]["maxReplicaCount"] = "many"
