@@ -1,4 +1,4 @@
-"""Medians to verdicts and Markdown tables. Pure."""
+"""The report of a run: whether the goals are met, and the figures as Markdown tables. Pure."""
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from benchmarks.rows import Goal, Row
 
 SIGNS = {">=": (operator.ge, max, "≥"), "<=": (operator.le, min, "≤")}
 DISTURBED = 0.15
-"""From so many CPUs of somebody else's work on, a run's figures are marked."""
+"""CPUs used by other processes from which on a run's figures are marked."""
 
 COLUMNS = {
     "events_per_s": "events/s",
@@ -30,8 +30,8 @@ PEER_COLUMNS = ("events_per_s", "cpu_ms", "rss_mb")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """A goal and what became of it; `value` is None when it was not measured."""
+class GoalResult:
+    """A goal's figure and whether it meets the bound; `value` is None when it was not measured."""
 
     goal: Goal
     value: float | None
@@ -39,42 +39,42 @@ class Verdict:
     row: str = ""
 
 
-def judge(goal: Goal, medians: Mapping[str, Figures]) -> Verdict:
-    """The best of the goal's rows that were measured."""
+def evaluate(goal: Goal, medians: Mapping[str, Figures]) -> GoalResult:
+    """Compare the best of the goal's measured rows with its bound."""
     holds, best, _ = SIGNS[goal.sign]
     found = {
         row: medians[row][goal.figure] for row in goal.rows if goal.figure in _of(medians, row)
     }
     if not found:
-        return Verdict(goal, None, None)
+        return GoalResult(goal, None, None)
     row = best(found, key=found.__getitem__)
     value = found[row]
     if goal.against:
         base = _of(medians, goal.against).get(goal.figure)
         if not base:
-            return Verdict(goal, None, None)
+            return GoalResult(goal, None, None)
         value /= base
-    return Verdict(goal, value, holds(value, goal.bound), row)
+    return GoalResult(goal, value, holds(value, goal.bound), row)
 
 
 def _of(medians: Mapping[str, Figures], row: str) -> Figures:
     return medians.get(row, {})
 
 
-def goal_table(verdicts: Iterable[Verdict]) -> str:
+def goal_table(results: Iterable[GoalResult]) -> str:
     """A line for each goal."""
     lines = []
-    for verdict in verdicts:
-        goal = verdict.goal
+    for result in results:
+        goal = result.goal
         bound = f"{SIGNS[goal.sign][2]} {with_unit(goal.bound, goal.unit)}"
-        figure = "-" if verdict.value is None else with_unit(verdict.value, goal.unit)
-        said = {True: "✓", False: "✗", None: "not measured"}[verdict.met]
-        lines.append((goal.what, bound, figure, said, verdict.row))
-    return table(("goal", "bound", "figure", "verdict", "row"), lines)
+        figure = "-" if result.value is None else with_unit(result.value, goal.unit)
+        met = {True: "✓", False: "✗", None: "not measured"}[result.met]
+        lines.append((goal.what, bound, figure, met, result.row))
+    return table(("goal", "bound", "figure", "met", "row"), lines)
 
 
 def row_table(medians: Mapping[str, Figures], spreads: Mapping[str, Figures]) -> str:
-    """A line for each row that settled events; the spread is that of the CPU time per event."""
+    """A line for each row that settled events, with the spread of the CPU time per event."""
     shown = {name: found for name, found in medians.items() if "events_per_s" in found}
     columns = [key for key in COLUMNS if any(key in found for found in shown.values())]
     lines = (
@@ -92,7 +92,7 @@ def row_table(medians: Mapping[str, Figures], spreads: Mapping[str, Figures]) ->
 def peer_table(
     medians: Mapping[str, Figures], rows: Iterable[Row], lacks: Mapping[str, str]
 ) -> str:
-    """A line for each row that was measured beside ours; in brackets, how many times ours."""
+    """A line for each peer's row; in brackets, how many times ours."""
     lines = []
     for row in rows:
         found = _of(medians, row.name)
@@ -109,7 +109,7 @@ def _by_ours(key: str, found: Figures, base: Figures) -> str:
 
 
 def other_table(medians: Mapping[str, Figures]) -> str:
-    """The rows that settle no stream of events: each figure by its name."""
+    """The rows without a rate of events: each figure by its name."""
     lines = (
         (name, ", ".join(f"{key} {number(value)}" for key, value in found.items()))
         for name, found in medians.items()
@@ -119,7 +119,7 @@ def other_table(medians: Mapping[str, Figures]) -> str:
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Markdown."""
+    """A Markdown table."""
     return "\n".join(_lines(head, lines)) + "\n"
 
 
@@ -131,12 +131,12 @@ def _lines(head: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[str]
 
 
 def with_unit(value: float, unit: str) -> str:
-    """Both, or the number alone."""
+    """The number with its unit, if it has one."""
     return f"{number(value)} {unit}".rstrip()
 
 
 def number(value: float) -> str:
-    """Three digits, as a person writes them."""
+    """Three significant digits, without trailing zeros."""
     digits = next((digits for digits, least in ((0, 100), (1, 10)) if abs(value) >= least), 2)
     text = f"{value:,.{digits}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 from reservation_worker.simulator.judge.scrape import Metrics
+from reservation_worker.simulator.processes.ports import free_port
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 from reservation_worker.simulator.story.scenario import build
 from tests.deploy import insights
@@ -62,7 +63,7 @@ SELECTORS = {
 }
 RUNBOOK = (ROOT / "docs/runbook.md").read_text()
 LOG_QUERIES = re.findall(r"^```text insights\n(.*?)^```", RUNBOOK, re.MULTILINE | re.DOTALL)
-# What of the code in its sentences is PromQL.
+# The inline code that is PromQL.
 RUNBOOK_QUERIES = [
     query
     for query in re.findall(r"(?<!`)`([^`]+)`(?!`)", RUNBOOK)
@@ -71,8 +72,8 @@ RUNBOOK_QUERIES = [
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What was left to look at when the worker had ended."""
+class Record:
+    """Prometheus, the last metrics and the log of a worker that has ended."""
 
     prometheus: PrometheusProcess
     busy_at: float
@@ -107,22 +108,26 @@ def others() -> Iterator[list[dict[str, Any]]]:
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory, others: list[dict[str, Any]]) -> Iterator[Seen]:
-    """Every kind of event, a compensation among them, then a stop that takes a while."""
-    story = build(300, seed=5)
+def record(
+    tmp_path_factory: pytest.TempPathFactory, others: list[dict[str, Any]]
+) -> Iterator[Record]:
+    """A worker settles every kind of event, with a compensation, then takes time to stop."""
+    story, port = build(300, seed=5), free_port()
     with World() as world:
         worker = world.worker(
             {
+                "SERVER_PORT": str(port),
                 "SQS_WAIT_TIME": "1",
                 "SHUTDOWN_TIMEOUT": "12",
                 "NOTIFICATION_TOPIC_ARN": topic(world),
             }
-        ).start()
-        port = int(worker.base.rpartition(":")[2])
+        )
         jobs = [job("reservation-worker", port, namespace="traffic-tacos"), *others]
         with PrometheusProcess(jobs, tmp_path_factory.mktemp("prometheus")) as prometheus:
-            until(lambda: prometheus.values("sum(up)") == [len(jobs)], 20, "all are scraped")
+            # Prometheus scrapes from 5 s after its start on, so the worker starts meanwhile.
+            worker.start()
             world.neighbours.seed(story.seeds, story.pools)
+            until(lambda: prometheus.values("sum(up)") == [len(jobs)], 30, "all are scraped")
             world.neighbours.answer("inventory", {"code": "UNAVAILABLE"}, count=3)
             for phase in (0, 1):
                 world.publish(story.phase(phase))
@@ -146,11 +151,11 @@ def seen(tmp_path_factory: pytest.TempPathFactory, others: list[dict[str, Any]])
             until(lambda: bool(drained(prometheus)), 10, "a scrape has met the stop")
             world.neighbours.clear()
             assert worker.wait(15) == 0
-            yield Seen(prometheus, busy_at, metrics, fired, worker.log_lines())
+            yield Record(prometheus, busy_at, metrics, fired, worker.log_lines())
 
 
 def topic(world: World) -> str:
-    """An SNS topic's ARN, so that notifications are sent."""
+    """The ARN of a new SNS topic."""
     keys: dict[str, Any] = {name.lower(): text for name, text in CREDENTIALS.items()}
     sns = boto3.client("sns", endpoint_url=world.sqs.url, region_name=REGION, **keys)
     return str(sns.create_topic(Name="customers")["TopicArn"])
@@ -176,74 +181,74 @@ def drained(prometheus: PrometheusProcess) -> list[float]:
 
 
 @pytest.mark.parametrize("panel", QUERIES)
-def test_a_query_of_the_dashboard_returns_data_with_what_its_legend_names(
-    seen: Seen, panel: str
+def test_a_query_of_the_dashboard_returns_data_with_the_labels_of_its_legend(
+    record: Record, panel: str
 ) -> None:
-    found = seen.prometheus.series(QUERIES[panel], seen.busy_at)
+    found = record.prometheus.series(QUERIES[panel], record.busy_at)
     assert found, QUERIES[panel]
     assert all(set(re.findall(r"{{(\w+)}}", panel)) <= set(labels) for labels in found)
 
 
 @pytest.mark.parametrize("selector", SELECTORS)
-def test_what_an_alert_looks_at_is_there(seen: Seen, selector: str) -> None:
-    assert seen.prometheus.series(selector, seen.busy_at)
+def test_a_selector_of_an_alert_finds_series(record: Record, selector: str) -> None:
+    assert record.prometheus.series(selector, record.busy_at)
 
 
 @pytest.mark.parametrize("query", RUNBOOK_QUERIES)
-def test_a_query_of_the_runbook_returns_data(seen: Seen, query: str) -> None:
-    assert seen.prometheus.series(query, seen.busy_at)
+def test_a_query_of_the_runbook_returns_data(record: Record, query: str) -> None:
+    assert record.prometheus.series(query, record.busy_at)
 
 
-def test_no_label_of_the_workers_metrics_collides_with_one_of_a_scrape(seen: Seen) -> None:
-    found = seen.prometheus.series('{job="reservation-worker"}', seen.busy_at)
+def test_no_label_of_the_workers_metrics_collides_with_one_of_a_scrape(record: Record) -> None:
+    found = record.prometheus.series('{job="reservation-worker"}', record.busy_at)
     assert found
     assert not [labels for labels in found if any(name.startswith("exported_") for name in labels)]
 
 
 def test_every_metric_is_exported_by_the_worker_or_listed_as_another_exporters(
-    seen: Seen,
+    record: Record,
 ) -> None:
     asked = {metric for query in QUERIES.values() for metric in selectors(query).values()}
     asked |= set(SELECTORS.values())
     ours = {
         metric
         for metric in asked
-        if seen.prometheus.series(f'{metric}{{job="reservation-worker"}}', seen.busy_at)
+        if record.prometheus.series(f'{metric}{{job="reservation-worker"}}', record.busy_at)
     }
     assert asked - ours == {name for metrics in OTHERS.values() for name in metrics}
 
 
-def test_prometheus_evaluates_every_alert_without_an_error(seen: Seen) -> None:
-    groups = seen.prometheus.get("rules")["groups"]
+def test_prometheus_evaluates_every_alert_without_an_error(record: Record) -> None:
+    groups = record.prometheus.get("rules")["groups"]
     rules = {rule["name"]: rule for group in groups for rule in group["rules"]}
     assert set(rules) == set(ALERTS)
     assert {rule["health"] for rule in rules.values()} == {"ok"}
 
 
-def test_a_payment_without_a_seat_fires_its_alert_at_once_and_no_other(seen: Seen) -> None:
-    assert seen.firing == {"CompensationDue"}
+def test_a_payment_without_a_seat_fires_its_alert_at_once_and_no_other(record: Record) -> None:
+    assert record.firing == {"CompensationDue"}
 
 
-def test_a_scrape_meets_a_stop_that_takes_a_while(seen: Seen) -> None:
-    assert drained(seen.prometheus)
+def test_a_scrape_meets_a_stop_that_takes_time(record: Record) -> None:
+    assert drained(record.prometheus)
 
 
-def test_the_log_query_of_failures_counts_what_the_metrics_count(seen: Seen) -> None:
-    rows = insights.run(LOG_QUERIES[0], seen.lines)
+def test_the_log_query_of_failures_agrees_with_the_metrics(record: Record) -> None:
+    rows = insights.run(LOG_QUERIES[0], record.lines)
     counted = {
         (row["event_type"].rpartition(".")[2], row["outcome"]): row["count(*)"] for row in rows
     }
     expected = {
         key: value
-        for key, value in seen.metrics.by("worker_events_total", "type", "outcome").items()
+        for key, value in record.metrics.by("worker_events_total", "type", "outcome").items()
         if key[1] not in ("success", "dropped")
     }
     assert {outcome for _, outcome in counted} == {"retried", "failed", "invalid_payload"}
     assert counted == expected
 
 
-def test_the_log_query_of_durations_finds_a_p95_for_every_type(seen: Seen) -> None:
-    rows = insights.run(LOG_QUERIES[1], seen.lines)
+def test_the_log_query_of_durations_finds_a_p95_for_every_type(record: Record) -> None:
+    rows = insights.run(LOG_QUERIES[1], record.lines)
     assert {row["event_type"] for row in rows} == {
         "reservation.expired",
         "payment.approved",
@@ -253,15 +258,15 @@ def test_the_log_query_of_durations_finds_a_p95_for_every_type(seen: Seen) -> No
         kind = row["event_type"].rpartition(".")[2]
         successes = [
             line["duration_ms"]
-            for line in seen.lines
+            for line in record.lines
             if line.get("outcome") == "success" and line["event_type"] == row["event_type"]
         ]
-        counted = seen.metrics.value("worker_events_total", type=kind, outcome="success")
+        counted = record.metrics.value("worker_events_total", type=kind, outcome="success")
         assert len(successes) >= counted > 0
         assert sum(one <= row["pct(duration_ms, 95)"] for one in successes) >= 0.95 * len(successes)
         assert all(isinstance(one, float) for one in successes)
 
 
-def test_every_log_query_of_the_runbook_names_fields_that_the_lines_have(seen: Seen) -> None:
+def test_every_log_query_of_the_runbook_finds_lines(record: Record) -> None:
     assert len(LOG_QUERIES) > 2
-    assert [query for query in LOG_QUERIES if not insights.run(query, seen.lines)] == []
+    assert [query for query in LOG_QUERIES if not insights.run(query, record.lines)] == []
