@@ -90,6 +90,17 @@ def _can_be_a_header(trace_id: str) -> bool:
     return plain and 0 < len(trace_id) <= MAX_TRACE_ID
 
 
+class _Resource(Resource):
+    """Knows its hash: the exporter asks for it with every span, and the SDK's is a JSON text's."""
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(resource.attributes, resource.schema_url)
+        self._known_hash = super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._known_hash
+
+
 class Tracing:
     """Spans of the contract. Without a processor they are made and handed on, not exported."""
 
@@ -105,7 +116,7 @@ class Tracing:
         }
         given = OTELResourceDetector().detect().attributes
         self._provider = TracerProvider(
-            resource=Resource.create({**ours, **given}),
+            resource=_Resource(Resource.create({**ours, **given})),
             id_generator=_Ids(),
             shutdown_on_exit=False,
         )
@@ -143,7 +154,8 @@ class Tracing:
     @contextmanager
     def call_span(self, name: str, trace: Trace) -> Iterator[tuple[tuple[str, str], ...]]:
         """The span of one call; yields the headers that hand the trace on."""
-        with self._tracer.start_as_current_span(name, kind=SpanKind.CLIENT) as span:
+        span = self._tracer.start_span(name, kind=SpanKind.CLIENT)
+        try:
             context = span.get_span_context()
             if not context.is_valid:  # OTEL_SDK_DISABLED: the trace is handed on all the same
                 context = SpanContext(
@@ -154,6 +166,12 @@ class Tracing:
             flags = context.trace_flags & TraceFlags.SAMPLED
             traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"
             yield (("traceparent", traceparent), ("x-trace-id", trace.header_id))
+        except Exception as error:
+            span.record_exception(error)
+            mark_failed(span, f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            span.end()
 
     def shutdown(self, timeout: float) -> None:
         """Export what is left, for at most `timeout` seconds: a collector may hang."""
