@@ -43,7 +43,7 @@ class Manifests:
         return found
 
     def admitted(self, app: str) -> list[int]:
-        """The ports on pods with the label app=`app` to which the NetworkPolicy admits the worker."""
+        """The ports to which the NetworkPolicy admits the worker on pods with the label `app`."""
         ports = []
         for rule in self["NetworkPolicy"]["spec"]["egress"]:
             for peer in rule["to"]:
