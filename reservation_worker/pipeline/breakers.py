@@ -36,7 +36,7 @@ class Breakers:
 
     def any_open(self) -> bool:
         """While this is true nothing is polled and nothing starts."""
-        return any(state is State.OPEN for state in self.states().values())
+        return any(probed.breaker.state is State.OPEN for probed in self._breakers.values())
 
     def limit(self) -> int | None:
         """The most messages in flight; None: no limit, 0: a pause."""
