@@ -21,14 +21,14 @@ from benchmarks.account import machine
 from benchmarks.contestants import CONTESTANTS, PEERS
 from benchmarks.figures import medians, spreads
 from benchmarks.peers.install import install
+from benchmarks.report import evaluate, goal_table, number, other_table, peer_table, row_table
 from benchmarks.rig import Rig
 from benchmarks.rows import GOALS, ROWS, Row
 from benchmarks.scenarios import SCENARIOS
-from benchmarks.verdicts import goal_table, judge, number, other_table, peer_table, row_table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0 whatever the verdicts are; 1 if a row could not be measured, 2 for no row.
+    """Exit code 0 even if goals are missed; 1 if a row could not be measured, 2 for no row.
 
     With --compare those of compare.main.
     """
@@ -49,9 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     found, failed = measure(rows, rounds, quick=args.quick)
     figures = {name: medians(runs) for name, runs in found.items()}
     spread = {name: spreads(runs) for name, runs in found.items()}
-    verdicts = [judge(goal, figures) for goal in GOALS]
+    goal_results = [evaluate(goal, figures) for goal in GOALS]
     tables = (
-        goal_table(verdicts),
+        goal_table(goal_results),
         row_table(figures, spread),
         peer_table(figures, rows, {one.name: one.lacks for one in CONTESTANTS.values()}),
         other_table(figures),
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         },
         "goals": [
             {"goal": one.goal.what, "bound": one.goal.bound, "value": one.value, "met": one.met}
-            for one in verdicts
+            for one in goal_results
         ],
     }
     (args.out / "results.json").write_text(json.dumps(document, indent=2) + "\n")

@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.contestants import OURS, Contestant
+from benchmarks.report import number, table
 from benchmarks.rig import Rig
 from benchmarks.rows import ROWS
 from benchmarks.scenarios import settled
-from benchmarks.verdicts import number, table
 
 COMPARED = ("40 ms, all spans", "0 ms, no spans")
 EVENTS = 2_048

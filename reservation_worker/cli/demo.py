@@ -20,7 +20,7 @@ HELP = "Settle a scenario on an embedded queue and neighbours, and reconcile the
 
 _FOR_VERBS = (
     "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "SQS_QUEUE_URL",
-    "RESERVATION_API_BASE", "INVENTORY_GRPC_ADDR", "SERVER_PORT",
+    "RESERVATION_API_BASE", "INVENTORY_GRPC_ADDR", "SERVER_PORT", "GRPC_DEBUG_PORT",
 )  # fmt: skip
 """The settings that the other verbs need here."""
 
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the demo: 0 if it reconciles, else 1."""
     if importlib.util.find_spec("ministack") is None:
-        _complain("the demo needs more: pip install 'reservation-worker[demo]'")
+        _complain("MiniStack is not installed: in the project's directory, pip install '.[demo]'")
         return 1
     # The parts are processes: end them in good order also when the terminal or a script goes.
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -116,13 +116,16 @@ def _keep(play: "Play", result: "Result") -> bool:
         print(
             f"""
 Everything is still running:
-  worker        {worker.base}/health  /ready  /metrics
-  neighbours    {stack.neighbours.control_base}/ledger  /calls  /healthz
-  SQS endpoint  {stack.sqs.url} (AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test)
-  queue         {stack.queue_url}
-  dead letters  {stack.dlq_url}
-  logs          {worker.directory}
-For the other verbs (doctor, publish, burst, dlq ...) in another terminal:
+  status page        {worker.base}/
+  probes, metrics    {worker.base}/health  /ready  /metrics
+  debug server       127.0.0.1:{worker.env["GRPC_DEBUG_PORT"]} (gRPC)
+  simulator          {stack.neighbours.control_base}/ledger  /calls  /healthz
+  AWS endpoint       {stack.sqs.url} (AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test)
+  queue              {stack.queue_url}
+  dead-letter queue  {stack.dlq_url}
+  logs               {worker.directory}
+For the other verbs (doctor, publish, dlq, burst --seed-url {stack.neighbours.control_base})
+in another terminal:
   export {settings}
 Press ctrl-C to stop it.""",
             file=sys.stderr,

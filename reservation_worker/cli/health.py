@@ -1,7 +1,6 @@
-"""The verb `health`: a running worker's own verdict as an exit code, for a container's probe.
+"""The verb `health`: asks a running worker's probe; its exit code is for a container's probe.
 
-0: green. 1: everything else, a wrong SERVER_PORT included, for Docker reserves 2; wrong usage is
-argparse's 2.
+A wrong SERVER_PORT is 1, too, because Docker reserves 2.
 """
 
 import argparse
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
     from reservation_worker.clients.http import Answer
 
 NAME = "health"
-HELP = "Ask the running worker whether it is healthy; exits 0 or 1."
+HELP = "Ask the running worker whether it is healthy."
+EXIT_CODES = "Exit codes: 0 healthy (or ready), 1 anything else, 2 wrong usage."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,4 @@
-"""The command line: picks a verb, and turns its errors into a sentence and an exit code.
-
-Exit codes: 0 done, 1 the verb failed, 2 wrong usage or configuration, 130 interrupted.
-"""
+"""The command line: picks a verb, and turns its errors into a sentence and an exit code."""
 
 import argparse
 import codecs
@@ -14,16 +11,32 @@ from contextlib import suppress
 from typing import Protocol
 
 from reservation_worker import __version__
-from reservation_worker.cli import burst, config, demo, dlq, doctor, health, publish, run
+from reservation_worker.cli import (
+    burst,
+    completion,
+    config,
+    demo,
+    dlq,
+    doctor,
+    health,
+    publish,
+    run,
+)
+from reservation_worker.cli.parser import Parser
 from reservation_worker.config.redaction import Redactor
 from reservation_worker.errors import ConfigurationError, OperationError
 
 PROGRAM = "reservation-worker"
-EPILOG = (
-    "Configuration comes from the environment, .env.local and .env in this order, and above them "
-    "from the AWS secret SECRET_NAME if USE_SECRET_MANAGER is true. .env.example lists every "
-    f"variable; `{PROGRAM} config` shows what is in force and where it was set."
-)
+EXIT_CODES = """\
+Exit codes: 0 done, 1 failed or found something wrong, 2 wrong usage or
+configuration, 130 interrupted by ctrl-C.
+"""
+EPILOG = f"""\
+Configuration comes from the environment, .env.local and .env in this order, and
+above them from the AWS secret SECRET_NAME if USE_SECRET_MANAGER is true.
+.env.example lists every variable; `{PROGRAM} config` shows the values in
+force and where each was set.
+"""
 
 
 class Verb(Protocol):
@@ -40,7 +53,7 @@ class Verb(Protocol):
     def run(self, args: argparse.Namespace) -> int: ...
 
 
-VERBS: tuple[Verb, ...] = (run, health, doctor, publish, burst, dlq, demo, config)
+VERBS: tuple[Verb, ...] = (run, health, doctor, publish, burst, dlq, demo, config, completion)
 DEFAULT: Verb = run
 
 
@@ -73,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run_verb(arguments: list[str]) -> int:
-    parser = _parser()
+    parser = make_parser()
     args = parser.parse_args(arguments)
     if args.verb is None:
         args = parser.parse_args([*arguments, DEFAULT.NAME])
@@ -85,18 +98,22 @@ def _run_verb(arguments: list[str]) -> int:
     return verb.run(args)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = Parser(
         prog=PROGRAM,
         description="Settles ticket reservations from an SQS queue.",
-        epilog=EPILOG,
+        epilog=f"{EPILOG}\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"{PROGRAM} {__version__}")
     parser.set_defaults(verb=None)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", description="no verb: run")
     for verb in VERBS:
         child = verbs.add_parser(verb.NAME, help=verb.HELP, description=verb.HELP)
         verb.add_arguments(child)
+        exit_codes = getattr(verb, "EXIT_CODES", EXIT_CODES)
+        child.epilog = f"{child.epilog or ''}\n{exit_codes}"
         child.set_defaults(verb=verb)
     return parser
 

@@ -1,4 +1,4 @@
-"""What the verbs print with: tables on stdout, progress on stderr."""
+"""The verbs' output: tables on stdout, progress on stderr."""
 
 from rich.console import Console
 from rich.measure import Measurement

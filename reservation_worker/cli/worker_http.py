@@ -42,7 +42,7 @@ def post_json(url: str, body: bytes) -> Answer:
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
-    """What `work` returns or raises. Raises TimeoutError after `seconds`; `work` then goes on."""
+    """The value or error of `work`. Raises TimeoutError after `seconds`; `work` then goes on."""
     result: SimpleQueue[tuple[Any, Exception | None]] = SimpleQueue()
 
     def do() -> None:

@@ -9,9 +9,10 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from reservation_worker import __version__
+from reservation_worker.events.kinds import Kind
 from reservation_worker.outcome import DeadLetterReason
 
-TYPES = ("expired", "approved", "failed", "unknown")
+TYPES = (*(kind.label for kind in Kind), "unknown")
 OUTCOMES = ("success", "dropped", "retried", "failed", "invalid_payload")
 # What has no known type has no handler either.
 HANDLERS = TYPES[:-1]

@@ -12,6 +12,7 @@ from reservation_worker.simulator.judge.reconcile import Report
 from reservation_worker.simulator.judge.scrape import Metrics
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.processes.child import ChildError
+from reservation_worker.simulator.processes.ports import free_ports
 from reservation_worker.simulator.processes.stack import Stack
 from reservation_worker.simulator.story.scenario import Scenario, build
 
@@ -96,7 +97,9 @@ class Play:
         self.stack.__enter__()
         try:
             self.stack.neighbours.seed(self.scenario.seeds, self.scenario.pools)
-            self.worker = self.stack.worker().start()
+            server, debug = map(str, free_ports(2))
+            env = {"SERVER_PORT": server, "GRPC_DEBUG_PORT": debug}
+            self.worker = self.stack.worker(env).start()
             self.worker.ready()
         except BaseException as error:
             self.stack.__exit__(type(error), error, error.__traceback__)

@@ -111,15 +111,15 @@ def test_a_settlement_asked_for_has_its_effect_once_and_the_stop_is_clean(world:
     assert all(line["peer"].startswith("ipv4:127.0.0.1:") for line in told)
 
 
-def test_a_debug_port_that_is_taken_ends_the_start_with_a_plain_message(world: World) -> None:
+def test_a_second_worker_on_one_machine_names_both_ports_and_what_to_set(world: World) -> None:
     first = world.run_worker(GRPC_DEBUG_PORT=str(free_port()))
-    port = first.env["GRPC_DEBUG_PORT"]
-    second = world.worker({"GRPC_DEBUG_PORT": port}, "second").start()
+    ports = {name: first.env[name] for name in ("SERVER_PORT", "GRPC_DEBUG_PORT")}
+    second = world.worker(ports, "second").start()
     assert second.wait(30) == 1
     [line] = second.log_lines()
-    said = f"GRPC_DEBUG_HOST 127.0.0.1 and GRPC_DEBUG_PORT {port} can't be listened on"
-    assert line["msg"].startswith(said)
-    assert "Address already in use" in line["msg"]
+    for name, port in ports.items():
+        assert f"{name} {port} can't be listened on: [Errno 98] Address already" in line["msg"]
+    assert "set SERVER_PORT and GRPC_DEBUG_PORT to other ports (0: any free port)" in line["msg"]
     assert "traceback" not in line
     # The first is as it was.
     assert first.health()[0] == 200

@@ -24,10 +24,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 )
 
 from reservation_worker.cli import main as cli
-from reservation_worker.cli.doctor import machine, neighbours
+from reservation_worker.cli.doctor import inventory, machine, reservation_api
 from reservation_worker.simulator.processes.ports import free_port
 from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
+from tests.deploy import tools
 from tests.integration.test_tracing_export import Collector
 from tests.world import World
 
@@ -52,7 +53,7 @@ def proxy(world: World) -> Iterator[SqsProxyProcess]:
         yield made
 
 
-class Findings:
+class Report:
     """What doctor printed as JSON, and its exit code."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -60,12 +61,12 @@ class Findings:
         self.text = text
         self.rows: list[dict[str, str]] = json.loads(text)["checks"]
 
-    def verdicts(self, check: str) -> list[str]:
-        return [row["verdict"] for row in self.rows if row["check"] == check]
+    def statuses(self, check: str) -> list[str]:
+        return [row["status"] for row in self.rows if row["check"] == check]
 
-    def only(self, verdict: str) -> dict[str, str]:
-        """The only row of this verdict."""
-        [row] = [row for row in self.rows if row["verdict"] == verdict]
+    def only(self, status: str) -> dict[str, str]:
+        """The only row of this status."""
+        [row] = [row for row in self.rows if row["status"] == status]
         return row
 
     def of(self, check: str) -> dict[str, str]:
@@ -74,7 +75,7 @@ class Findings:
         return row
 
 
-Doctor = Callable[..., Findings]
+Doctor = Callable[..., Report]
 
 
 @pytest.fixture
@@ -92,24 +93,27 @@ def doctor(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Doctor:
-    def ask(*args: str, **changes: str) -> Findings:
+    def ask(*args: str, **changes: str) -> Report:
         for name, text in (environ | changes).items():
             monkeypatch.setenv(name, text)
         code = cli.main(["doctor", "--json", *args])
         out, err = capsys.readouterr()
         assert err == ""
-        return Findings(code, out)
+        return Report(code, out)
 
     return ask
 
 
-def started(environ: dict[str, str], directory: Path, **changes: str) -> "subprocess.Popen[str]":
+def started(
+    environ: dict[str, str], directory: Path, *args: str, **changes: str
+) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "reservation_worker", "doctor", "--json"],
+        [sys.executable, "-m", "reservation_worker", "doctor", "--json", *args],
         cwd=directory,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
         | environ
         | changes,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -140,8 +144,8 @@ def silent() -> Iterator[int]:
 def test_a_system_that_works_is_found_without_fault_and_exits_0(doctor: Doctor):
     found = doctor()
     assert found.code == 0
-    assert found.only("odd")["check"] == "traces"
-    assert {row["verdict"] for row in found.rows} == {"good", "odd"}
+    assert found.only("warning")["check"] == "traces"
+    assert {row["status"] for row in found.rows} == {"ok", "warning"}
     assert [row["check"] for row in found.rows] == [
         "configuration",
         "credentials",
@@ -178,12 +182,10 @@ def test_a_wrong_variable_does_not_keep_the_other_checks_from_being_made(doctor:
     wild = dict.fromkeys(("CALL_TIMEOUT", "MAX_RETRIES", "SQS_DLQ_URL", "SERVER_PORT"), "wild")
     found = doctor(WORKER_CONCURRENCY="many", **wild)
     assert found.code == 1
-    assert found.verdicts("configuration") == ["wrong"] * 5
-    assert (
-        found.of("GRPC_DEBUG_PORT")["verdict"] == found.of("sqs:SendMessage")["verdict"] == "good"
-    )
-    assert found.of("inventory-svc")["verdict"] == found.of("queue")["verdict"] == "good"
-    assert found.of("memory")["verdict"] == "unknown"
+    assert found.statuses("configuration") == ["failure"] * 5
+    assert found.of("GRPC_DEBUG_PORT")["status"] == found.of("sqs:SendMessage")["status"] == "ok"
+    assert found.of("inventory-svc")["status"] == found.of("queue")["status"] == "ok"
+    assert found.of("memory")["status"] == "unknown"
     assert "WORKER_CONCURRENCY" in found.of("memory")["advice"]
 
 
@@ -212,7 +214,7 @@ def test_nothing_of_the_secret_is_shown_as_config_shows_nothing_of_it(
         del environ[name]
     found = doctor(USE_SECRET_MANAGER="true", SECRET_NAME="doctors")
     assert "secret" in found.of("configuration")["detail"]
-    assert found.of("queue")["verdict"] == "good"
+    assert found.of("queue")["status"] == "ok"
     assert found.of("inventory-svc")["detail"].startswith("failed to connect to ***:8021: DNS")
     for piece in ("canary", world.queue_url, "reservation-events"):
         assert piece not in found.text
@@ -231,7 +233,7 @@ def test_it_ends_in_time_when_everything_hangs(doctor: Doctor, silent: int):
     assert time.monotonic() - began < 20
     assert found.code == 1
     for check in ("queue", "inventory-svc", "reservation-api", "traces"):
-        assert found.of(check)["verdict"] == "wrong", check
+        assert found.of(check)["status"] == "failure", check
 
 
 def test_an_interrupt_ends_it_at_once_with_130(
@@ -258,7 +260,7 @@ def test_sqs_access_denied_names_the_action_to_allow(
     proxy.set_faults({"access_denied": {"rate": 1, "actions": [action]}})
     found = doctor(AWS_ENDPOINT_URL=proxy.url)
     assert found.code == 1
-    row = found.only("wrong")
+    row = found.only("failure")
     assert row["check"] == f"sqs:{action}"
     assert row["detail"].startswith("AccessDenied: ")
     for word in (f"allow sqs:{action} on reservation-events", "AWS_PROFILE", "IRSA"):
@@ -270,12 +272,12 @@ def test_attributes_that_may_not_be_read_leave_the_permissions_to_be_probed(
 ):
     proxy.set_faults({"access_denied": {"rate": 1, "actions": ["GetQueueAttributes"]}})
     found = doctor(AWS_ENDPOINT_URL=proxy.url)
-    row = found.only("wrong")
+    row = found.only("failure")
     assert row["check"] == "queue"
     assert "allow sqs:GetQueueAttributes" in row["advice"]
-    assert found.of("dead-letter queue")["verdict"] == "unknown"
-    assert found.of("sqs:SendMessage")["verdict"] == "unknown"
-    assert found.of("sqs:ReceiveMessage")["verdict"] == "good"
+    assert found.of("dead-letter queue")["status"] == "unknown"
+    assert found.of("sqs:SendMessage")["status"] == "unknown"
+    assert found.of("sqs:ReceiveMessage")["status"] == "ok"
 
 
 def test_a_grpc_connection_that_times_out_is_told_in_the_words_of_the_log(
@@ -283,7 +285,7 @@ def test_a_grpc_connection_that_times_out_is_told_in_the_words_of_the_log(
 ):
     found = doctor(INVENTORY_GRPC_ADDR=f"127.0.0.1:{silent}", CALL_TIMEOUT="0.5")
     assert found.code == 1
-    row = found.only("wrong")
+    row = found.only("failure")
     assert row["check"] == "inventory-svc"
     assert row["detail"].startswith(f"context deadline exceeded: 127.0.0.1:{silent} takes TCP")
     assert "INVENTORY_GRPC_TLS" in row["advice"]
@@ -301,7 +303,7 @@ def test_a_grpc_server_that_cannot_be_connected_to_is_told_by_how_far_it_came(
 ):
     port = free_port()
     address = address.format(port=port)
-    row = doctor(INVENTORY_GRPC_ADDR=address).only("wrong")
+    row = doctor(INVENTORY_GRPC_ADDR=address).only("failure")
     assert row["check"] == "inventory-svc"
     assert row["detail"].startswith(f"failed to connect to {address}: {words}")
     assert advice.format(port=port) in row["advice"]
@@ -320,14 +322,14 @@ def test_a_memory_limit_too_small_for_the_threads_is_told_before_the_kernel_does
     (tmp_path / "proc/self/cgroup").write_text(f"{group}\n")
     found = doctor(WORKER_CONCURRENCY="100")
     assert found.code == 1
-    row = found.only("wrong")
+    row = found.only("failure")
     assert row["check"] == "memory"
     assert "the limit is 128 MiB; 100 threads need about 135" in row["detail"]
     assert "OOMKilled" in row["detail"]
     assert "lower WORKER_CONCURRENCY" in row["advice"]
-    assert doctor(WORKER_CONCURRENCY="20").of("memory")["verdict"] == "odd"
+    assert doctor(WORKER_CONCURRENCY="20").of("memory")["status"] == "warning"
     path.write_text(f"{256 * MIB}\n")
-    assert doctor(WORKER_CONCURRENCY="20").of("memory")["verdict"] == "good"
+    assert doctor(WORKER_CONCURRENCY="20").of("memory")["status"] == "ok"
 
 
 SCALED = """\
@@ -362,17 +364,33 @@ def test_keda_that_looks_at_another_queue_is_told_with_both(
     file.write_text(SCALED.format(queue=queue.format(ours=world.queue_url), region=region))
     found = doctor("--manifest", str(file))
     assert found.code == 1
-    row = found.only("wrong")
+    row = found.only("failure")
     assert row["check"] == "KEDA worker"
     assert words in row["detail"]
     file.write_text(SCALED.format(queue=world.queue_url, region="ap-northeast-2"))
     fine = doctor("--manifest", str(file))
-    assert (fine.code, fine.verdicts("KEDA worker")) == (0, ["good", "good"])
+    assert (fine.code, fine.statuses("KEDA worker")) == (0, ["ok", "ok"])
+
+
+def test_productions_manifests_fit_as_the_runbook_pipes_them(
+    environ: dict[str, str], tmp_path: Path
+):
+    manifests = tools.run("kubectl", "kustomize", str(tools.K8S / "deploy/production"))
+    queue = f"https://sqs.{REGION}.amazonaws.com/137406935518/traffic-tacos-reservation-events"
+    with started(environ, tmp_path, "--manifest", "-", SQS_QUEUE_URL=queue) as process:
+        out, _ = process.communicate(manifests, timeout=60)
+    found = Report(process.returncode, out)
+    assert found.statuses("KEDA reservation-worker-scaler") == ["ok", "ok"]
+    assert found.statuses("Deployment reservation-worker") == ["ok", "ok"]
+    runbook = (tools.ROOT / "docs/runbook.md").read_text()
+    assert "kubectl kustomize k8s/deploy/production | reservation-worker doctor --manifest -" in (
+        runbook
+    )
 
 
 def test_traces_that_nobody_collects_are_told(doctor: Doctor):
     row = doctor().of("traces")
-    assert row["verdict"] == "odd"
+    assert row["status"] == "warning"
     assert "no span is exported" in row["detail"]
     assert "OTEL_EXPORTER_OTLP_ENDPOINT" in row["advice"]
 
@@ -380,7 +398,7 @@ def test_traces_that_nobody_collects_are_told(doctor: Doctor):
 def test_a_collector_that_is_not_there_is_told(doctor: Doctor):
     port = free_port()
     found = doctor(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}")
-    row = found.only("wrong")
+    row = found.only("failure")
     assert row["check"] == "traces"
     assert f"no TCP connection to 127.0.0.1:{port}" in row["detail"]
 
@@ -388,7 +406,7 @@ def test_a_collector_that_is_not_there_is_told(doctor: Doctor):
 def test_a_collector_that_accepts_spans_is_good(doctor: Doctor):
     collector = Collector()
     with serving(lambda server: add_TraceServiceServicer_to_server(collector, server)) as address:
-        assert doctor(OTEL_EXPORTER_OTLP_ENDPOINT=address).of("traces")["verdict"] == "good"
+        assert doctor(OTEL_EXPORTER_OTLP_ENDPOINT=address).of("traces")["status"] == "ok"
     [request] = collector.requests
     assert not request.resource_spans
 
@@ -402,7 +420,7 @@ def test_a_collector_that_accepts_no_traces_is_reported(
     ) as process:
         out, err = process.communicate(timeout=30)
     assert err == ""
-    row = Findings(process.returncode, out).only("wrong")
+    row = Report(process.returncode, out).only("failure")
     assert row["check"] == "traces"
     assert "UNIMPLEMENTED" in row["detail"]
     assert "4317" in row["advice"]
@@ -435,14 +453,14 @@ def test_a_service_accounts_role_is_told_apart(doctor: Doctor, tmp_path: Path):
     }
     found = doctor(**WITHOUT_KEYS, **role)
     assert found.of("credentials")["detail"].startswith("web identity (IRSA")
-    assert found.of("queue")["verdict"] == "good"
+    assert found.of("queue")["status"] == "ok"
 
 
 def test_a_profile_that_is_not_there_is_told(doctor: Doctor):
     found = doctor(AWS_PROFILE="nobody", AWS_CONFIG_FILE="none", AWS_SHARED_CREDENTIALS_FILE="none")
     assert "nobody" in found.of("credentials")["detail"]
-    assert found.of("queue")["verdict"] == "wrong"
-    assert found.of("inventory-svc")["verdict"] == "good"
+    assert found.of("queue")["status"] == "failure"
+    assert found.of("inventory-svc")["status"] == "ok"
 
 
 def test_a_queue_that_is_not_there_or_in_another_region_is_told(doctor: Doctor):
@@ -456,46 +474,69 @@ def test_a_queue_that_is_not_there_or_in_another_region_is_told(doctor: Doctor):
 
 
 @pytest.mark.parametrize(
-    ("status", "tls", "verdict", "words"),
+    ("health", "tls", "status", "words"),
     [
-        (health_pb2.HealthCheckResponse.SERVING, False, "good", "is SERVING"),
-        (health_pb2.HealthCheckResponse.NOT_SERVING, False, "wrong", "says NOT_SERVING"),
-        (health_pb2.HealthCheckResponse.SERVING, True, "wrong", "UNAVAILABLE"),
+        (health_pb2.HealthCheckResponse.SERVING, False, "ok", "is SERVING"),
+        (health_pb2.HealthCheckResponse.NOT_SERVING, False, "failure", "says NOT_SERVING"),
+        (health_pb2.HealthCheckResponse.SERVING, True, "failure", "UNAVAILABLE"),
     ],
 )
 def test_inventory_is_known_by_its_health_and_by_its_tls(
-    status: Any, tls: bool, verdict: str, words: str
+    health: Any, tls: bool, status: str, words: str
 ):
     servicer = HealthServicer()
-    servicer.set("", status)
+    servicer.set("", health)
     with serving(lambda server: add_HealthServicer_to_server(servicer, server)) as address:
         known = {"inventory_grpc_addr": address, "inventory_grpc_tls": tls, "call_timeout": 5.0}
-        [row] = neighbours.inventory(known)
-    assert row.verdict == verdict
+        [row] = inventory.inventory(known)
+    assert row.status == status
     assert words in row.detail
 
 
+def test_neighbours_whose_addresses_are_swapped_are_recognised(doctor: Doctor, world: World):
+    rest = world.neighbours.reservation_base.removeprefix("http://")
+    grpc_address = world.neighbours.inventory_address
+    found = doctor(INVENTORY_GRPC_ADDR=rest, RESERVATION_API_BASE=f"http://{grpc_address}")
+    for check, words in (
+        ("inventory-svc", f"{rest} is reservation-api"),
+        ("reservation-api", f"{grpc_address} speaks gRPC"),
+    ):
+        row = found.of(check)
+        assert row["status"] == "failure"
+        assert words in row["detail"]
+        assert row["advice"] == "are INVENTORY_GRPC_ADDR and RESERVATION_API_BASE swapped?"
+
+
+def test_a_plain_http_port_behind_inventorys_address_is_recognised(doctor: Doctor, world: World):
+    # By HTTP/1.1 alone, and by HTTP/2 as well, where gRPC makes a code of the HTTP status.
+    for base in (world.neighbours.control_base, world.sqs.url):
+        row = doctor(INVENTORY_GRPC_ADDR=base.removeprefix("http://")).of("inventory-svc")
+        assert row["status"] == "failure"
+        assert "speaks plain HTTP, not gRPC" in row["detail"]
+        assert "gRPC port" in row["advice"]
+
+
 @pytest.mark.parametrize(
-    ("answer", "verdict"),
+    ("answer", "status"),
     [
-        ({"status": 200, "body": "<html>"}, "wrong"),
-        ({"status": 404, "body": "<html>"}, "wrong"),
-        ({"status": 401, "body": {}}, "wrong"),
-        ({"status": 403, "body": {}}, "wrong"),
-        ({"status": 302, "headers": {"Location": "/login"}, "body": ""}, "wrong"),
-        ({"status": 503, "body": {}}, "wrong"),
-        ({"reset": True}, "wrong"),
-        ({"status": 404, "body": {"error": "Not Found"}}, "odd"),
-        ({"status": 429, "body": {}}, "odd"),
-        ({"status": 200, "body": {"status": "HOLD"}}, "good"),
+        ({"status": 200, "body": "<html>"}, "failure"),
+        ({"status": 404, "body": "<html>"}, "failure"),
+        ({"status": 401, "body": {}}, "failure"),
+        ({"status": 403, "body": {}}, "failure"),
+        ({"status": 302, "headers": {"Location": "/login"}, "body": ""}, "failure"),
+        ({"status": 503, "body": {}}, "failure"),
+        ({"reset": True}, "failure"),
+        ({"status": 404, "body": {"error": "Not Found"}}, "warning"),
+        ({"status": 429, "body": {}}, "warning"),
+        ({"status": 200, "body": {"status": "HOLD"}}, "ok"),
     ],
 )
-def test_reservation_api_is_known_by_its_answer(world: World, answer: dict[str, Any], verdict: str):
+def test_reservation_api_is_known_by_its_answer(world: World, answer: dict[str, Any], status: str):
     world.neighbours.answer("reservation", answer)
     known = {"reservation_api_base": world.neighbours.reservation_base, "call_timeout": 5.0}
-    [row] = neighbours.reservation_api(known)
-    assert row.verdict == verdict
-    assert bool(row.advice) == (verdict != "good")
+    [row] = reservation_api.reservation_api(known)
+    assert row.status == status
+    assert bool(row.advice) == (status != "ok")
 
 
 def test_what_a_neighbour_says_cannot_move_the_cursor(doctor: Doctor, world: World):
@@ -505,7 +546,7 @@ def test_what_a_neighbour_says_cannot_move_the_cursor(doctor: Doctor, world: Wor
 
 def test_a_port_that_another_process_has_is_told(doctor: Doctor, silent: int):
     found = doctor(SERVER_PORT=str(silent))
-    row = found.only("wrong")
+    row = found.only("failure")
     assert row["check"] == "SERVER_PORT"
     assert f"{silent} is in use by another process" in row["detail"]
 
@@ -520,5 +561,5 @@ def test_a_port_that_a_worker_has_is_no_fault(doctor: Doctor, world: World):
 
 def test_an_address_that_is_not_ours_to_listen_on_is_told(doctor: Doctor):
     row = doctor(GRPC_DEBUG_HOST="192.0.2.1").of("GRPC_DEBUG_PORT")
-    assert row["verdict"] == "wrong"
+    assert row["status"] == "failure"
     assert "GRPC_DEBUG_HOST" in row["advice"]

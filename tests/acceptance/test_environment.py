@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 )
 
 from reservation_worker.config.libraries import JUDGED
-from tests.acceptance.test_doctor import Findings, serving, started
+from tests.acceptance.test_doctor import Report, serving, started
 from tests.integration.test_tracing_export import Collector
 from tests.unit.clients.http_neighbour import Neighbour, error, self_signed
 from tests.world import World, until
@@ -86,9 +86,9 @@ def test_doctor_names_the_wrong_ones_and_checks_all_else(
     with started(environ | WRONG, tmp_path) as process:
         out, err = process.communicate(timeout=60)
     assert err == ""
-    found = Findings(process.returncode, out)
-    assert found.verdicts("configuration") == ["wrong"] * len(WRONG)
-    assert found.verdicts("inventory-svc") == found.verdicts("queue") == ["good"]
+    found = Report(process.returncode, out)
+    assert found.statuses("configuration") == ["failure"] * len(WRONG)
+    assert found.statuses("inventory-svc") == found.statuses("queue") == ["ok"]
 
 
 @pytest.mark.parametrize("in_a_file", [False, True])
@@ -133,14 +133,14 @@ def certified(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("trusting", "verdict"), [("", "wrong"), ("environment", "good"), (".env", "good")]
+    ("trusting", "status"), [("", "failure"), ("environment", "ok"), (".env", "ok")]
 )
 def test_one_bundle_holds_for_rest_grpc_and_the_collector(
     environ: dict[str, str],
     certified: dict[str, str],
     tmp_path: Path,
     trusting: str,
-    verdict: str,
+    status: str,
 ) -> None:
     bundle = str(tmp_path / "server.pem")
     if trusting == ".env":
@@ -149,10 +149,10 @@ def test_one_bundle_holds_for_rest_grpc_and_the_collector(
     with started(environ | certified | given, tmp_path) as process:
         out, err = process.communicate(timeout=60)
     assert err == ""
-    found = Findings(process.returncode, out)
+    found = Report(process.returncode, out)
     for check in ("reservation-api", "inventory-svc", "traces"):
-        assert found.verdicts(check) == [verdict], check
-        assert verdict == "good" or "SSL_CERT_FILE" in found.of(check)["advice"]
+        assert found.statuses(check) == [status], check
+        assert status == "ok" or "SSL_CERT_FILE" in found.of(check)["advice"]
 
 
 # The collector behind a proxy.
@@ -188,13 +188,13 @@ def test_doctor_names_the_proxy_before_the_collector(
             "https_proxy": f"http://user:hunter2@{proxy}",
             "NO_PROXY": "127.0.0.1",
         }
-        for exceptions, verdict in (("", "wrong"), ("127.0.0.1", "good")):
+        for exceptions, status in (("", "failure"), ("127.0.0.1", "ok")):
             with started(environ | given | {"no_proxy": exceptions}, tmp_path) as process:
                 out, _ = process.communicate(timeout=60)
-            row = Findings(process.returncode, out).of("traces")
-            assert row["verdict"] == verdict
+            row = Report(process.returncode, out).of("traces")
+            assert row["status"] == status
             assert (f"through the proxy {proxy} of https_proxy" in row["detail"]) == (
-                verdict == "wrong"
+                status == "failure"
             )
-            assert ("no_proxy" in row["advice"]) == (verdict == "wrong")
+            assert ("no_proxy" in row["advice"]) == (status == "failure")
             assert "hunter2" not in out

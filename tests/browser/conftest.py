@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.viewer import MakeViewer, Viewer, started, work
-from tests.integration.test_lifecycle import Worker
+from tests.integration.worker_rig import Worker
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (

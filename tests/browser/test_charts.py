@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.viewer import Viewer, started, status
-from tests.integration.test_lifecycle import Worker
+from tests.integration.worker_rig import Worker
 
 CHARTS = ("rate", "latency")
 MINUTES = 60_000

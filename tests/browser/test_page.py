@@ -10,7 +10,7 @@ from reservation_worker import __version__
 from reservation_worker.pipeline.neighbours import INVENTORY
 from tests.browser.viewer import PERIOD, MakeViewer, Viewer, started, status, work
 from tests.fake_queue import DeadLetter, eventually
-from tests.integration.test_lifecycle import Worker
+from tests.integration.worker_rig import Worker
 
 SHAPES: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from reservation_worker.outcome import DeadLetterReason, Reject
 from tests.fake_queue import PATIENCE, eventually
-from tests.integration.test_lifecycle import Worker
+from tests.integration.worker_rig import Worker
 
 PERIOD = 5_000
 """The interval of the page's updates, in ms."""

@@ -56,17 +56,17 @@ class Manifests:
 
 @pytest.fixture(scope="module", params=["base", "production", "tacos-app"])
 def manifests(request: pytest.FixtureRequest) -> Manifests:
-    return Manifests(rendered(f"deploy/{request.param}"))
+    return Manifests(rendered(request.param))
 
 
 @pytest.fixture(scope="module", params=["production", "tacos-app"])
 def overlay(request: pytest.FixtureRequest) -> Manifests:
-    return Manifests(rendered(f"deploy/{request.param}"))
+    return Manifests(rendered(request.param))
 
 
 @pytest.fixture(scope="module")
 def tacos_app() -> Manifests:
-    return Manifests(rendered("deploy/tacos-app"))
+    return Manifests(rendered("tacos-app"))
 
 
 def test_every_variable_is_one_that_the_worker_its_sdks_or_the_runtime_reads(
@@ -242,7 +242,7 @@ def _hosts(pod: Mapping[str, Any]) -> set[str]:
 def test_an_overlay_has_the_names_of_its_cluster(
     folder: str, namespace: str, role: str, inventory: str
 ) -> None:
-    overlay = Manifests(rendered(f"deploy/{folder}"))
+    overlay = Manifests(rendered(folder))
     assert overlay["Deployment"]["metadata"]["namespace"] == namespace
     assert overlay.worker["image"] == "ghcr.io/traffic-tacos/reservation-worker:v1.0.0"
     account = overlay["ServiceAccount"]["metadata"]

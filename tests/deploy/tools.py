@@ -44,8 +44,8 @@ def run(*command: str, stdin: str = "") -> str:
 
 @functools.cache
 def rendered(folder: str) -> Objects:
-    """The objects that `kubectl apply -k` of k8s/`folder` applies. Shared: don't change them."""
-    return list(yaml.safe_load_all(run("kubectl", "kustomize", str(K8S / folder))))
+    """The objects that `kubectl apply -k k8s/deploy/FOLDER` applies. Shared: don't change them."""
+    return list(yaml.safe_load_all(run("kubectl", "kustomize", str(K8S / "deploy" / folder))))
 
 
 def strict_problems(objects: Sequence[Mapping[str, Any]], modules: Path) -> list[str]:

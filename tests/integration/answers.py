@@ -53,7 +53,7 @@ STATUS = {
     "checks": {"health": [CHECK], "ready": [CHECK]},
     "outcomes": {
         "settled": COUNT,
-        "by_type": dict.fromkeys(("expired", "approved", "failed", "unknown"), OUTCOMES),
+        "by_type": {str: OUTCOMES},
     },
     "last_minute": WINDOW,
     "last_5_minutes": WINDOW,

@@ -27,7 +27,7 @@ from reservation_worker.stubs.proto.common.v1 import errors_pb2, types_pb2
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2 as pb
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2_grpc
 from tests.fake_queue import PATIENCE, FakeQueue, eventually, sample
-from tests.integration.test_lifecycle import MakeWorker, Worker, worker
+from tests.integration.worker_rig import MakeWorker, Worker, worker
 
 __all__ = ["worker"]
 
@@ -371,7 +371,7 @@ def test_a_payments_result_is_settled_as_its_event_would_be(
 
     made.worker.work.then = settle
     answer = made.pay("rsv_1", result, event_data=pb.PaymentEventData(payment_intent_id="pay_1"))
-    assert [(one.kind, one.payment_intent_id) for one in seen] == [(kind, "pay_1")]
+    assert [(one.kind.label, one.payment_intent_id) for one in seen] == [(kind, "pay_1")]
     assert answer.order_id == "ord_1"
     sold = types_pb2.SEAT_STATUS_SOLD if kind == "approved" else types_pb2.SEAT_STATUS_AVAILABLE
     assert [(one.id, one.status) for one in answer.affected_seats] == [("A1", sold)]
@@ -523,7 +523,7 @@ def test_a_stop_refuses_new_settlements_at_once_and_lets_a_running_one_end(
     under_way = made.expiring("rsv_1")
     eventually(lambda: made.worker.work.began == ["rsv_1"])
     stopping = made.worker.stopping()
-    eventually(lambda: not made.worker.app.pipeline.poller._thread.is_alive())
+    eventually(lambda: made.worker.app.pipeline.poller.join(0))
     assert refused(lambda: made.expire("rsv_2"))[0] is grpc.StatusCode.UNAVAILABLE
     asked = pb.HealthCheckRequest()
     assert made.service.HealthCheck(asked).status == pb.WORKER_STATUS_TERMINATED

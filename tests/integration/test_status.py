@@ -22,7 +22,7 @@ from reservation_worker.status.page import make_pages
 from reservation_worker.status.probes import Probes
 from tests.fake_queue import PATIENCE, eventually, new_metrics
 from tests.integration.answers import ANSWERS, ERROR, STATUS, check, names
-from tests.integration.test_lifecycle import Worker
+from tests.integration.worker_rig import Worker
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs/status-page.md").read_text()
 

@@ -103,7 +103,10 @@ def _add_common(parser: argparse.ArgumentParser, default: str | None = None) -> 
         )
     for name, text in (
         ("--json", "print JSON"),
-        ("--use-up-receives", "read a DLQ that has a RedrivePolicy: SQS moves on what is read"),
+        (
+            "--use-up-receives",
+            "read a DLQ that has a RedrivePolicy, from which SQS moves messages on that are read",
+        ),
     ):
         off = argparse.SUPPRESS if default else False
         parser.add_argument(name, action="store_true", default=off, help=text)

@@ -20,7 +20,6 @@ from reservation_worker.cli.dlq.text import cell
 from reservation_worker.errors import InvalidEvent
 from reservation_worker.events.envelopes import detail_of, read_object, unwrap
 from reservation_worker.events.parse import Event
-from reservation_worker.handlers.settlement import RULES
 from reservation_worker.outcome import DeadLetterReason
 
 COMPENSATION = "compensation"
@@ -86,7 +85,7 @@ def due(letters: Iterable[Letter], now: float) -> list[Due]:
 def _case(letter: Letter) -> str | None:
     if letter.reason == DeadLetterReason.COMPENSATION_REQUIRED:
         return COMPENSATION
-    paid = isinstance(letter.event, Event) and RULES[letter.event.kind].money_taken
+    paid = isinstance(letter.event, Event) and letter.event.kind.value.money_taken
     return UNSETTLED if paid else None
 
 

@@ -37,8 +37,9 @@ class Desk(ExitStack):
     """A DLQ while somebody works on it; ctrl-C and SIGTERM end the call under way, then the verb.
 
     On leaving, the messages that are still there become visible again. `dlq` and `source` are the
-    URLs to show. `partial` has a sentence on each thing that a reading lacks, `warnings` on what
-    else a person should know. A DLQ with a RedrivePolicy is read only if `use_up_receives` is set.
+    URLs to show. `partial` has a sentence on each thing that a reading lacks, `warnings` on
+    anything else that a person should know. A DLQ with a RedrivePolicy is read only with
+    `use_up_receives`.
     """
 
     def __init__(self, queues: Queues, *, use_up_receives: bool = False) -> None:
@@ -68,17 +69,22 @@ class Desk(ExitStack):
 
     def release(self, ids: set[str]) -> None:
         """Make messages visible that the verb no longer needs."""
+        if not ids:
+            return
         with terminal.progress("visible again") as bar:
             task = bar.add_task("making messages visible", total=len(ids))
             self.holds.release(ids, lambda count: bar.advance(task, count))
 
     def _give_back(self) -> None:
         held = len(self.holds.ids())
+        if not held:
+            self.holds.close()
+            return
         head = "interrupted, making" if self.interrupt.came else "making"
         with terminal.progress("visible again") as bar:
             task = bar.add_task(f"{head} messages visible", total=held)
             missed = self.holds.close(lambda count: bar.advance(task, count))
-        if self.interrupt.came and held and not missed:
+        if self.interrupt.came and not missed:
             print(f"interrupted: all visible again ({plural(held, 'message')})", file=sys.stderr)
 
     def check(self) -> None:
@@ -109,7 +115,7 @@ class Desk(ExitStack):
     def letters(self) -> Iterator[Letter]:
         """Each message once, read by several calls at a time.
 
-        It ends, however many messages arrive meanwhile; `partial` then says what the view lacks.
+        It ends, however many messages arrive meanwhile; `partial` then lists what the view lacks.
         Raises OperationError and KeyboardInterrupt.
         """
         look = self._look()
@@ -157,8 +163,8 @@ class Desk(ExitStack):
         self._note_what_lacks(len(seen), look, drained=bool(idle))
         if last:
             self.warnings.append(
-                f"{plural(last, 'message')} received {look.max_receives} times: the next reading"
-                f" moves them to {look.next_queue}"
+                f"{plural(last, 'message')} received {plural(look.max_receives or 0, 'time')}: the"
+                f" next reading moves them on to {look.next_queue}"
             )
 
     def _look(self) -> Look:

@@ -22,7 +22,7 @@ _DELETE_PAUSES = (0.2, 1.0, 0.0)
 
 
 class Holds:
-    """Local deadlines, each counted from before the call that set it: never too late.
+    """Local deadlines. Each counts from before the call that set it, so it is never too late.
 
     A hold that may have ended is not renewed and not given back: the message may be another's.
     """
@@ -69,7 +69,7 @@ class Holds:
         return {one for one in ids if self._left(one) >= seconds}
 
     def renew(self) -> None:
-        """Renew what is below half of its time."""
+        """Renew the holds with less than half of their time left."""
         with self._lock:
             ids = list(self._held)
         self._change([one for one in ids if self._left(one) < self._hold / 2], self._hold)

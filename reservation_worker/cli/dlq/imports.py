@@ -74,7 +74,7 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
 def still_there(desk: Desk, lines: Sequence[Line]) -> set[int]:
     """The numbers of the lines whose messages are in the DLQ: same body, same attributes.
 
-    A DLQ that must not be read is not searched; a warning then says so.
+    A DLQ that must not be read is not searched, with a warning.
     """
     look = desk.queues.look()
     if not look.visible and not look.hidden:

@@ -24,7 +24,7 @@ INVALID = "invalid"
 OURS = "dlq_"
 
 _FAR = 2.0**33
-"""The year 2242: an attribute may say anything, and not every number is a date."""
+"""The year 2242: not every time that an attribute holds is a date."""
 
 
 @dataclass(frozen=True)

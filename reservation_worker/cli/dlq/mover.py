@@ -20,11 +20,11 @@ from reservation_worker.errors import OperationError
 from reservation_worker.sqs.batches import BATCH, batches, message, size
 
 SAFE = 60.0
-"""A message is sent only while it is ours for so long: longer than the send and the delete take."""
+"""A message is sent only if it stays ours for so many seconds: send and delete take fewer."""
 _SEND_PAUSES = (0.5, 2.0)
-"""Before each further try of what SQS refused for a passing reason, in seconds."""
+"""Seconds before each further try of messages that SQS refused for a passing reason."""
 _CALLS_A_SECOND = 4
-"""A low rate sends small batches, so that it is a rate and no row of bursts."""
+"""A low rate sends small batches, so that messages are spread over each second."""
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from reservation_worker.errors import OperationError
 
 
 def run(args: argparse.Namespace, desk: Desk) -> int:
-    """Delete them. Raises OperationError unless their number is typed, and for what is left."""
+    """Delete them. Raises OperationError unless their number is typed and all were deleted."""
     console = terminal.stderr() if args.json else terminal.stdout()
     chosen = choose(args, desk)
     letters = [letter for unit in chosen.units for letter in unit]

@@ -88,8 +88,8 @@ def connect(settings: "Settings", source: str | None) -> Queues:
     connections = Config(max_pool_connections=2 * PARALLEL)
     with aws.explained():
         again: SQSClient = session.client("sqs", config=connections)
-        # Each try of its own might have been carried out: a message sent twice, or one received
-        # by nobody.
+        # A call that botocore repeats may have been carried out the first time: then the message is
+        # sent twice, or received by nobody.
         once: SQSClient = session.client(
             "sqs", config=connections.merge(Config(retries={"total_max_attempts": 1}))
         )

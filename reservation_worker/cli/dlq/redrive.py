@@ -66,7 +66,7 @@ class Plan:
 
 
 def run(args: argparse.Namespace, desk: Desk) -> int:
-    """Move them. Raises OperationError when not all that was to move has moved."""
+    """Move them. Raises OperationError if a message could not be moved."""
     desk.queues.known_source()
     console = terminal.stderr() if args.json else terminal.stdout()
     chosen = choose(args, desk)
@@ -128,18 +128,18 @@ def make_plan(args: argparse.Namespace, desk: Desk, units: list[list[Letter]]) -
     only = {Fate(one.replace("-", " ")) for one in args.only or Fate}
     forgotten = 0
     for unit, one in zip(units, ids, strict=True):
-        told = forecast(unit[0].event, states[one] if one is not None else None)
-        plan.forecasts[told] += 1
+        predicted = forecast(unit[0].event, states[one] if one is not None else None)
+        plan.forecasts[predicted] += 1
         # A key that is never forgotten guards a quantity like seats.
-        by_quantity = told.quantity_release and ttl > 0
-        if told.fate not in only:
+        by_quantity = predicted.quantity_release and ttl > 0
+        if predicted.fate not in only:
             plan.not_meant.append(unit)
         elif by_quantity and not args.include_quantity_releases:
             plan.left_out.append(unit)
         else:
             plan.units.append(unit)
         oldest = min(letter.since for letter in unit)
-        forgotten += by_quantity and told.fate in only and time.time() - oldest > ttl
+        forgotten += by_quantity and predicted.fate in only and time.time() - oldest > ttl
     return replace(plan, forgotten=forgotten)
 
 
@@ -151,14 +151,14 @@ def _print_plan(console: Console, args: argparse.Namespace, plan: Plan, chosen: 
         read = plural(chosen.read, "message")
         console.print(f"nothing to move: the options choose none of {read}")
         return
-    table = Table(title="What they would do now", box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(title="The present effect of each", box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("count", justify="right")
     table.add_column("", no_wrap=True)
     table.add_column("by contract and present state")
     table.add_column("releases", no_wrap=True)
-    for told, count in plan.forecasts.most_common():
-        by = "by quantity" if told.quantity_release else ""
-        table.add_row(f"{count:,}", told.fate, Text(told.text), by)
+    for predicted, count in plan.forecasts.most_common():
+        by = "by quantity" if predicted.quantity_release else ""
+        table.add_row(f"{count:,}", predicted.fate, Text(predicted.text), by)
     terminal.print_table(console, table)
     for text in _remarks(args, plan):
         terminal.print_text(console, text)
@@ -185,7 +185,7 @@ def _remarks(args: argparse.Namespace, plan: Plan) -> list[str]:
             " earlier try freed the seats, a redrive frees them a second time. Check in"
             " inventory-svc first"
         )
-    unknown = sum(n for told, n in plan.forecasts.items() if told.fate is Fate.UNKNOWN)
+    unknown = sum(n for predicted, n in plan.forecasts.items() if predicted.fate is Fate.UNKNOWN)
     if unknown:
         found.append(
             f"reservation-api could not be asked for {unknown}: check RESERVATION_API_BASE"

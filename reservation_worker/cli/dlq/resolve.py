@@ -24,7 +24,7 @@ from reservation_worker.errors import OperationError
 def run(args: argparse.Namespace, desk: Desk) -> int:
     """Record them in the file, then delete them.
 
-    Raises OperationError unless options choose letters and a person agrees, and for what is left.
+    Raises OperationError unless options choose letters, a person agrees and all were deleted.
     """
     if not filtered(args):
         raise OperationError("resolve closes chosen letters: give --id, --reason, --type or an age")

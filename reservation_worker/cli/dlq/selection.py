@@ -6,7 +6,7 @@ import time
 
 from reservation_worker.cli.arguments import checked
 from reservation_worker.cli.dlq.letters import IGNORED, INVALID, REASONS, Letter
-from reservation_worker.events.parse import Kind
+from reservation_worker.events.kinds import Kind
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _TYPES = (*(kind.event_type for kind in Kind), IGNORED, INVALID)

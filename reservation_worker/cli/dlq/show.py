@@ -62,9 +62,9 @@ def lines(letter: Letter, copies: list[str], state: State | None) -> list[str]:
         rows["moved from"] = letter.moved_from
     if isinstance(letter.event, Exception):
         rows["invalid"] = str(letter.event)
-    told = forecast(letter.event, state)
-    rows["if redriven"] = f"{told.fate}: {told.text}"
-    if told.quantity_release:
+    predicted = forecast(letter.event, state)
+    rows["if redriven"] = f"{predicted.fate}: {predicted.text}"
+    if predicted.quantity_release:
         rows["if redriven"] += " (by quantity: left out unless --include-quantity-releases)"
     shown = [f"{name:<12} {visible(value)}" for name, value in rows.items()]
     if letter.trace_header:
@@ -78,7 +78,7 @@ def lines(letter: Letter, copies: list[str], state: State | None) -> list[str]:
 
 
 def _as_dict(letter: Letter, copies: list[str], state: State | None) -> dict[str, Any]:
-    told = forecast(letter.event, state)
+    predicted = forecast(letter.event, state)
     return exports.as_dict(letter) | {
         "source_id": letter.source_id,
         "copies": copies,
@@ -87,9 +87,9 @@ def _as_dict(letter: Letter, copies: list[str], state: State | None) -> dict[str
         "reservation_id": letter.reservation_id,
         "now": state_now(state),
         "if_redriven": {
-            "fate": told.fate,
-            "text": told.text,
-            "quantity_release": told.quantity_release,
+            "fate": predicted.fate,
+            "text": predicted.text,
+            "quantity_release": predicted.quantity_release,
         },
     }
 

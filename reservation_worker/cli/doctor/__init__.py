@@ -10,14 +10,15 @@ HELP = "Check configuration, AWS, neighbours and this machine, and say what to d
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Manifests to compare with, and how to show what was found."""
+    """Manifests to compare with, and the output's form."""
     parser.add_argument(
         "--manifest",
         action="append",
         type=Path,
         default=[],
         metavar="FILE",
-        help="YAML with a ScaledObject or Deployment to compare with; may be repeated",
+        help="rendered manifests to compare with, such as the output of kubectl kustomize"
+        " k8s/deploy/production; -: stdin; may be repeated",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -32,13 +33,13 @@ def run(args: argparse.Namespace) -> int:
 
     # Before the libraries are imported: values that they would refuse leave the environment.
     surveyed = survey()
-    from reservation_worker.cli.doctor.examine import examine  # noqa: PLC0415
+    from reservation_worker.cli.doctor.result import CheckStatus  # noqa: PLC0415
+    from reservation_worker.cli.doctor.runner import run_checks  # noqa: PLC0415
     from reservation_worker.cli.doctor.show import as_json, show  # noqa: PLC0415
-    from reservation_worker.cli.doctor.verdict import Verdict  # noqa: PLC0415
 
-    rows = examine(surveyed, args.manifest)
+    rows = run_checks(surveyed, args.manifest)
     if args.json:
         print(as_json(rows))
     else:
         show(rows)
-    return int(any(row.verdict is Verdict.WRONG for row in rows))
+    return int(any(row.status is CheckStatus.FAILURE for row in rows))

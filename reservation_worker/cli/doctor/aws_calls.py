@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError
 
-from reservation_worker.cli.doctor.verdict import Row, wrong
+from reservation_worker.cli.doctor.result import CheckResult, failure
 from reservation_worker.cli.operator_aws import ADVICE
 from reservation_worker.sqs import session as aws
 
@@ -42,15 +42,15 @@ def denied(error: ClientError) -> bool:
     return code_of(error) in _DENIED
 
 
-def failure(check: str, error: Exception, action: str = "") -> Row:
+def failed_call(check: str, error: Exception, action: str = "") -> CheckResult:
     """The row of a call that failed; `action` is what IAM has to allow for it."""
     if isinstance(error, NoCredentialsError):
-        return wrong(check, "there are no AWS credentials", "set AWS_PROFILE, or give a role")
+        return failure(check, "there are no AWS credentials", "set AWS_PROFILE, or give a role")
     if not isinstance(error, ClientError):
         advice = "check the network, the region, AWS_ENDPOINT_URL and the VPC endpoint"
-        return wrong(check, f"no answer: {error}", advice)
+        return failure(check, f"no answer: {error}", advice)
     code = code_of(error)
     detail = f"{code}: {error.response.get('Error', {}).get('Message', '')}"
     if denied(error):
-        return wrong(check, detail, f"allow {action}; {_WHERE}" if action else _WHERE)
-    return wrong(check, detail, ADVICE.get(code, "look the code up in AWS's documentation"))
+        return failure(check, detail, f"allow {action}; {_WHERE}" if action else _WHERE)
+    return failure(check, detail, ADVICE.get(code, "look the code up in AWS's documentation"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from reservation_worker.cli.doctor.network import Unreachable, reach, split
-from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, odd, wrong
+from reservation_worker.cli.doctor.result import Check, CheckResult, Known, failure, ok, warning
 from reservation_worker.config.settings import Collector, collector
 
 NAME = "traces"
@@ -23,7 +23,7 @@ class _LastWords(logging.Handler):
         self.text = record.getMessage()
 
 
-def traces(known: Known) -> list[Row]:
+def traces(known: Known) -> list[CheckResult]:
     """What the variables switch off, then the collector: DNS, TCP, an export of no spans."""
     rows = switched_off(os.environ)
     found = collector(known)
@@ -32,7 +32,7 @@ def traces(known: Known) -> list[Row]:
         advice = "set OTEL_EXPORTER_OTLP_ENDPOINT to the collector, such as http://collector:4317"
         if known["otel_traces_exporter"] == "none":
             advice = "unset OTEL_TRACES_EXPORTER, which is none, unless that is meant"
-        return [*rows, odd(NAME, f"{detail} missing", advice)]
+        return [*rows, warning(NAME, f"{detail} missing", advice)]
     return [*rows, _export(found, proxy_of(found.endpoint, os.environ))]
 
 
@@ -49,18 +49,20 @@ def proxy_of(endpoint: str, environ: Mapping[str, str]) -> tuple[str, str] | Non
     return next(((name, environ[name]) for name in names if environ.get(name)), None)
 
 
-def switched_off(environ: Mapping[str, str]) -> list[Row]:
+def switched_off(environ: Mapping[str, str]) -> list[CheckResult]:
     """What the standard variables do to tracing."""
     rows = []
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         detail = "OTEL_SDK_DISABLED is true: no spans are made, traces have a gap here"
-        rows.append(odd(NAME, detail, "unset it"))
+        rows.append(warning(NAME, detail, "unset it"))
     sampler = environ.get("OTEL_TRACES_SAMPLER", "").strip().lower()
     share = environ.get("OTEL_TRACES_SAMPLER_ARG", "").strip()
     if sampler.endswith("always_off") or (sampler.endswith("ratio") and _is_zero(share)):
         detail = f"OTEL_TRACES_SAMPLER is {sampler} {share}".rstrip()
         advice = "set it to parentbased_always_on, which is the default"
-        rows.append(odd(NAME, f"{detail}: new traces are not sampled, here and behind us", advice))
+        rows.append(
+            warning(NAME, f"{detail}: new traces are not sampled, here and behind us", advice)
+        )
     return rows
 
 
@@ -71,7 +73,7 @@ def _is_zero(text: str) -> bool:
         return False
 
 
-def _export(to: Collector, proxy: tuple[str, str] | None) -> Row:
+def _export(to: Collector, proxy: tuple[str, str] | None) -> CheckResult:
     from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: PLC0415
 
     from reservation_worker.observability.tracing import otlp  # noqa: PLC0415
@@ -88,7 +90,7 @@ def _export(to: Collector, proxy: tuple[str, str] | None) -> Row:
         else:
             reach(*split(to.endpoint))
     except Unreachable as error:
-        return wrong(
+        return failure(
             NAME, f"the collector can't be reached{through}: {error}", f"{advice}{error.advice}"
         )
     words, log = _LastWords(), logging.getLogger("opentelemetry.exporter.otlp.proto.grpc")
@@ -100,12 +102,12 @@ def _export(to: Collector, proxy: tuple[str, str] | None) -> Row:
         finally:
             exporter.shutdown()
     except Exception as error:  # the SDK has no error of its own for it
-        return wrong(NAME, f"OpenTelemetry: {error}", "check the OTEL_* variables")
+        return failure(NAME, f"OpenTelemetry: {error}", "check the OTEL_* variables")
     finally:
         log.removeHandler(words)
     if done is SpanExportResult.SUCCESS:
-        return good(NAME, f"the collector at {to.endpoint} accepts spans{through}")
-    return wrong(
+        return ok(NAME, f"the collector at {to.endpoint} accepts spans{through}")
+    return failure(
         NAME,
         f"the collector accepts no spans{through}: {words.text}",
         f"{advice}is it OTLP over gRPC (usually port 4317; 4318 is HTTP), TLS as"

@@ -7,7 +7,15 @@ from functools import partial
 from pathlib import Path
 
 from reservation_worker.cli import worker_http
-from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, odd, unknown, wrong
+from reservation_worker.cli.doctor.result import (
+    Check,
+    CheckResult,
+    Known,
+    failure,
+    ok,
+    unknown,
+    warning,
+)
 from reservation_worker.errors import OperationError
 from reservation_worker.servers.listening import listen
 
@@ -19,7 +27,7 @@ _UNLIMITED = 2**60  # v1 has no word for it, only a number that no machine has
 ROOT = Path("/")
 
 
-def port(prefix: str, known: Known) -> list[Row]:
+def port(prefix: str, known: Known) -> list[CheckResult]:
     """Whether the port named PREFIX_PORT can be listened on."""
     name, field = f"{prefix}_PORT", prefix.lower()
     host, number = known[f"{field}_host"], known[f"{field}_port"]
@@ -28,13 +36,13 @@ def port(prefix: str, known: Known) -> list[Row]:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             advice = f"correct {prefix}_HOST or {name}"
-            return [wrong(name, f"{host} and {number} can't be listened on: {error}", advice)]
+            return [failure(name, f"{host} and {number} can't be listened on: {error}", advice)]
         if _worker_runs(known):
             advice = "nothing, unless a second worker is to run here: give it another port"
-            return [odd(name, f"{number} is in use, a worker runs here already", advice)]
+            return [warning(name, f"{number} is in use, a worker runs here already", advice)]
         advice = f"end that process (ss -ltnp 'sport = :{number}' names it), or change {name}"
-        return [wrong(name, f"{number} is in use by another process", advice)]
-    return [good(name, f"{number} on {host} is free" if number else f"any free port on {host}")]
+        return [failure(name, f"{number} is in use by another process", advice)]
+    return [ok(name, f"{number} on {host} is free" if number else f"any free port on {host}")]
 
 
 def _worker_runs(known: Known) -> bool:
@@ -51,7 +59,7 @@ def _worker_runs(known: Known) -> bool:
         return False
 
 
-def memory(known: Known) -> list[Row]:
+def memory(known: Known) -> list[CheckResult]:
     """The tightest limit of our control groups against what the threads need."""
     limits = list(_limits(ROOT))
     if not limits:
@@ -59,11 +67,11 @@ def memory(known: Known) -> list[Row]:
         return [unknown("memory", detail, "compare the limit with WORKER_CONCURRENCY by hand")]
     limit = min(limits)
     if limit >= _UNLIMITED:
-        return [good("memory", "no limit")]
-    return [judge_memory("memory", limit, known["worker_concurrency"])]
+        return [ok("memory", "no limit")]
+    return [check_limit("memory", limit, known["worker_concurrency"])]
 
 
-def judge_memory(name: str, limit: int, threads: int) -> Row:
+def check_limit(name: str, limit: int, threads: int) -> CheckResult:
     """A limit in bytes against a number of threads."""
     needed = BASE_MIB + THREAD_MIB * threads
     said = (
@@ -75,10 +83,10 @@ def judge_memory(name: str, limit: int, threads: int) -> Row:
         " set MALLOC_ARENA_MAX=2"
     )
     if limit < needed * MIB:
-        return wrong(name, f"{said}: it will be OOMKilled", advice)
+        return failure(name, f"{said}: it will be OOMKilled", advice)
     if limit < 2 * needed * MIB:
-        return odd(name, f"{said}: large messages may get it OOMKilled", advice)
-    return good(name, said)
+        return warning(name, f"{said}: large messages may get it OOMKilled", advice)
+    return ok(name, said)
 
 
 def _limits(root: Path) -> Iterator[int]:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from reservation_worker.cli.doctor import keda, machine
+from reservation_worker.cli.doctor.keda import RENDERED, queue_region
 from reservation_worker.cli.doctor.objects import at, items, mapping, name_of, quantity
-from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, unknown, wrong
+from reservation_worker.cli.doctor.result import Check, CheckResult, Known, failure, ok, unknown
 from reservation_worker.sqs.identity import same_queue
 
 NAME = "manifests"
+STDIN = Path("-")
 OURS = {"SQS_QUEUE_URL", "USE_SECRET_MANAGER", "WORKER_CONCURRENCY"}
 """A container that gets one of these is a worker; beside it there may be others."""
 
@@ -23,7 +25,7 @@ class Manifests:
     scaled: list[Mapping[str, Any]] = field(default_factory=list)
     deployments: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     maps: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    problems: list[Row] = field(default_factory=list)
+    problems: list[CheckResult] = field(default_factory=list)
 
     def environment(self, container: Mapping[str, Any]) -> dict[str, str]:
         """What a container gets, as far as it is in the files."""
@@ -55,7 +57,7 @@ def checks(files: list[Path]) -> list[Check]:
     return [Check(NAME, needs, partial(compare, files))] if files else []
 
 
-def compare(files: list[Path], known: Known) -> list[Row]:
+def compare(files: list[Path], known: Known) -> list[CheckResult]:
     """The files that can't be read, then a few rows for each ScaledObject and Deployment."""
     try:
         found = read(files)
@@ -65,7 +67,7 @@ def compare(files: list[Path], known: Known) -> list[Row]:
     for scaled in found.scaled:
         target = str(at(scaled, "spec", "scaleTargetRef", "name"))
         environ = {k: v for _, one in found.workers(target) for k, v in one.items()}
-        rows += keda.judge(scaled, environ, known)
+        rows += keda.check_scaled_object(scaled, environ, known)
     for name in found.deployments:
         for container, environ in found.workers(name):
             rows += _worker(f"Deployment {name}", container, environ, known)
@@ -77,27 +79,27 @@ def compare(files: list[Path], known: Known) -> list[Row]:
 
 def _worker(
     check: str, container: Mapping[str, Any], environ: Mapping[str, str], known: Known
-) -> Iterator[Row]:
+) -> Iterator[CheckResult]:
     if url := environ.get("SQS_QUEUE_URL"):
         if same_queue(url, known["sqs_queue_url"]):
-            yield good(check, "its SQS_QUEUE_URL is ours")
+            yield ok(check, "its SQS_QUEUE_URL is ours")
         else:
             detail = f"its SQS_QUEUE_URL is {url}, ours is {known['sqs_queue_url']}"
-            yield wrong(check, detail, "correct the one that is wrong")
+            yield failure(check, detail, "correct the one that is wrong")
     else:
         detail = "its SQS_QUEUE_URL is not in the files"
-        advice = "give its ConfigMap, too (kubectl kustomize has all); a secret can't be seen here"
+        advice = f"{RENDERED}; a secret can't be seen here"
         yield unknown(check, detail, advice)
     region = environ.get("SQS_REGION") or environ.get("AWS_REGION")
-    if region and region != known["sqs_region"]:
-        detail = f"it looks for its queue in {region}, which is in {known['sqs_region']}"
-        yield wrong(check, detail, "correct AWS_REGION (or SQS_REGION) where it is wrong")
+    if region and region != (ours := queue_region(known)):
+        detail = f"it looks for its queue in {region}, which is in {ours}"
+        yield failure(check, detail, "correct AWS_REGION (or SQS_REGION) where it is wrong")
     threads = environ.get("WORKER_CONCURRENCY", "")
     given = threads.isascii() and threads.isdigit()
     count = int(threads) if given else known.get("worker_concurrency")
     limit = quantity(at(container, "resources", "limits", "memory"))
     if limit is not None and count is not None:
-        yield machine.judge_memory(check, limit, count)
+        yield machine.check_limit(check, limit, count)
 
 
 def read(files: Iterable[Path]) -> Manifests:
@@ -107,13 +109,13 @@ def read(files: Iterable[Path]) -> Manifests:
     found = Manifests()
     for file in files:
         try:
-            documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+            place = Path("/dev/stdin") if file == STDIN else file
+            documents = list(yaml.safe_load_all(place.read_text(encoding="utf-8")))
         except OSError as error:
             detail = f"{file} can't be read: {error.strerror}"
-            found.problems.append(wrong(NAME, detail, "name a file that is there"))
+            found.problems.append(failure(NAME, detail, "name a file that is there"))
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            advice = "give it as it is applied: helm template, kustomize build"
-            found.problems.append(wrong(NAME, f"{file} is no YAML: {error}", advice))
+            found.problems.append(failure(NAME, f"{file} is no YAML: {error}", RENDERED))
         else:
             for document in documents:
                 _sort(document, found)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker.cli.doctor import aws_calls
-from reservation_worker.cli.doctor.verdict import Row, good, odd, unknown
+from reservation_worker.cli.doctor.result import CheckResult, ok, unknown, warning
 from reservation_worker.sqs.identity import QueueIdentity
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ UNSENDABLE: Any = {
 }
 
 
-def probe(client: "SQSClient", url: str, dlq_url: str | None) -> list[Row]:
+def probe(client: "SQSClient", url: str, dlq_url: str | None) -> list[CheckResult]:
     """A row for each action that the worker needs (docs/contract.md#queue)."""
     rows = [
         _may(
@@ -70,21 +70,21 @@ def probe(client: "SQSClient", url: str, dlq_url: str | None) -> list[Row]:
     return [*rows, send]
 
 
-def _may(action: str, url: str, call: Callable[[], Any]) -> Row:
+def _may(action: str, url: str, call: Callable[[], Any]) -> CheckResult:
     name = QueueIdentity.of_url(url).name
     try:
         answer = call()
     except ClientError as error:
         code = aws_calls.code_of(error)
         if code in REFUSALS:
-            return good(action, f"allowed on {name}")
+            return ok(action, f"allowed on {name}")
         if aws_calls.denied(error):
-            return aws_calls.failure(action, error, f"{action} on {name}")
+            return aws_calls.failed_call(action, error, f"{action} on {name}")
         return unknown(action, f"{name} answers {code}, which proves nothing", "see the rows above")
     except (BotoCoreError, OSError, ValueError) as error:
         return unknown(action, f"no answer of {name}: {error}", "ask again")
     if "MessageId" in answer:
         detail = f"{name} took what SQS would refuse: a message {RECEIPT!r} is in it now"
-        return odd(action, detail, f"delete {answer['MessageId']}; this is no SQS of AWS's")
+        return warning(action, detail, f"delete {answer['MessageId']}; this is no SQS of AWS's")
     detail = f"{name} did what SQS would refuse, which proves nothing"
     return unknown(action, detail, "an emulator: ask again where it is to run")

@@ -18,6 +18,7 @@ DEFAULT_LIMIT = 30.0
 
 NAME = "run"
 HELP = "Run the worker until SIGTERM or SIGINT; this is the default."
+EXIT_CODES = "Exit codes: 0 after a clean stop, 2 wrong usage or configuration, otherwise 1."
 
 STDOUT, STDERR = 1, 2
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     # Wrong settings are reported before the heavy imports of the worker itself.
     from reservation_worker.config.sources import survey  # noqa: PLC0415
 
-    found = survey()
+    found = survey(unattended=True)
     settings = found.settings()
     limit = settings.shutdown_timeout
     one_cpu = OneCpu() if settings.worker_one_cpu and len(allowed()) > 1 else None

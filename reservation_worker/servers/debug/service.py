@@ -8,7 +8,7 @@ import grpc
 from loguru import logger
 
 from reservation_worker.errors import InvalidEvent, NotNow
-from reservation_worker.events.parse import Kind
+from reservation_worker.events.kinds import Kind
 from reservation_worker.outcome import Outcome
 from reservation_worker.servers.debug.state import WorkerState
 from reservation_worker.servers.debug.translate import (

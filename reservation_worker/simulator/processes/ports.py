@@ -7,6 +7,7 @@ a neighbour is down one of those could sit on the port it must come back to.
 import random
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import islice
 
 _LOW, _HIGH = 20_000, 32_000  # Linux hands out 32768 and above by itself
@@ -21,10 +22,19 @@ def candidates() -> Iterator[int]:
 
 def free_port() -> int:
     """A port that was free just now; whoever gets it must cope if it is taken."""
-    for port in candidates():
-        try:
-            with socket.create_server(("127.0.0.1", port)):
-                return port
-        except OSError:
-            continue
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """As many different ones."""
+    found: list[int] = []
+    with ExitStack() as held:
+        for port in candidates():
+            try:
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+            except OSError:
+                continue
+            found.append(port)
+            if len(found) == count:
+                return found
     raise OSError(f"no free port between {_LOW} and {_HIGH}")

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from reservation_worker.simulator.processes.child import Child, ChildError
 from reservation_worker.simulator.processes.loopback import Loopback
 from reservation_worker.simulator.processes.ports import free_port
-from reservation_worker.simulator.sqs.emulator import REGION, sqs_client
-from reservation_worker.simulator.sqs.provision import NAME
+from reservation_worker.simulator.sqs.emulator import NAME, REGION, sqs_client
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -30,7 +29,9 @@ def ministack_command() -> list[str]:
         return [sys.executable, "-m", "ministack"]
     if found := shutil.which("ministack"):
         return [found]
-    raise ChildError("MiniStack is not installed: pip install 'reservation-worker[demo]'")
+    raise ChildError(
+        "MiniStack is not installed: in the project's directory, pip install '.[demo]'"
+    )
 
 
 class ExternalSqs:

@@ -1,4 +1,4 @@
-"""Dead letters as they are read, grouped, chosen, shown, tabled and taken back in."""
+"""Dead letters: read, grouped, chosen, shown, listed for refunds, exported and imported."""
 
 import argparse
 import base64
@@ -10,9 +10,10 @@ import pytest
 from reservation_worker.cli.dlq import add_arguments, imports
 from reservation_worker.cli.dlq.compensations import due
 from reservation_worker.cli.dlq.exports import as_dict
+from reservation_worker.cli.dlq.forecast import Fate
 from reservation_worker.cli.dlq.letters import Letter, by_origin
 from reservation_worker.cli.dlq.listing import groups
-from reservation_worker.cli.dlq.selection import matches
+from reservation_worker.cli.dlq.selection import FATES, matches
 from reservation_worker.cli.dlq.show import body_text, lines
 from reservation_worker.cli.dlq.text import cell, short, visible
 from reservation_worker.errors import OperationError
@@ -126,6 +127,10 @@ def test_a_group_of_ten_thousand_keeps_two_samples() -> None:
     assert (group.count, len(group.samples)) == (10_000, 2)
 
 
+def test_a_forecast_can_be_chosen_by_each_of_its_names() -> None:
+    assert {name.replace("-", " ") for name in FATES} == set(Fate)
+
+
 def options(*given: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
@@ -190,7 +195,7 @@ def test_control_characters_are_made_visible() -> None:
     assert short("x" * 10, 5) == "xxxx…"
 
 
-def test_all_of_a_message_is_told() -> None:
+def test_show_has_every_part_of_a_message() -> None:
     one = letter(trace="Root=1", dlq_error="e\x1b", dlq_source_message_id="s")
     shown = "\n".join(lines(one, ["m2"], None))
     for part in ("m1", "copies       m2", "e\\x1b", "Root=1", "dlq_source_message_id (String)  s"):
@@ -252,7 +257,7 @@ def test_an_ordinary_cell_stays_as_it_is() -> None:
 # Export and import
 
 
-def test_what_is_exported_is_imported_as_it_was() -> None:
+def test_an_exported_message_is_imported_unchanged() -> None:
     one = Letter.of(
         {
             "MessageId": "m",
@@ -280,7 +285,7 @@ def attribute(name: str = "a", **value: object) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "error"),
     [
         (b"\xff", "not UTF-8"),
         (b"{", "not JSON"),
@@ -301,20 +306,20 @@ def attribute(name: str = "a", **value: object) -> dict[str, Any]:
         (attribute(DataType="Binary", BinaryValue="no!"), "base64"),
     ],
 )
-def test_a_wrong_line_is_named_and_nothing_is_sent(line: Any, said: str | None) -> None:
+def test_a_wrong_line_is_named_and_nothing_is_sent(line: Any, error: str | None) -> None:
     raw = line if isinstance(line, bytes) else json.dumps(line).encode()
     good = json.dumps({"body": "x"}).encode()
     content = good + b"\n" + raw
-    if said is None:
+    if error is None:
         assert len(imports.read(content, ours=True)) == 2
         return
     with pytest.raises(OperationError, match="nothing was sent") as raised:
         imports.read(content, ours=True)
     assert "line 2: " in str(raised.value)
-    assert said in str(raised.value)
+    assert error in str(raised.value)
 
 
-def test_a_hundred_wrong_lines_are_not_all_told() -> None:
+def test_of_a_hundred_wrong_lines_ten_are_shown() -> None:
     with pytest.raises(OperationError, match="100 wrong lines") as raised:
         imports.read(b"{\n" * 100, ours=True)
     assert "and 90 more" in str(raised.value)

@@ -10,14 +10,22 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from reservation_worker.cli.doctor import collector, machine, manifests, queue
-from reservation_worker.cli.doctor import examine as examination
+from reservation_worker.cli.doctor import collector, machine, manifests, queue, runner
 from reservation_worker.cli.doctor.network import split
+from reservation_worker.cli.doctor.result import (
+    Check,
+    CheckResult,
+    CheckStatus,
+    failure,
+    ok,
+    unknown,
+    warning,
+)
 from reservation_worker.cli.doctor.show import as_json, show
-from reservation_worker.cli.doctor.verdict import Check, Row, Verdict, good, odd, unknown, wrong
 from reservation_worker.config.sources import Survey
 
 URL = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/reservation-events"
+PLACEHOLDER = "https://sqs.ap-northeast-2.amazonaws.com/000000000000/reservation-events"
 KNOWN: dict[str, Any] = {
     "sqs_queue_url": URL,
     "sqs_region": "ap-northeast-2",
@@ -35,8 +43,8 @@ FITTING = {
 }
 
 
-def verdicts(rows: list[Row]) -> list[Verdict]:
-    return [row.verdict for row in rows]
+def statuses(rows: list[CheckResult]) -> list[CheckStatus]:
+    return [row.status for row in rows]
 
 
 # Asking.
@@ -46,7 +54,7 @@ def verdicts(rows: list[Row]) -> list[Verdict]:
 def stuck() -> Iterator[Check]:
     release = threading.Event()
 
-    def wait(known: object) -> list[Row]:
+    def wait(known: object) -> list[CheckResult]:
         release.wait(30)
         return []
 
@@ -54,9 +62,11 @@ def stuck() -> Iterator[Check]:
     release.set()
 
 
-def examined(monkeypatch: pytest.MonkeyPatch, *checks: Check, limit: float = 30) -> list[Row]:
-    monkeypatch.setattr(examination, "CHECKS", checks)
-    return examination.examine(Survey({}, {}, KNOWN, []), [], limit)
+def examined(
+    monkeypatch: pytest.MonkeyPatch, *checks: Check, limit: float = 30
+) -> list[CheckResult]:
+    monkeypatch.setattr(runner, "CHECKS", checks)
+    return runner.run_checks(Survey({}, {}, KNOWN, []), [], limit)
 
 
 def test_rows_keep_the_order_of_the_checks_whoever_ends_first(
@@ -64,13 +74,13 @@ def test_rows_keep_the_order_of_the_checks_whoever_ends_first(
 ) -> None:
     second_ended = threading.Event()
 
-    def first(known: object) -> list[Row]:
+    def first(known: object) -> list[CheckResult]:
         assert second_ended.wait(10)
-        return [good("first", "")]
+        return [ok("first", "")]
 
-    def second(known: object) -> list[Row]:
+    def second(known: object) -> list[CheckResult]:
         second_ended.set()
-        return [good("second", "")]
+        return [ok("second", "")]
 
     rows = examined(monkeypatch, Check("first", (), first), Check("second", (), second))
     assert [row.check for row in rows] == ["configuration", "first", "second"]
@@ -79,26 +89,26 @@ def test_rows_keep_the_order_of_the_checks_whoever_ends_first(
 def test_a_check_that_never_ends_is_unknown_and_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch, stuck: Check
 ) -> None:
-    other = Check("other", (), lambda known: [good("other", "fine")])
+    other = Check("other", (), lambda known: [ok("other", "fine")])
     _, late, fine = examined(monkeypatch, stuck, other, limit=0.3)
-    assert (late.check, late.verdict) == ("stuck", Verdict.UNKNOWN)
+    assert (late.check, late.status) == ("stuck", CheckStatus.UNKNOWN)
     assert "no answer within 0.3 s" in late.detail
-    assert fine == good("other", "fine")
+    assert fine == ok("other", "fine")
 
 
 def test_a_check_that_fails_itself_is_unknown_and_takes_nobody_with_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    broken = Check("broken", (), lambda known: [Row(**known["nothing"])])
-    other = Check("other", (), lambda known: [good("other", "fine")])
+    broken = Check("broken", (), lambda known: [CheckResult(**known["nothing"])])
+    other = Check("other", (), lambda known: [ok("other", "fine")])
     _, failed, fine = examined(monkeypatch, broken, other)
-    assert (failed.check, failed.verdict) == ("broken", Verdict.UNKNOWN)
+    assert (failed.check, failed.status) == ("broken", CheckStatus.UNKNOWN)
     assert "KeyError" in failed.detail
-    assert fine == good("other", "fine")
+    assert fine == ok("other", "fine")
 
 
 def test_a_check_is_not_made_without_the_settings_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, row = examined(monkeypatch, Check("cpu", ("log_level",), lambda known: [good("cpu", "")]))
+    _, row = examined(monkeypatch, Check("cpu", ("log_level",), lambda known: [ok("cpu", "")]))
     assert row == unknown("cpu", "not checked", "correct the configuration first: LOG_LEVEL")
 
 
@@ -107,7 +117,7 @@ def test_secrets_and_control_characters_are_taken_out_of_every_row(
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2hunter2")
     said = "hunter2hunter2 at http://me:pw@host/\x1b[2J\n"
-    row = examined(monkeypatch, Check("x", (), lambda known: [wrong("x", said, said)]))[1]
+    row = examined(monkeypatch, Check("x", (), lambda known: [failure("x", said, said)]))[1]
     assert row.detail == row.advice == "*** at http://***@host/\N{REPLACEMENT CHARACTER}[2J"
 
 
@@ -117,9 +127,9 @@ def test_secrets_and_control_characters_are_taken_out_of_every_row(
 def shown(encoding: str) -> str:
     out = TextIOWrapper(BytesIO(), encoding)
     rows = [
-        good("a", "fine"),
-        odd("b", "[red]so", "look"),
-        wrong("c", "bad", "mend"),
+        ok("a", "fine"),
+        warning("b", "[red]so", "look"),
+        failure("c", "bad", "mend"),
         unknown("d", "?", "ask"),
     ]
     show(rows, Console(file=out, width=80))
@@ -127,11 +137,11 @@ def shown(encoding: str) -> str:
     return out.read()
 
 
-def test_the_table_has_a_mark_for_each_verdict_and_what_to_do() -> None:
+def test_the_table_has_a_mark_for_each_status_and_what_to_do() -> None:
     text = shown("utf-8")
     for row in ("✓   a", "!   b", "✗   c", "?   d", "→ look", "→ mend", "→ ask", "[red]so"):
         assert row in text
-    assert "1 ✓ good, 1 ! odd, 1 ✗ wrong, 1 ? unknown" in text
+    assert "1 ✓ ok, 1 ! warning, 1 ✗ failure, 1 ? unknown" in text
 
 
 def test_the_table_is_in_words_where_the_terminal_has_no_such_characters() -> None:
@@ -144,7 +154,7 @@ def test_the_table_is_in_words_where_the_terminal_has_no_such_characters() -> No
 def test_the_table_shows_all_of_a_long_url() -> None:
     out = TextIOWrapper(BytesIO(), "utf-8")
     url = f"https://sqs.ap-northeast-2.amazonaws.com/137406935518/{'q' * 79}x"
-    show([wrong("KEDA", f"queueURL is {url}", "")], Console(file=out, width=80))
+    show([failure("KEDA", f"queueURL is {url}", "")], Console(file=out, width=80))
     out.seek(0)
     assert url in "".join(line[12:].strip() for line in out)
 
@@ -152,11 +162,11 @@ def test_the_table_shows_all_of_a_long_url() -> None:
 @pytest.mark.parametrize(
     ("rows", "ok"),
     [
-        ([good("a", ""), odd("b", "", ""), unknown("c", "", "")], True),
-        ([wrong("a", "", "")], False),
+        ([ok("a", ""), warning("b", "", ""), unknown("c", "", "")], True),
+        ([failure("a", "", "")], False),
     ],
 )
-def test_json_says_whether_anything_is_wrong(rows: list[Row], ok: bool) -> None:
+def test_json_says_whether_anything_is_wrong(rows: list[CheckResult], ok: bool) -> None:
     assert json.loads(as_json(rows))["ok"] is ok
 
 
@@ -164,25 +174,29 @@ def test_json_says_whether_anything_is_wrong(rows: list[Row], ok: bool) -> None:
 
 
 def test_a_queue_as_we_ship_it_is_good() -> None:
-    assert verdicts(queue.judge(KNOWN, FITTING)) == [Verdict.GOOD]
+    assert statuses(queue.check_attributes(KNOWN, FITTING)) == [CheckStatus.OK]
 
 
 @pytest.mark.parametrize(
-    ("changes", "verdict", "words"),
+    ("changes", "status", "words"),
     [
-        ({"VisibilityTimeout": "30"}, Verdict.ODD, "VisibilityTimeout is 30 s"),
-        ({"VisibilityTimeout": "0"}, Verdict.WRONG, "every message is lost"),
-        ({"FifoQueue": "true"}, Verdict.WRONG, "FIFO"),
-        ({"KmsMasterKeyId": "alias/aws/sqs"}, Verdict.WRONG, "EventBridge can't send"),
-        ({"KmsMasterKeyId": "arn:aws:kms:x:1:alias/aws/sqs"}, Verdict.WRONG, "EventBridge can't"),
-        ({"KmsMasterKeyId": "alias/ours"}, Verdict.UNKNOWN, "who may use the key"),
+        ({"VisibilityTimeout": "30"}, CheckStatus.WARNING, "VisibilityTimeout is 30 s"),
+        ({"VisibilityTimeout": "0"}, CheckStatus.FAILURE, "every message is lost"),
+        ({"FifoQueue": "true"}, CheckStatus.FAILURE, "FIFO"),
+        ({"KmsMasterKeyId": "alias/aws/sqs"}, CheckStatus.FAILURE, "EventBridge can't send"),
+        (
+            {"KmsMasterKeyId": "arn:aws:kms:x:1:alias/aws/sqs"},
+            CheckStatus.FAILURE,
+            "EventBridge can't",
+        ),
+        ({"KmsMasterKeyId": "alias/ours"}, CheckStatus.UNKNOWN, "who may use the key"),
     ],
 )
 def test_what_does_not_fit_the_worker_is_told_with_what_to_do(
-    changes: dict[str, str], verdict: Verdict, words: str
+    changes: dict[str, str], status: CheckStatus, words: str
 ) -> None:
-    there, row = queue.judge(KNOWN, FITTING | changes)
-    assert (there.verdict, row.verdict) == (Verdict.GOOD, verdict)
+    there, row = queue.check_attributes(KNOWN, FITTING | changes)
+    assert (there.status, row.status) == (CheckStatus.OK, status)
     assert words in row.detail
     assert row.advice
 
@@ -202,31 +216,31 @@ class Sqs:
 
 def dead_letters(
     attributes: dict[str, str] | None, sqs: Sqs, **known: str
-) -> tuple[str | None, list[Row]]:
+) -> tuple[str | None, list[CheckResult]]:
     return queue.dead_letters(KNOWN | known, attributes, sqs)  # type: ignore[arg-type]
 
 
 def test_the_dead_letter_queue_is_found_by_the_redrive_policy() -> None:
     url, rows = dead_letters(FITTING, Sqs())
     assert url == "https://q/1/reservation-events-dlq"
-    assert verdicts(rows) == [Verdict.GOOD]
+    assert statuses(rows) == [CheckStatus.OK]
 
 
 def test_a_missing_dead_letter_queue_is_wrong() -> None:
     url, [row] = dead_letters({}, Sqs())
-    assert (url, row.verdict) == (None, Verdict.WRONG)
+    assert (url, row.status) == (None, CheckStatus.FAILURE)
 
 
 @pytest.mark.parametrize("days", [1, 4])
 def test_a_dead_letter_queue_that_does_not_keep_longer_is_odd(days: int) -> None:
     _, (_, row) = dead_letters(FITTING, Sqs(days))
-    assert row.verdict is Verdict.ODD
+    assert row.status is CheckStatus.WARNING
     assert f"keeps messages {days} days, the queue 4" in row.detail
 
 
 def test_two_dead_letter_queues_are_odd() -> None:
     _, (row, _) = dead_letters(FITTING, Sqs(), sqs_dlq_url="https://q/1/another")
-    assert row.verdict is Verdict.ODD
+    assert row.status is CheckStatus.WARNING
     assert "reservation-events-dlq" in row.detail
 
 
@@ -236,7 +250,7 @@ def test_a_dead_letter_queue_that_is_the_queue_itself_is_wrong() -> None:
     sqs.attributes["QueueArn"] = arn
     spelt = "https://another.host/1/reservation-events"
     _, rows = dead_letters(FITTING | {"QueueArn": arn}, sqs, sqs_dlq_url=spelt)
-    assert rows[0].verdict is Verdict.WRONG
+    assert rows[0].status is CheckStatus.FAILURE
     assert "it is the queue itself" in rows[0].detail
 
 
@@ -244,7 +258,7 @@ def test_a_dead_letter_queue_that_is_spelt_otherwise_is_the_same() -> None:
     sqs = Sqs()
     sqs.attributes["QueueArn"] = json.loads(FITTING["RedrivePolicy"])["deadLetterTargetArn"]
     _, rows = dead_letters(FITTING, sqs, sqs_dlq_url="https://legacy/1/reservation-events-dlq/")
-    assert verdicts(rows) == [Verdict.GOOD]
+    assert statuses(rows) == [CheckStatus.OK]
 
 
 # Traces, addresses and memory.
@@ -260,7 +274,7 @@ def test_a_dead_letter_queue_that_is_spelt_otherwise_is_the_same() -> None:
 )
 def test_traces_that_are_switched_off_are_told(switched: dict[str, str]) -> None:
     [row] = collector.switched_off(switched)
-    assert row.verdict is Verdict.ODD
+    assert row.status is CheckStatus.WARNING
     assert next(iter(switched)) in row.detail
 
 
@@ -295,7 +309,7 @@ def test_the_tightest_limit_of_nested_groups_counts(
         (directory / "memory.max").write_text(f"{limit}\n")
     monkeypatch.setattr(machine, "ROOT", tmp_path)
     [row] = machine.memory(KNOWN)
-    assert row.verdict is Verdict.WRONG
+    assert row.status is CheckStatus.FAILURE
     assert "64 MiB" in row.detail
 
 
@@ -303,12 +317,12 @@ def test_no_limit_is_good_and_one_that_cannot_be_read_is_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "ROOT", tmp_path)
-    assert verdicts(machine.memory(KNOWN)) == [Verdict.UNKNOWN]
+    assert statuses(machine.memory(KNOWN)) == [CheckStatus.UNKNOWN]
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/cgroup").write_text("0::/\n")
     (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
     (tmp_path / "sys/fs/cgroup/memory.max").write_text("max\n")
-    assert verdicts(machine.memory(KNOWN)) == [Verdict.GOOD]
+    assert statuses(machine.memory(KNOWN)) == [CheckStatus.OK]
 
 
 # Manifests.
@@ -344,7 +358,7 @@ def deployment(limit: str = "512Mi", **container: Any) -> dict[str, Any]:
     return {"kind": "Deployment", "metadata": {"name": "worker"}, "spec": {"template": template}}
 
 
-def compared(directory: Path, *documents: Any) -> list[Row]:
+def compared(directory: Path, *documents: Any) -> list[CheckResult]:
     """JSON is YAML."""
     file = directory / "manifests.yaml"
     file.write_text("\n---\n".join(json.dumps(one) for one in documents))
@@ -358,37 +372,42 @@ def compared(directory: Path, *documents: Any) -> list[Row]:
 def test_a_scaled_object_that_fits_is_good_alone_or_in_a_list(
     tmp_path: Path, document: dict[str, Any]
 ) -> None:
-    assert verdicts(compared(tmp_path, document)) == [Verdict.GOOD] * 2
+    assert statuses(compared(tmp_path, document)) == [CheckStatus.OK] * 2
 
 
 @pytest.mark.parametrize(
-    ("document", "verdict", "words"),
+    ("document", "status", "words"),
     [
-        (changed(queueURL=URL + "-dlq"), Verdict.WRONG, f"queueURL is {URL}-dlq"),
-        (changed(queueURL=URL.replace("1234", "9999")), Verdict.WRONG, "does not scale"),
-        (changed(queueURL=None), Verdict.WRONG, "names no queue"),
-        (changed(queueURL="${QUEUE_URL}"), Verdict.UNKNOWN, "template"),
-        (changed(queueURL=None, queueURLFromEnv="QUEUE"), Verdict.UNKNOWN, "comes from QUEUE"),
-        (changed(awsRegion=None), Verdict.WRONG, "awsRegion is None"),
-        (changed(identityOwner="operator"), Verdict.ODD, "identityOwner is deprecated"),
-        (changed(queueLength="0"), Verdict.WRONG, "queueLength is 0"),
-        (changed(scaleOnInFlight="false"), Verdict.ODD, "scaleOnInFlight"),
-        (changed({"triggers": []}), Verdict.WRONG, "no aws-sqs-queue trigger"),
-        (changed({"minReplicaCount": 5, "maxReplicaCount": 2}), Verdict.WRONG, "above"),
-        (changed({"minReplicaCount": 2, "maxReplicaCount": 2}), Verdict.ODD, "never scales"),
-        (changed({"maxReplicaCount": 0}), Verdict.WRONG, "no numbers of pods"),
+        (changed(queueURL=URL + "-dlq"), CheckStatus.FAILURE, f"queueURL is {URL}-dlq"),
+        (changed(queueURL=URL.replace("1234", "9999")), CheckStatus.FAILURE, "does not scale"),
+        (changed(queueURL=PLACEHOLDER), CheckStatus.UNKNOWN, "placeholder of a base"),
+        (changed(queueURL=None), CheckStatus.FAILURE, "names no queue"),
+        (changed(queueURL="${QUEUE_URL}"), CheckStatus.UNKNOWN, "template"),
+        (changed(queueURL=None, queueURLFromEnv="QUEUE"), CheckStatus.UNKNOWN, "comes from QUEUE"),
+        (changed(awsRegion=None), CheckStatus.FAILURE, "awsRegion is None"),
+        (changed(identityOwner="operator"), CheckStatus.WARNING, "identityOwner is deprecated"),
+        (changed(queueLength="0"), CheckStatus.FAILURE, "queueLength is 0"),
+        (changed(scaleOnInFlight="false"), CheckStatus.WARNING, "scaleOnInFlight"),
+        (changed({"triggers": []}), CheckStatus.FAILURE, "no aws-sqs-queue trigger"),
+        (changed({"minReplicaCount": 5, "maxReplicaCount": 2}), CheckStatus.FAILURE, "above"),
+        (
+            changed({"minReplicaCount": 2, "maxReplicaCount": 2}),
+            CheckStatus.WARNING,
+            "never scales",
+        ),
+        (changed({"maxReplicaCount": 0}), CheckStatus.FAILURE, "no numbers of pods"),
         (
             SCALED | {"metadata": {"annotations": {"autoscaling.keda.sh/paused": "true"}}},
-            Verdict.WRONG,
+            CheckStatus.FAILURE,
             "paused",
         ),
     ],
 )
 def test_what_keeps_keda_from_scaling_is_told(
-    tmp_path: Path, document: dict[str, Any], verdict: Verdict, words: str
+    tmp_path: Path, document: dict[str, Any], status: CheckStatus, words: str
 ) -> None:
-    [row] = [row for row in compared(tmp_path, document) if row.verdict is not Verdict.GOOD]
-    assert row.verdict is verdict
+    [row] = [row for row in compared(tmp_path, document) if row.status is not CheckStatus.OK]
+    assert row.status is status
     assert words in row.detail
     assert row.advice
 
@@ -404,24 +423,37 @@ def test_what_keeps_keda_from_scaling_is_told(
 def test_our_queue_in_another_spelling_is_our_queue(tmp_path: Path, part: str, other: str) -> None:
     spelt = other.join(URL.rsplit(part, 1))
     assert spelt != URL
-    assert verdicts(compared(tmp_path, changed(queueURL=spelt))) == [Verdict.GOOD] * 2
+    assert statuses(compared(tmp_path, changed(queueURL=spelt))) == [CheckStatus.OK] * 2
 
 
 def test_a_queue_by_its_name_or_from_the_deployments_environment_is_compared(
     tmp_path: Path,
 ) -> None:
     assert (
-        verdicts(compared(tmp_path, changed(queueURL="reservation-events"))) == [Verdict.GOOD] * 2
+        statuses(compared(tmp_path, changed(queueURL="reservation-events"))) == [CheckStatus.OK] * 2
     )
     scaled = changed(queueURL=None, queueURLFromEnv="SQS_QUEUE_URL")
     box = deployment(envFrom=[{"configMapRef": {"name": "env"}}])
     config = {"kind": "ConfigMap", "metadata": {"name": "env"}, "data": {"SQS_QUEUE_URL": URL}}
-    assert set(verdicts(compared(tmp_path, scaled, box, config))) == {Verdict.GOOD}
+    assert set(statuses(compared(tmp_path, scaled, box, config))) == {CheckStatus.OK}
     side = {"name": "side", "resources": {"limits": {"memory": "16Mi"}}}
     box["spec"]["template"]["spec"]["containers"].append(side)
     config["data"] = {"SQS_QUEUE_URL": URL + "-old"}
-    bad = [row for row in compared(tmp_path, scaled, box, config) if row.verdict is Verdict.WRONG]
+    bad = [
+        row for row in compared(tmp_path, scaled, box, config) if row.status is CheckStatus.FAILURE
+    ]
     assert [row.check for row in bad] == ["KEDA worker", "Deployment worker"]
+
+
+def test_the_regions_of_manifests_are_compared_with_the_queue_urls_not_with_a_wrong_sqs_region(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "manifests.json"
+    environ = {"SQS_QUEUE_URL": URL, "AWS_REGION": "ap-northeast-2"}
+    box = deployment(env=[{"name": name, "value": text} for name, text in environ.items()])
+    file.write_text(json.dumps({"kind": "List", "items": [SCALED, box]}))
+    rows = manifests.compare([file], KNOWN | {"sqs_region": "us-east-1"})
+    assert set(statuses(rows)) == {CheckStatus.OK}
 
 
 def test_a_deployments_memory_limit_is_held_against_its_own_concurrency(tmp_path: Path) -> None:
@@ -435,28 +467,28 @@ def test_a_deployments_memory_limit_is_held_against_its_own_concurrency(tmp_path
     )
     config = {"kind": "ConfigMap", "metadata": {"name": "env"}, "data": {"threads": "500"}}
     _, row = compared(tmp_path, box, config)
-    assert row.verdict is Verdict.WRONG
+    assert row.status is CheckStatus.FAILURE
     assert "256 MiB; 500 threads" in row.detail
 
 
 @pytest.mark.parametrize(
-    ("given", "verdict", "words"),
+    ("given", "status", "words"),
     [
-        ({"SQS_QUEUE_URL": URL, "AWS_REGION": "us-east-1"}, Verdict.WRONG, "in us-east-1"),
+        ({"SQS_QUEUE_URL": URL, "AWS_REGION": "us-east-1"}, CheckStatus.FAILURE, "in us-east-1"),
         (
             {"SQS_QUEUE_URL": URL, "AWS_REGION": "ap-northeast-2", "SQS_REGION": "us-east-1"},
-            Verdict.WRONG,
+            CheckStatus.FAILURE,
             "in us-east-1",
         ),
-        ({"WORKER_CONCURRENCY": "20"}, Verdict.UNKNOWN, "SQS_QUEUE_URL is not in the files"),
+        ({"WORKER_CONCURRENCY": "20"}, CheckStatus.UNKNOWN, "SQS_QUEUE_URL is not in the files"),
     ],
 )
 def test_a_deployment_that_looks_elsewhere_or_cannot_be_seen_is_told(
-    tmp_path: Path, given: dict[str, str], verdict: Verdict, words: str
+    tmp_path: Path, given: dict[str, str], status: CheckStatus, words: str
 ) -> None:
     box = deployment(env=[{"name": name, "value": value} for name, value in given.items()])
-    [row] = [row for row in compared(tmp_path, box) if row.verdict is not Verdict.GOOD]
-    assert row.verdict is verdict
+    [row] = [row for row in compared(tmp_path, box) if row.status is not CheckStatus.OK]
+    assert row.status is status
     assert words in row.detail
     assert row.advice
 
@@ -475,7 +507,7 @@ def test_a_file_that_is_not_there_does_not_hide_the_others(tmp_path: Path) -> No
     there = tmp_path / "there.json"
     there.write_text(json.dumps(SCALED))
     rows = manifests.compare([tmp_path / "missing.yaml", there], KNOWN)
-    assert verdicts(rows) == [Verdict.WRONG, Verdict.GOOD, Verdict.GOOD]
+    assert statuses(rows) == [CheckStatus.FAILURE, CheckStatus.OK, CheckStatus.OK]
     assert "missing.yaml can't be read: No such file" in rows[0].detail
 
 
@@ -494,5 +526,5 @@ def test_without_a_yaml_parser_it_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "yaml", None)
     [row] = compared(tmp_path, SCALED)
-    assert row.verdict is Verdict.UNKNOWN
+    assert row.status is CheckStatus.UNKNOWN
     assert "pip install pyyaml" in row.advice

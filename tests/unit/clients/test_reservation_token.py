@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reservation_worker.cli.doctor import neighbours
+from reservation_worker.cli.doctor import reservation_api
 from reservation_worker.clients.reservation import ReservationClient
 from reservation_worker.errors import ConfigurationError
 from tests.unit.clients.http_neighbour import (
@@ -162,8 +162,8 @@ def test_doctor_says_what_a_401_means(
         "reservation_api_base": neighbour.base,
         "reservation_api_token_file": str(path) if has_token else None,
     }
-    [row] = neighbours.reservation_api(known)
-    assert row.verdict == "wrong"
+    [row] = reservation_api.reservation_api(known)
+    assert row.status == "failure"
     assert said in row.detail
     assert "RESERVATION_API_TOKEN_FILE" in row.advice
     assert neighbour.authorizations == [f"Bearer {FIRST}" if has_token else None]

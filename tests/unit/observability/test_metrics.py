@@ -7,9 +7,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from reservation_worker import __version__
+from reservation_worker.events.kinds import BY_LABEL
 from reservation_worker.observability.metrics import Metrics
 
-KINDS = ["expired", "approved", "failed", "unknown"]
+KINDS = [*BY_LABEL, "unknown"]
 
 # Contract, section 6: name as it is scraped, and its labels.
 NAMES = {
@@ -28,7 +29,7 @@ VALUES = {
     "worker_latency_seconds_count": {"type": KINDS},
     # Only events have a handler; a dropped or invalid message never meets one.
     "worker_processing_duration_seconds_count": {
-        "handler": ["expired", "approved", "failed"],
+        "handler": [*BY_LABEL],
         "outcome": ["success", "retried", "failed", "downstream_error"],
     },
     "worker_dead_lettered_total": {
