@@ -2,20 +2,20 @@
 
 WorkerError
 ├── ConfigurationError     the person who started us must change something: exit 2
-├── OperationError         what an operator's verb was asked for could not be done: exit 1
+├── OperationError         a verb of the operator could not do its work: exit 1
 ├── InvalidEvent           the message's content is wrong for ever: dead-lettered at once
 ├── PermanentError         a neighbour said no for good to this message
 ├── TransientError         may pass: the message is given back, and the breaker counts it
 ├── BreakerOpen            not tried: the neighbour's breaker is open
 ├── LeaseTooShort          not tried: the message is ours, but not long enough for a call
 ├── LeaseLost              not tried: the message is no longer ours
-├── NotNow                 not taken on: the worker is stopping, or busy with the same thing
+├── NotNow                 refused: the worker is stopping, or busy with the same reservation
 └── SqsError               SQS refused or did not answer
 """
 
 
 class WorkerError(Exception):
-    """The root of the tree; its text is meant for a person."""
+    """The root of the tree; its text is for a person."""
 
 
 class ConfigurationError(WorkerError):
@@ -27,7 +27,7 @@ class ConfigurationError(WorkerError):
 
 
 class OperationError(WorkerError):
-    """A verb could not do its work; the text says what, where and what to do."""
+    """A verb could not do its work; the text names the problem, the place and the remedy."""
 
 
 class InvalidEvent(WorkerError):
@@ -35,21 +35,21 @@ class InvalidEvent(WorkerError):
 
 
 class PermanentError(WorkerError):
-    """A neighbour's answer that no repetition changes."""
+    """A neighbour refused this message for good."""
 
 
 class TransientError(WorkerError):
-    """A failure that may pass. `retry_after` is what the neighbour asked for, in seconds."""
+    """A failure that may pass. `retry_after` is the neighbour's wish, in seconds."""
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-        # Which neighbour failed; unknown where the error is not of a call.
+        # The neighbour that failed; None if no call failed.
         self.neighbour: str | None = None
 
 
 class BreakerOpen(WorkerError):
-    """The call was refused here. `retry_after` is the rest of the open time in seconds."""
+    """No call was made. `retry_after` is the rest of the open time, in seconds."""
 
     def __init__(self, neighbour: str, retry_after: float) -> None:
         super().__init__(f"the breaker of {neighbour} is open for another {retry_after:.1f} s")
@@ -57,7 +57,7 @@ class BreakerOpen(WorkerError):
 
 
 class LeaseTooShort(WorkerError):
-    """The lease could not be renewed for as long as a call may take: the message is given back."""
+    """The lease could not be renewed for the length of a call: the message is given back."""
 
 
 class LeaseLost(WorkerError):
@@ -65,7 +65,7 @@ class LeaseLost(WorkerError):
 
 
 class NotNow(WorkerError):
-    """What was asked for can't be done at this moment; the text says why."""
+    """The request can't be served at this moment; the text has the reason."""
 
 
 class SqsError(WorkerError):
