@@ -137,5 +137,5 @@ def _end(
         elif use.done and use.answered_at <= end + GRACE:
             granted = max(visibility, min(use.seconds, longest))
             end = max(end, use.answered_at + granted)
-    # A receipt that two deliveries to a worker share: which of them ended is not to be told.
+    # Two deliveries to a worker share a receipt: nobody knows which of them ended.
     return min((end + GRACE, why), (float("inf"), "") if shared else closed)

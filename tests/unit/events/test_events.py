@@ -85,7 +85,7 @@ def understood(text: str | bytes, attributes: dict[str, str] | None = None) -> E
 
 
 def refusal(text: str | bytes) -> str:
-    """The sentence of the refusal, which is short and a person can read, whatever the body."""
+    """The text of the refusal, which must be short and readable."""
     with pytest.raises(InvalidEvent) as caught:
         parse(text)
     sentence = str(caught.value)
@@ -110,7 +110,7 @@ def test_the_canonical_expired_event_keeps_every_fact() -> None:
     )
 
 
-def test_the_canonical_payment_events_keep_what_only_they_have() -> None:
+def test_the_canonical_payment_events_keep_their_own_fields() -> None:
     approved = understood(json.dumps(APPROVED))
     assert (approved.kind, approved.payment_intent_id) == (Kind.APPROVED, "pay_abc")
     failed = understood(json.dumps(FAILED))
@@ -124,7 +124,7 @@ def test_bytes_and_text_mean_the_same() -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), VARIANTS)
-def test_every_variant_tells_the_same_facts(kind: Kind, name: str) -> None:
+def test_every_variant_has_the_same_facts(kind: Kind, name: str) -> None:
     expected = understood(json.dumps(SAMPLES[kind]))
     if name == "payment_status":  # payment-sim-api does not know the seats
         expected = dataclasses.replace(expected, event_id=None, seat_ids=None, qty=None)
@@ -203,7 +203,7 @@ def test_the_type_goes_before_the_detail_type() -> None:
         ({"type": "\ud800"}, "type holds lone surrogates"),
     ],
 )
-def test_a_type_that_nobody_knows_is_refused(event: dict[str, Any], says: str) -> None:
+def test_an_unknown_type_is_refused(event: dict[str, Any], says: str) -> None:
     assert says in refusal(json.dumps({"detail": {"reservation_id": RSV}} | event))
 
 
@@ -222,7 +222,7 @@ def test_a_decided_payment_status_is_a_payment_event(
 
 
 @pytest.mark.parametrize("status", [name for name, kind in BY_PAYMENT_STATUS.items() if not kind])
-def test_an_undecided_payment_status_is_nothing_to_do(status: str) -> None:
+def test_an_undecided_payment_status_is_ignored(status: str) -> None:
     text = status_body(status=status, trace_id="t1")
     ignored = parse(text, {"traceparent": TRACEPARENT})
     assert ignored == Ignored(
@@ -359,7 +359,7 @@ def test_every_camel_case_name_is_understood_after_the_canonical_one(
     for absent in (None, ""):
         event = understood(body(**{**detail, field: absent, name: value}))
         assert getattr(event, field) == expected
-    for wrong in (5, "\ud800"):  # nobody reads the second name once the first is there
+    for wrong in (5, "\ud800"):  # the second name is not read if the first is there
         event = understood(body(**{**detail, field: value, name: wrong}))
         assert getattr(event, field) == expected
 
@@ -412,7 +412,7 @@ def test_a_body_that_is_no_json_object_is_refused(text: str | bytes, says: str) 
 
 
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])
-def test_what_python_takes_for_json_but_is_not_is_refused(literal: str) -> None:
+def test_pythons_extensions_of_json_are_refused(literal: str) -> None:
     text = body(amount=0).replace("0}", literal + "}")
     assert f"holds {literal}, which is not JSON" in refusal(text)
 
@@ -466,7 +466,7 @@ def test_a_reservation_id_that_could_bend_a_url_is_refused(name: str, value: str
 
 
 @pytest.mark.parametrize("absent", [{}, {"reservation_id": None}, {"reservation_id": ""}])
-def test_without_a_reservation_id_nothing_can_be_done(absent: dict[str, Any]) -> None:
+def test_an_event_without_a_reservation_id_is_refused(absent: dict[str, Any]) -> None:
     text = json.dumps({"type": "payment.failed", "detail": absent})
     assert "no reservation_id" in refusal(text)
 
@@ -705,7 +705,7 @@ def test_a_flat_body_gives_its_trace_once() -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", 5, True, ["t"], {}, "\ud800"])
-def test_what_can_be_no_trace_is_left_out(value: Any) -> None:
+def test_an_impossible_trace_is_left_out(value: Any) -> None:
     text = body(traceparent=value, trace_id=value)
     attributes = {"traceparent": value, "TraceId": value}
     assert understood(text, attributes).trace == TraceHints()

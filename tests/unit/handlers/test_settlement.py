@@ -1,4 +1,4 @@
-"""Contract, section 4: the settlement rules, cell by cell and sentence by sentence.
+"""docs/contract.md#settlement: the rules, cell by cell and sentence by sentence.
 
 The neighbours are the fakes; a test sets their next answers and looks at their common journal.
 """
@@ -63,7 +63,7 @@ def row_after(kind: Kind) -> tuple[str, str]:
 
 
 def event(kind: Kind, **changes: Any) -> Event:
-    """What a producer that says everything sends."""
+    """An event with every field."""
     full = Event(
         kind=kind,
         reservation_id=RID,
@@ -146,8 +146,8 @@ def test_there_is_a_handler_for_every_kind(kind: Kind) -> None:
 
 # The table's last column: the PATCH answers 409.
 
-TOLD = "the 409 tells"
-ASKED = "the GET tells"
+TOLD = "the state is in the 409"
+ASKED = "the state is in the GET"
 
 
 def refuse(scene: Scene, state: str | None, how: str, payment: str | None = None) -> None:
@@ -203,11 +203,11 @@ def test_a_409_of_a_reservation_that_is_still_open_is_tried_again(
     refuse(scene, state, how)
     with pytest.raises(TransientError) as caught:
         scene.handle(event(kind))
-    assert caught.type is TransientError  # it answers: nothing for the breaker
+    assert caught.type is TransientError  # it answers, so the breaker does not count it
     assert scene.moved == []
 
 
-def test_the_get_is_asked_only_when_the_409_does_not_tell(scene: Scene) -> None:
+def test_the_get_is_sent_only_if_the_409_has_no_state(scene: Scene) -> None:
     refuse(scene, "EXPIRED", TOLD)
     scene.handle(event(Kind.FAILED))
     assert scene.calls == ["PATCH"]
@@ -229,7 +229,7 @@ NOTHING_USABLE = [None, Reservation(), replace(FACTS, status="SHIPPED")]
 
 
 @pytest.mark.parametrize("seen", NOTHING_USABLE, ids=["404", "no status", "unknown status"])
-def test_paid_and_nobody_can_say_what_became_of_it_is_compensation_due(
+def test_paid_for_a_reservation_in_an_unknown_state_is_compensation_due(
     scene: Scene, seen: Reservation | None
 ) -> None:
     scene.answers(StatusAnswer(False, None), seen)
@@ -239,7 +239,7 @@ def test_paid_and_nobody_can_say_what_became_of_it_is_compensation_due(
 
 @pytest.mark.parametrize("seen", NOTHING_USABLE, ids=["404", "no status", "unknown status"])
 @pytest.mark.parametrize("kind", OTHERS)
-def test_nothing_usable_warns_and_leaves_inventory_alone_unless_money_was_taken(
+def test_an_unusable_state_warns_and_leaves_inventory_alone_unless_money_was_taken(
     scene: Scene, kind: Kind, seen: Reservation | None
 ) -> None:
     scene.answers(StatusAnswer(False, None), seen)
@@ -260,7 +260,7 @@ def test_confirmed_by_another_payment_is_compensation_due(scene: Scene, how: str
 
 
 def test_a_done_that_names_another_payment_is_a_second_payment_too(scene: Scene) -> None:
-    # The key names the effect, hence a second payment gets the first one's answer.
+    # The key names the effect, so a second payment gets the first one's answer.
     scene.answers(StatusAnswer(True, "CONFIRMED", "pay_0"))
     assert compensation(scene.handle(event(Kind.APPROVED)))
     assert scene.moved == []
@@ -290,7 +290,7 @@ def test_a_failed_payment_beside_a_good_one_is_superseded(scene: Scene, how: str
     assert scene.moved == []
 
 
-def test_two_payments_told_from_start_to_end(scene: Scene) -> None:
+def test_of_two_payments_the_first_buys_and_the_second_is_compensated(scene: Scene) -> None:
     first, second = event(Kind.APPROVED), event(Kind.APPROVED, payment_intent_id="pay_2")
     assert isinstance(scene.handle(first), Ack)
     assert compensation(scene.handle(second))
@@ -397,7 +397,9 @@ def test_missing_facts_are_not_asked_for_when_inventory_is_not_due(
         ({"seat_ids": (), "qty": 3}, Seats(RID, "concert", (), 3)),
     ],
 )
-def test_what_is_enough_is_not_asked_for(scene: Scene, given: dict[str, Any], sent: Seats) -> None:
+def test_sufficient_facts_are_not_asked_for(
+    scene: Scene, given: dict[str, Any], sent: Seats
+) -> None:
     assert isinstance(scene.handle(event(Kind.EXPIRED, **given)), Ack)
     assert scene.calls == ["PATCH", "release"]
     assert scene.moved == [("release", (sent, "EXPIRED"))]
@@ -406,7 +408,7 @@ def test_what_is_enough_is_not_asked_for(scene: Scene, given: dict[str, Any], se
 @pytest.mark.parametrize(
     ("given", "seen", "sent"),
     [
-        # The event's own facts stand; only what is missing is filled in.
+        # The event's facts stay; only missing ones are filled in.
         (
             {"event_id": None},
             Reservation("EXPIRED", "concert", ("B1",), 1),
@@ -435,7 +437,7 @@ def test_what_is_enough_is_not_asked_for(scene: Scene, given: dict[str, Any], se
         ),
     ],
 )
-def test_the_reservation_fills_in_what_the_event_leaves_out(
+def test_the_reservation_fills_in_missing_facts(
     scene: Scene, given: dict[str, Any], seen: Reservation, sent: Seats
 ) -> None:
     scene.answers(TRUTH, seen)
@@ -485,7 +487,7 @@ def test_a_get_that_contradicts_the_patch_keeps_inventory_where_it_is(
     assert compensation(outcome) if kind in PAID else outcome == Ack("superseded")
 
 
-# What goes with the PATCH and with the commit.
+# The contents of the PATCH and the commit.
 
 
 @pytest.mark.parametrize(
@@ -516,7 +518,7 @@ def test_a_get_that_contradicts_the_patch_keeps_inventory_where_it_is(
         ),
     ],
 )
-def test_the_patch_carries_what_belongs_to_its_state(
+def test_the_patch_carries_the_fields_of_its_state(
     scene: Scene, what: Event, change: StatusChange
 ) -> None:
     scene.handle(what)
