@@ -35,7 +35,7 @@ class InvalidEvent(WorkerError):
 
 
 class PermanentError(WorkerError):
-    """A neighbour's answer that no repetition changes."""
+    """A neighbour refused this message for good."""
 
 
 class TransientError(WorkerError):

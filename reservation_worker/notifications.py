@@ -69,7 +69,7 @@ class SnsTopic:
         return aws.session(region, config, unattended=True).client("sns")
 
     def publish(self, notifications: Sequence[Mapping[str, str]]) -> int:
-        """Send up to ten; returns how many SNS refused. Raises what boto3 raises, and SqsError."""
+        """Send up to ten; returns how many SNS refused. Raises boto3's errors and SqsError."""
         entries = [self._entry(str(n), one) for n, one in enumerate(notifications)]
         answer = self._clients.call(
             lambda client: client.publish_batch(

@@ -34,7 +34,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Give the message back. `at_least` is the wait in seconds that a neighbour asked for.
+    """Give the message back. `at_least` is the shortest delay, in seconds, that a neighbour wants.
 
     The reasons in UNTRIED do not count as a try. `failed` names the neighbour that failed, or our
     own code. `beyond_tries`: the tries are used up, but there is no evidence that the failure is
