@@ -8,6 +8,8 @@ READY := $(VENV)/.ready
 # Most tests wait for processes: two at a time take two thirds of the time. A file stays together, for its fixtures.
 JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+CLUSTER = $(BIN)/python -m pytest tests/cluster -v -o log_cli=true -o log_cli_level=INFO \
+  -o log_cli_format="%(asctime)s %(message)s" -o log_cli_date_format=%H:%M:%S
 IMAGE ?= ghcr.io/traffic-tacos/reservation-worker
 TAG ?= dev
 # What `make up` starts: localstack or light, and observability beside it.
@@ -67,6 +69,17 @@ capacity: $(READY) ## Draw the capacity plan anew: docs/capacity.md and its char
 
 faults: $(READY) ## Run the whole fault campaign, 1.5 hours; the report goes to build/faults
 	@$(BIN)/python -m tests.faults.harness.campaign $(ARGS)
+
+cluster-programs: $(READY)
+	@test "$$(id -u)" = 0 || { echo "not root: pods get users, networks and limits of their own; sudo make cluster-test"; exit 1; }
+	$(call need,ip,on Debian and Ubuntu apt-get install iproute2)
+	@$(BIN)/python -m tests.cluster.harness.build
+
+cluster-test: cluster-programs ## Run workers in a Kubernetes cluster with KEDA; the first time builds it, 20 minutes
+	@$(CLUSTER) -m "cluster and not slow" $(ARGS)
+
+cluster-timeline: cluster-programs ## Compare the replicas that KEDA makes with the capacity model, 20 minutes
+	@$(CLUSTER) -m "cluster and slow" $(ARGS)
 
 fmt: $(READY) ## Format the code
 	@$(BIN)/ruff format .
@@ -173,4 +186,4 @@ clean: ## Remove the virtual environment and everything generated
 	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help init run run-with-env demo test test-coverage test-integration bench capacity faults fmt lint verify proto rules pins deps build docker-build build-linux docker-push docker-run docker-run-with-aws localstack localstack-stop up down logs burst grpcui pprof info clean
+.PHONY: help init run run-with-env demo test test-coverage test-integration bench capacity faults cluster-programs cluster-test cluster-timeline fmt lint verify proto rules pins deps build docker-build build-linux docker-push docker-run docker-run-with-aws localstack localstack-stop up down logs burst grpcui pprof info clean

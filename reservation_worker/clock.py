@@ -1,6 +1,8 @@
-"""The clock of leases and holds."""
+"""The clocks that the worker reads; tests inject their own."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 
 def awake() -> float:
@@ -9,3 +11,14 @@ def awake() -> float:
     CLOCK_MONOTONIC stands still while a laptop's lid is closed or a virtual machine is suspended.
     """
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """`monotonic` measures leases and durations; `wall` gives Unix seconds."""
+
+    monotonic: Callable[[], float] = awake
+    wall: Callable[[], float] = time.time
+
+
+REAL_CLOCKS = Clocks()

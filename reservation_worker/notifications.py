@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from botocore.config import Config
 from loguru import logger
 
+from reservation_worker.events.kinds import BY_LABEL
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.outcome import SUPERSEDED, Settled
 from reservation_worker.pipeline.batching import Batches
-from reservation_worker.pipeline.memory import SettledMemory
+from reservation_worker.pipeline.deleter import SettledMemory
 from reservation_worker.sqs import session as aws
 from reservation_worker.sqs.clients import RenewedClients
 
@@ -28,13 +29,6 @@ FLUSH = 3.0
 LONGEST = 1_000
 """A longer text of an event is left out of its notification, in characters."""
 
-TYPES = {
-    "approved": "reservation_confirmed",
-    "failed": "payment_failed",
-    "expired": "reservation_expired",
-}
-"""The notification's type by the metrics' `type` of the event."""
-
 
 def notification(settled: Settled) -> dict[str, str] | None:
     """What the customer's side is told of a settled delivery; None: nothing.
@@ -44,7 +38,7 @@ def notification(settled: Settled) -> dict[str, str] | None:
     """
     if settled.counted != "success" or settled.note == SUPERSEDED:
         return None
-    kind = TYPES[settled.label]
+    kind = BY_LABEL[settled.label].value.notification
     facts = {
         "id": f"{kind}:{settled.reservation_id}",
         "type": kind,

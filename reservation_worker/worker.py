@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from loguru import logger
 
@@ -12,67 +12,33 @@ from reservation_worker.config.settings import Settings
 from reservation_worker.notifications import FLUSH, Notifier
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.observability.tracing import Tracing
-from reservation_worker.pipeline.breakers import Breakers
-from reservation_worker.pipeline.completer import Completer
-from reservation_worker.pipeline.custody import Custody
-from reservation_worker.pipeline.deleter import Deleter
-from reservation_worker.pipeline.dispatcher import Dispatcher
-from reservation_worker.pipeline.leases import Leases
-from reservation_worker.pipeline.poller import Poller
-from reservation_worker.pipeline.processor import Processor
+from reservation_worker.pipeline.assembly import Pipeline
 from reservation_worker.servers.debug.direct import DirectHandler
 from reservation_worker.servers.debug.server import DebugServer
 from reservation_worker.servers.health import HealthServer
+from reservation_worker.sqs.identity import QueueIdentity
 from reservation_worker.sqs.watch import AttributeWatch
 from reservation_worker.status.history import History
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
-    """The parts that a message passes, wired to each other."""
-
-    breakers: Breakers
-    custody: Custody
-    leases: Leases
-    deleter: Deleter
-    completer: Completer
-    processor: Processor
-    dispatcher: Dispatcher
-    poller: Poller
-
-
+@dataclass(eq=False)
 class Worker:
     """Starts and stops the parts. `closers` close the clients; `draining` is set by the stop."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        metrics: Metrics,
-        tracing: Tracing,
-        pipeline: Pipeline,
-        history: History,
-        health: HealthServer,
-        debug: DebugServer,
-        direct: DirectHandler,
-        notifier: Notifier | None,
-        watch: AttributeWatch | None,
-        closers: Sequence[Callable[[], None]],
-        draining: threading.Event,
-    ) -> None:
-        self.settings = settings
-        self.metrics = metrics
-        self.tracing = tracing
-        self.pipeline = pipeline
-        self.history = history
-        self.health = health
-        self.debug = debug
-        self.direct = direct
-        self.notifier = notifier
-        self.draining = draining
-        self._watch = watch
-        self._closers = closers
-        self._stop_lock = threading.Lock()
-        self._exit_code: int | None = None
+    settings: Settings
+    metrics: Metrics
+    tracing: Tracing
+    pipeline: Pipeline
+    history: History
+    health: HealthServer
+    debug: DebugServer
+    direct: DirectHandler
+    notifier: Notifier | None
+    watch: AttributeWatch | None
+    closers: Sequence[Callable[[], None]]
+    draining: threading.Event
+    _stop_lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _exit_code: int | None = field(default=None, init=False)
 
     def start(self) -> None:
         """Start the threads; the poller last, when everything it feeds is there.
@@ -88,14 +54,17 @@ class Worker:
         self.pipeline.deleter.start()
         if self.notifier:
             self.notifier.start()
-        if self._watch:
-            self._watch.start()
+        if self.watch:
+            self.watch.start()
         self.pipeline.poller.start()
         self.debug.start()
         logger.info(
-            "reservation-worker {} started, health on port {}, debug server on {} port {}",
+            "reservation-worker {} started on queue {} in {}; status page {}, debug server on {}"
+            " port {}",
             __version__,
-            self.health.port,
+            QueueIdentity.of_url(self.settings.sqs_queue_url).name,
+            self.settings.sqs_region,
+            self.health.url,
             self.debug.host,
             self.debug.port,
         )
@@ -135,8 +104,8 @@ class Worker:
         # 4. The acks are flushed, and no lease needs renewing any more.
         parts.deleter.stop(left(28 / 30))
         parts.leases.stop()
-        if self._watch:
-            self._watch.stop()
+        if self.watch:
+            self.watch.stop()
         self.history.stop()
         # 5. Notifications and telemetry, so that the last ones get out; then clients; health last.
         parts.dispatcher.shutdown()
@@ -145,7 +114,7 @@ class Worker:
         self.tracing.shutdown(left(29 / 30))
         # It has refused settlements since the dispatcher was closed, and reported state until now.
         self.debug.stop(min(1.0, left(29 / 30)))
-        for close in self._closers:
+        for close in self.closers:
             _within(left(29.5 / 30), close)
         self.health.stop(left(1))
         # Only now: a thread may have ended after the flush.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from reservation_worker.config.parsers import must_be
+from reservation_worker.events.kinds import Kind
 
 T = TypeVar("T")
 
@@ -36,9 +37,7 @@ def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
 
 def kind(text: str) -> str:
     """The canonical type of an event, from it or from the metrics' label."""
-    from reservation_worker.events.parse import Kind  # noqa: PLC0415
-
-    names = {name: one.event_type for one in Kind for name in (one.value, one.event_type)}
+    names = {name: one.event_type for one in Kind for name in (one.label, one.event_type)}
     if text not in names:
         raise ValueError(f"one of {', '.join(names)}")
     return names[text]

@@ -1,21 +1,16 @@
-"""HTTP calls that end in time: connection pool, total deadline, bounded body."""
+"""HTTP calls that end in time: kept connections, total deadline, bounded body."""
 
 import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 
-import urllib3
-from urllib3.exceptions import HTTPError, InvalidHeader
-from urllib3.util import Retry, parse_url
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry, parse_url, wait_for_read
 
 from reservation_worker import __version__
-from reservation_worker.clients.deadline import (
-    DeadlinePool,
-    DeadlineTLSPool,
-    DeadlineTLSSocket,
-    exchange,
-)
+from reservation_worker.clients.deadline import Connection, TLSSocket
 from reservation_worker.config.redaction import Redactor
 from reservation_worker.config.token import TokenFile, bearer
 from reservation_worker.errors import TransientError
@@ -41,7 +36,7 @@ class Answer:
 
 
 class HttpTransport:
-    """One pool of kept-alive connections to one base URL, shared by all pool threads.
+    """Kept-alive connections to one base URL, shared by all pool threads; idle, `connections`.
 
     With a `token_file` every request carries the bearer token in it.
     Raises ConfigurationError when there is none.
@@ -54,24 +49,18 @@ class HttpTransport:
         # An IPv6 host comes in brackets, which belong to URLs only.
         self._host = (url.host or "").strip("[]")
         self._port = url.port or (443 if url.scheme == "https" else 80)
+        self._headers = {
+            "Host": url.netloc or "",
+            "User-Agent": f"reservation-worker/{__version__}",
+        }
         self._connections = connections
         self._tls: ssl.SSLContext | None = None
         if url.scheme == "https":
             self._tls = ssl.create_default_context()
-            self._tls.sslsocket_class = DeadlineTLSSocket
-        self._pool = self._make_pool()
-
-    def _make_pool(self) -> urllib3.HTTPConnectionPool:
-        headers = {"User-Agent": f"reservation-worker/{__version__}"}
-        if self._tls is None:
-            return DeadlinePool(self._host, self._port, maxsize=self._connections, headers=headers)
-        return DeadlineTLSPool(
-            self._host,
-            self._port,
-            maxsize=self._connections,
-            headers=headers,
-            ssl_context=self._tls,
-        )
+            self._tls.sslsocket_class = TLSSocket
+            self._tls.set_alpn_protocols(["http/1.1"])
+        # The last one used is used next. Another list after each reconnect.
+        self._idle: list[Connection] = []
 
     def request(
         self,
@@ -91,61 +80,71 @@ class HttpTransport:
 
         Raises TransientError when there is no whole answer of at most MAX_BODY bytes in time.
         """
-        exchange.deadline = time.monotonic() + timeout
-        headers = {**self._pool.headers, **headers}
+        deadline = time.monotonic() + timeout
+        headers = {**self._headers, **headers}
         if self._token is None:
-            return self._send(method, path, headers, body)
+            return self._send(method, path, deadline, headers, body)
         token = self._token.current()
-        answer = self._send(method, path, headers | bearer(token), body)
+        answer = self._send(method, path, deadline, headers | bearer(token), body)
         if answer.status == 401 and (other := self._token.read_again()) != token:
-            answer = self._send(method, path, headers | bearer(other), body)
+            answer = self._send(method, path, deadline, headers | bearer(other), body)
         return answer
 
     def _send(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
-    ) -> Answer:
-        try:
-            try:
-                return self._exchange(self._pool, method, path, headers, body)
-            except (HTTPError, OSError):
-                if not exchange.met_a_stale_connection():
-                    raise
-            # One of its own: this pool may give another that the server has closed as well.
-            with self._make_pool() as pool:
-                return self._exchange(pool, method, path, headers, body)
-        except (HTTPError, OSError) as error:
-            # It may quote a line of the answer, and a line may be 64 KiB.
-            text = redact(f"{type(error).__name__}: {error}"[:1000])[:200]
-            raise TransientError(f"{method} {path}: {text}") from error
-
-    def _exchange(
         self,
-        pool: urllib3.HTTPConnectionPool,
         method: str,
         path: str,
+        deadline: float,
         headers: Mapping[str, str],
         body: bytes | None,
     ) -> Answer:
-        exchange.begin()
-        response = pool.urlopen(
-            method,
-            self._prefix + path,
-            body=body,
-            headers=headers,
-            retries=False,
-            redirect=False,
-            timeout=urllib3.Timeout(total=exchange.remaining()),
-            preload_content=False,
-        )
-        exchange.in_head = False
-        content = response.read(MAX_BODY + 1, decode_content=False)
-        if len(content) > MAX_BODY:
-            response.close()
-            raise TransientError(f"{method} {path}: an answer of over {MAX_BODY} bytes")
-        if response.length_remaining:
-            # urllib3 raises only for a body that breaks off before its first byte.
-            response.close()
-            raise TransientError(f"{method} {path}: the answer broke off in its body")
+        idle = self._idle
+        connection = _take(idle) or self._connection()
+        try:
+            try:
+                answer = self._exchange(connection, method, path, deadline, headers, body)
+            except (HTTPException, OSError):
+                if not connection.exchange.met_a_stale_connection():
+                    raise
+                # A new one: the server may have closed the other kept ones as well.
+                connection = self._connection()
+                answer = self._exchange(connection, method, path, deadline, headers, body)
+        except (HTTPException, OSError) as error:
+            # It may quote a line of the answer, and a line may be 64 KiB.
+            text = redact(f"{type(error).__name__}: {error}"[:1000])[:200]
+            raise TransientError(f"{method} {path}: {text}") from error
+        if idle is self._idle and len(idle) < self._connections:
+            idle.append(connection)
+        else:
+            connection.close()
+        return answer
+
+    def _connection(self) -> Connection:
+        return Connection(self._host, self._port, self._tls)
+
+    def _exchange(
+        self,
+        connection: Connection,
+        method: str,
+        path: str,
+        deadline: float,
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> Answer:
+        connection.exchange.begin(deadline)
+        try:
+            connection.request(method, self._prefix + path, body, headers)
+            response = connection.getresponse()
+            connection.exchange.in_head = False
+            content = response.read(MAX_BODY + 1)
+            if len(content) > MAX_BODY:
+                raise TransientError(f"{method} {path}: an answer of over {MAX_BODY} bytes")
+            if response.length:
+                # http.client raises only for a body that breaks off in a chunk.
+                raise TransientError(f"{method} {path}: the answer broke off in its body")
+        except BaseException:
+            connection.close()
+            raise
         return Answer(
             response.status,
             content,
@@ -155,12 +154,25 @@ class HttpTransport:
 
     def reconnect(self) -> None:
         """Later calls make new connections. Calls in flight keep theirs until they end."""
-        old, self._pool = self._pool, self._make_pool()
-        old.close()
+        old, self._idle = self._idle, []
+        while connection := _take(old):
+            connection.close()
 
     def close(self) -> None:
         """Close the idle connections."""
-        self._pool.close()
+        self.reconnect()
+
+
+def _take(idle: list[Connection]) -> Connection | None:
+    """One of the connections, the youngest; None if there is none."""
+    try:
+        connection = idle.pop()
+    except IndexError:
+        return None
+    # An idle connection has nothing to read but its end, or words of a server that gave it up.
+    if connection.sock is not None and wait_for_read(connection.sock, 0.0):
+        connection.close()
+    return connection
 
 
 def _retry_after(value: str | None) -> float:

@@ -67,7 +67,7 @@ class _Connection:
 class InventoryClient:
     """The Inventory port over one shared channel; safe for all pool threads.
 
-    Raises what the port says. Every call ends within its `call.timeout` seconds, connecting
+    Raises what the port says. Every call ends within its `call.begin()` seconds, connecting
     included.
     """
 
@@ -115,7 +115,7 @@ class InventoryClient:
         connection = self._connection  # held to the end of the call
         try:
             answer = getattr(connection.stub, method)(
-                request, timeout=call.timeout, metadata=call.headers
+                request, timeout=call.begin(), metadata=call.headers
             )
         except grpc.RpcError as error:
             meaning = codes.get(error.code(), Meaning.TRANSIENT)

@@ -1,5 +1,6 @@
 """What the settlement rules may ask of the neighbours, and what the answers look like."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,10 +10,21 @@ OPEN_STATES = frozenset({"PENDING", "HOLD"})
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What one call carries: its time limit in seconds and the trace headers to hand on."""
+    """What one call carries: its time limit in seconds and the trace headers to hand on.
+
+    `left` returns how much of the limit is left, or raises because the call may not start any more.
+    """
 
     timeout: float
     headers: tuple[tuple[str, str], ...] = ()
+    left: Callable[[], float] | None = None
+
+    def begin(self) -> float:
+        """The seconds that the call may take from now on; to be asked right before it is sent.
+
+        Between the check of the lease and the call a thread may be held up for any time.
+        """
+        return self.timeout if self.left is None else self.left()
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,20 +62,25 @@ class ReservationClient:
         answer = self._http.request(
             "PATCH",
             f"/internal/reservations/{change.reservation_id}",
-            call.timeout,
-            {
+            headers={
                 "Content-Type": "application/json",
                 "Idempotency-Key": f"status:{change.status}:{change.reservation_id}",
                 **dict(call.headers),
             },
-            json.dumps({name: value for name, value in body.items() if value is not None}).encode(),
+            body=json.dumps(
+                {name: value for name, value in body.items() if value is not None}
+            ).encode(),
+            timeout=call.begin(),
         )
         return _read_change(answer, change.status)
 
     def get(self, reservation_id: str, call: CallContext) -> Reservation | None:
         """The reservation now; None for every answer without one that is not a passing fault."""
         answer = self._http.request(
-            "GET", f"/internal/reservations/{reservation_id}", call.timeout, dict(call.headers)
+            "GET",
+            f"/internal/reservations/{reservation_id}",
+            headers=dict(call.headers),
+            timeout=call.begin(),
         )
         return read_reservation(answer)
 

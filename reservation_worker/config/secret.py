@@ -27,9 +27,16 @@ ADVICE = {
 
 
 def read_secret(
-    parsed: Mapping[str, Any], wrong: Mapping[str, str], file_is_wrong: bool
+    parsed: Mapping[str, Any],
+    wrong: Mapping[str, str],
+    file_is_wrong: bool,
+    *,
+    unattended: bool = False,
 ) -> dict[str, str]:
-    """The secret's values by variable name. Raises ConfigurationError if they can't be read."""
+    """The secret's values by variable name. Raises ConfigurationError if they can't be read.
+
+    `unattended`: see sqs.session.
+    """
     blocking = [name for name in NEEDED_FOR_SECRET if name in wrong]
     if blocking or file_is_wrong:
         cause = ", ".join(blocking) or "a .env file"
@@ -37,7 +44,7 @@ def read_secret(
             [f"The secret was not read, and what it sets not checked: correct {cause} first."]
         )
     name, region = parsed["secret_name"], parsed["aws_region"]
-    secret = _json_object(_fetch(name, region))
+    secret = _json_object(_fetch(name, region, unattended))
     if secret is None:
         raise ConfigurationError(
             [
@@ -69,7 +76,7 @@ def _json_object(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _fetch(name: str, region: str) -> str:
+def _fetch(name: str, region: str, unattended: bool) -> str:
     """The text of secret `name`; each call ends within 35 s. Raises ConfigurationError."""
     from botocore.config import Config  # noqa: PLC0415 -- slow to load; most starts need no secret
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
@@ -83,7 +90,7 @@ def _fetch(name: str, region: str) -> str:
             read_timeout=SECRET_TIMEOUT,
             retries={"mode": "standard", "total_max_attempts": SECRET_ATTEMPTS},
         )
-        client = aws.session(region, config).client("secretsmanager")
+        client = aws.session(region, config, unattended=unattended).client("secretsmanager")
         answer = client.get_secret_value(SecretId=name)
     except ClientError as error:
         advice = ADVICE.get(error.response.get("Error", {}).get("Code", ""), advice)

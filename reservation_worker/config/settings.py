@@ -62,6 +62,7 @@ class Settings:
     otel_protocol: str
     otel_traces_protocol: str
     log_level: str
+    log_format: str | None
     server_host: str
     server_port: int
     debug_endpoints: bool

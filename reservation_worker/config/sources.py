@@ -68,8 +68,13 @@ def survey(
     environ: MutableMapping[str, str] = os.environ,
     directory: Path = Path("."),
     given: Mapping[str, str] = MappingProxyType({}),
+    *,
+    unattended: bool = False,
 ) -> Survey:
-    """As load_settings, but the right values can be used although others are wrong."""
+    """As load_settings, but the right values can be used although others are wrong.
+
+    `unattended`: nobody can answer a credential_process, so it is bounded where it reads a secret.
+    """
     problems: list[str] = []
     values, sources = gather(environ, directory, problems)
     _share_with_libraries(values, sources, environ, problems)
@@ -84,7 +89,7 @@ def survey(
     unread: set[str] = set()
     if parsed.get("use_secret_manager", True):
         try:
-            secret = read_secret(parsed, wrong, bool(problems))
+            secret = read_secret(parsed, wrong, bool(problems), unattended=unattended)
         except ConfigurationError as error:
             # Its values can't be judged without it; the others can.
             problems += error.problems

@@ -154,6 +154,12 @@ VARIABLES = (
     ),
     Variable("LOG_LEVEL", parsers.level, "info", "debug, info, warn or error"),
     Variable(
+        "LOG_FORMAT",
+        parsers.one_of("json", "text"),
+        "",
+        "json or text (lines for people); unset: text on a terminal, otherwise json",
+    ),
+    Variable(
         "SERVER_HOST",
         parsers.host,
         "::",

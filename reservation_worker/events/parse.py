@@ -7,7 +7,6 @@ first, then the type is looked up, then the fields are read by each of their nam
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
@@ -22,19 +21,12 @@ from reservation_worker.events.envelopes import (
     text,
     unwrap,
 )
-
-
-class Kind(StrEnum):
-    """The three events the worker settles; the value is the metrics' `type` label."""
-
-    EXPIRED = "expired"
-    APPROVED = "approved"
-    FAILED = "failed"
-
-    @property
-    def event_type(self) -> str:
-        """The canonical type (docs/contract.md#events)."""
-        return _EVENT_TYPES[self]
+from reservation_worker.events.kinds import (
+    BY_PAYMENT_STATUS,
+    BY_TYPE,
+    PAYMENT_STATUS_TYPES,
+    Kind,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,35 +64,6 @@ class Ignored:
     trace: TraceHints
 
 
-# The tables of docs/contract.md#events.
-
-_EVENT_TYPES = {
-    Kind.EXPIRED: "reservation.expired",
-    Kind.APPROVED: "payment.approved",
-    Kind.FAILED: "payment.failed",
-}
-
-_KINDS = {
-    "reservation.expired": Kind.EXPIRED,
-    "reservation.hold.expired": Kind.EXPIRED,
-    "ReservationExpired": Kind.EXPIRED,
-    "payment.approved": Kind.APPROVED,
-    "PaymentApproved": Kind.APPROVED,
-    "payment.failed": Kind.FAILED,
-    "PaymentFailed": Kind.FAILED,
-}
-_PAYMENT_STATUS_TYPES = frozenset({"Payment Status Updated", "payment.status_updated"})
-_PAYMENT_STATUSES = {
-    "PAYMENT_STATUS_COMPLETED": Kind.APPROVED,
-    "PAYMENT_STATUS_APPROVED": Kind.APPROVED,
-    "PAYMENT_STATUS_FAILED": Kind.FAILED,
-    "PAYMENT_STATUS_CANCELLED": Kind.FAILED,
-    "PAYMENT_STATUS_EXPIRED": Kind.FAILED,
-    "PAYMENT_STATUS_PENDING": None,
-    "PAYMENT_STATUS_PROCESSING": None,
-    "PAYMENT_STATUS_REFUNDED": None,
-    "PAYMENT_STATUS_UNSPECIFIED": None,
-}
 # It ends up in a URL path. Only for fullmatch: `$` would let a trailing newline through.
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _MAX_QTY = 2**31 - 1  # int32 on inventory-svc's wire
@@ -122,8 +85,9 @@ def parse(
     name = string(event, "type", "detail-type")
     if name is None:
         raise InvalidEvent("the event has no type: neither type nor detail-type is there")
-    is_payment_status = name in _PAYMENT_STATUS_TYPES
-    if not is_payment_status and name not in _KINDS:
+    kind = BY_TYPE.get(name)
+    is_payment_status = kind is None and name in PAYMENT_STATUS_TYPES
+    if kind is None and not is_payment_status:
         raise InvalidEvent(f"the type {show(name)} is unknown")
 
     reservation_id = _reservation_id(detail)
@@ -133,7 +97,8 @@ def parse(
     error_code = string(detail, "error_code", "errorCode")
     seat_ids, qty, warnings = _seats(detail)
 
-    kind = _payment_status(detail) if is_payment_status else _KINDS[name]
+    if is_payment_status:
+        kind = _payment_status(detail)
     if kind is None:
         return Ignored(reservation_id, f"nothing to do for {detail['status']}", trace)
     return Event(
@@ -199,9 +164,9 @@ def _payment_status(detail: dict[str, Any]) -> Kind | None:
     status = string(detail, "status")
     if status is None:
         raise InvalidEvent("the payment status update has no status")
-    if status not in _PAYMENT_STATUSES:
+    if status not in BY_PAYMENT_STATUS:
         raise InvalidEvent(f"the payment status {show(status)} is unknown")
-    return _PAYMENT_STATUSES[status]
+    return BY_PAYMENT_STATUS[status]
 
 
 def _seats(detail: dict[str, Any]) -> tuple[tuple[str, ...] | None, int | None, tuple[str, ...]]:

@@ -4,13 +4,15 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from reservation_worker import __version__
+from reservation_worker.events.kinds import Kind
 from reservation_worker.outcome import DeadLetterReason
 
-TYPES = ("expired", "approved", "failed", "unknown")
+TYPES = (*(kind.label for kind in Kind), "unknown")
 OUTCOMES = ("success", "dropped", "retried", "failed", "invalid_payload")
 # What has no known type has no handler either.
 HANDLERS = TYPES[:-1]
@@ -63,6 +65,9 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         ProcessCollector(registry=registry)
+        Info("worker_build", "The worker's version.", registry=registry).info(
+            {"version": __version__}
+        )
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, labels, registry=registry)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from opentelemetry import trace as otel
@@ -18,6 +19,7 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -90,8 +92,49 @@ def _can_be_a_header(trace_id: str) -> bool:
     return plain and 0 < len(trace_id) <= MAX_TRACE_ID
 
 
+class _Resource(Resource):
+    """Knows its hash: the exporter asks for it with every span, and the SDK's is a JSON text's."""
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(resource.attributes, resource.schema_url)
+        self._known_hash = super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._known_hash
+
+
+class _Unrecorded(otel.NoOpTracer):
+    """For spans that nobody exports: a third of their cost is to record what they hold.
+
+    Their ids and the sampler's decision are handed on all the same.
+    """
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._sampler = provider.sampler
+        self._ids = provider.id_generator
+
+    def start_span(
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        *_: Any,
+        **__: Any,
+    ) -> otel.Span:
+        parent = otel.get_current_span(context).get_span_context()
+        flags, trace_id = parent.trace_flags, parent.trace_id
+        if parent.is_remote or not parent.is_valid:
+            trace_id = trace_id if parent.is_valid else self._ids.generate_trace_id()
+            decision = self._sampler.should_sample(context, trace_id, name, kind).decision
+            sampled = decision is Decision.RECORD_AND_SAMPLE
+            flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
+        return otel.NonRecordingSpan(
+            SpanContext(trace_id, self._ids.generate_span_id(), False, flags)
+        )
+
+
 class Tracing:
-    """Spans of the contract. Without a processor they are made and handed on, not exported."""
+    """Spans of the contract. Without a processor their ids are handed on, and nothing recorded."""
 
     def __init__(
         self, pod_name: str, queue_name: str, processor: SpanProcessor | None = None
@@ -105,14 +148,16 @@ class Tracing:
         }
         given = OTELResourceDetector().detect().attributes
         self._provider = TracerProvider(
-            resource=Resource.create({**ours, **given}),
+            resource=_Resource(Resource.create({**ours, **given})),
             id_generator=_Ids(),
             shutdown_on_exit=False,
         )
         self._queue_name = queue_name
+        self._tracer = self._provider.get_tracer("reservation_worker", __version__)
         if processor is not None:
             self._provider.add_span_processor(processor)
-        self._tracer = self._provider.get_tracer("reservation_worker", __version__)
+        elif not isinstance(self._tracer, otel.NoOpTracer):  # OTEL_SDK_DISABLED
+            self._tracer = _Unrecorded(self._provider)
 
     @contextmanager
     def message_span(
@@ -143,7 +188,8 @@ class Tracing:
     @contextmanager
     def call_span(self, name: str, trace: Trace) -> Iterator[tuple[tuple[str, str], ...]]:
         """The span of one call; yields the headers that hand the trace on."""
-        with self._tracer.start_as_current_span(name, kind=SpanKind.CLIENT) as span:
+        span = self._tracer.start_span(name, kind=SpanKind.CLIENT)
+        try:
             context = span.get_span_context()
             if not context.is_valid:  # OTEL_SDK_DISABLED: the trace is handed on all the same
                 context = SpanContext(
@@ -154,6 +200,12 @@ class Tracing:
             flags = context.trace_flags & TraceFlags.SAMPLED
             traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"
             yield (("traceparent", traceparent), ("x-trace-id", trace.header_id))
+        except Exception as error:
+            span.record_exception(error)
+            mark_failed(span, f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            span.end()
 
     def shutdown(self, timeout: float) -> None:
         """Export what is left, for at most `timeout` seconds: a collector may hang."""

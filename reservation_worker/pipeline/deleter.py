@@ -1,6 +1,7 @@
 """Thread: deletes settled messages in batches of ten, or after a short linger."""
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 
 from loguru import logger
@@ -10,7 +11,6 @@ from reservation_worker.observability.metrics import Metrics
 from reservation_worker.pipeline.batching import LINGER, Batches
 from reservation_worker.pipeline.custody import Custody, Ending
 from reservation_worker.pipeline.delivery import Delivery
-from reservation_worker.pipeline.memory import SettledMemory
 from reservation_worker.sqs.queue import Queue
 
 ATTEMPTS = 3
@@ -23,6 +23,33 @@ CAPACITY = 1_000
 """Settled messages that may wait for their delete; a full queue holds the threads back."""
 
 
+class SettledMemory:
+    """The last `capacity` ids of settled messages whose delete is not proved. For all threads."""
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        self._ids: OrderedDict[str, None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def remember(self, message_id: str) -> None:
+        """As the youngest; the oldest is dropped when the memory is full."""
+        with self._lock:
+            self._ids[message_id] = None
+            self._ids.move_to_end(message_id)
+            while len(self._ids) > self._capacity:
+                self._ids.popitem(last=False)
+
+    def forget(self, message_id: str) -> None:
+        """Its delete worked after all."""
+        with self._lock:
+            self._ids.pop(message_id, None)
+
+    def knows(self, message_id: str) -> bool:
+        """Whether a copy of this message only needs deleting."""
+        with self._lock:
+            return message_id in self._ids
+
+
 class Deleter:
     """Every delivery that is added is deleted, or remembered so that its copy is."""
 
@@ -30,7 +57,6 @@ class Deleter:
         self,
         queue: Queue,
         custody: Custody,
-        memory: SettledMemory,
         metrics: Metrics,
         held: Callable[[Delivery], bool],
         linger: float = LINGER,
@@ -38,7 +64,7 @@ class Deleter:
     ) -> None:
         self._queue = queue
         self._custody = custody
-        self._memory = memory
+        self.memory = SettledMemory()
         self._metrics = metrics
         self._held = held
         self._linger = linger
@@ -53,7 +79,7 @@ class Deleter:
 
     def add(self, delivery: Delivery) -> None:
         """Delete this message soon. From now on a copy of it is only deleted."""
-        self._memory.remember(delivery.message.id)
+        self.memory.remember(delivery.message.id)
         if not self._waiting.put(delivery, PATIENCE):
             self._give_up(delivery)
 
@@ -100,12 +126,12 @@ class Deleter:
     def _deleted(self, delivery: Delivery) -> None:
         # An old receipt proves nothing: SQS may say yes and keep the copy it has handed out since.
         if self._held(delivery):
-            self._memory.forget(delivery.message.id)
+            self.memory.forget(delivery.message.id)
         self._custody.end(delivery, Ending.DELETED)
 
     def _give_up(self, delivery: Delivery, *, gone: bool = False) -> None:
         # Anew, as the youngest: its copy is still to come.
-        self._memory.remember(delivery.message.id)
+        self.memory.remember(delivery.message.id)
         if gone:
             self._custody.end(delivery, Ending.LOST)
         else:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from reservation_worker.events.parse import Event, Ignored, Kind, parse
+from reservation_worker.events.parse import Event, Ignored, parse
 from reservation_worker.pipeline.leases import Lease
 from reservation_worker.sqs.queue import Message
 
@@ -30,12 +30,12 @@ class Delivery:
     @property
     def urgent(self) -> bool:
         """A paid customer waits: goes before the others."""
-        return isinstance(self.content, Event) and self.content.kind is Kind.APPROVED
+        return isinstance(self.content, Event) and self.content.kind.value.money_taken
 
     @property
     def label(self) -> str:
         """The value of the metrics' labels `type` and `handler`."""
-        return self.content.kind.value if isinstance(self.content, Event) else "unknown"
+        return self.content.kind.label if isinstance(self.content, Event) else "unknown"
 
     @property
     def event_type(self) -> str:

@@ -55,7 +55,8 @@ class Leases:
         self._changed = threading.Condition()
         self._open: set[Lease] = set()
         self._in_renewal: set[Lease] = set()
-        self._stop = threading.Event()
+        self._stopping = False
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
 
     def start(self) -> None:
@@ -64,7 +65,8 @@ class Leases:
 
     def stop(self) -> None:
         """Stop renewing; safe before start and twice."""
-        self._stop.set()
+        self._stopping = True
+        self._wake.set()
 
     @property
     def count(self) -> int:
@@ -81,6 +83,8 @@ class Leases:
             self.visibility = visibility
             for lease in self._open if shorter > 0 else ():
                 lease.deadline -= shorter
+        # The thread's pause may be longer than the new leases.
+        self._wake.set()
 
     def open(self, receipt: str, received_at: float) -> Lease:
         """The lease of a message whose receive returned at `received_at`."""
@@ -135,6 +139,19 @@ class Leases:
             timeout = min(wanted, lease.deadline - now)
             lease.call_until = now + timeout
             return timeout
+
+    def call_left(self, lease: Lease) -> float:
+        """Seconds that the call which began last may still take, asked right before it is sent.
+
+        Raises LeaseLost or LeaseTooShort if the thread was held up for too long since `begin_call`:
+        by a process that was frozen, say.
+        """
+        now = self._clock()
+        if now >= lease.deadline:
+            raise LeaseLost("the lease ended before the call was sent")
+        if now >= lease.call_until:
+            raise LeaseTooShort("the call's time was over before it was sent")
+        return min(lease.call_until, lease.deadline) - now
 
     @staticmethod
     def end_call(lease: Lease) -> None:
@@ -194,7 +211,9 @@ class Leases:
                 self._changed.notify_all()
 
     def _run(self) -> None:
-        while not self._stop.wait(max(0.05, self.visibility / 6)):
+        while not self._stopping:
+            self._wake.wait(max(0.05, self.visibility / 6))
+            self._wake.clear()
             try:
                 self.tick()
             except Exception:

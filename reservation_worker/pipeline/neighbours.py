@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from reservation_worker.clients.ports import (
@@ -35,6 +36,8 @@ class GuardedNeighbours:
     or BreakerOpen when it may not start, and whatever the neighbour's port raises.
     """
 
+    delivery: Delivery
+    trace: Trace
     reservation_api: ReservationApi
     inventory: Inventory
     breakers: Breakers
@@ -44,8 +47,6 @@ class GuardedNeighbours:
     timeout: float
     key_ttl: float
     wall_clock: Callable[[], float]
-    delivery: Delivery
-    trace: Trace
 
     def update_status(self, change: StatusChange) -> StatusAnswer:
         """The PATCH of reservation-api."""
@@ -80,15 +81,17 @@ class GuardedNeighbours:
         )
 
     def key_may_be_forgotten(self, replayed: bool) -> bool:
-        """Whether an earlier try may have had its effect so long ago that its key is forgotten.
+        """Whether a release that starts now may come after its key was forgotten.
 
-        `replayed`: the PATCH was answered as to a replay (docs/contract.md#quantity-releases).
+        That is so if an earlier try may have released long ago. `replayed`: the PATCH was answered
+        as to a replay (docs/contract.md#quantity-releases).
         """
         message = self.delivery.message
         if self.key_ttl == 0 or not (replayed or message.receive_count > 1):
             return False
         began = message.first_received_at if message.receive_count > 1 else message.sent_at
-        return began is None or self.wall_clock() - began >= self.key_ttl
+        # A call may take effect as late as its timeout.
+        return began is None or self.wall_clock() + self.timeout - began >= self.key_ttl
 
     def _call(self, neighbour: str, span: str, call: Callable[[CallContext], T]) -> T:
         lease, breaker = self.delivery.lease, self.breakers.of(neighbour)
@@ -100,7 +103,8 @@ class GuardedNeighbours:
             ok: bool | None = None
             try:
                 with self.tracing.call_span(span, self.trace) as headers:
-                    answer = call(CallContext(timeout, headers))
+                    left = partial(self.leases.call_left, lease)
+                    answer = call(CallContext(timeout, headers, left))
                 ok = True
                 return answer
             except TransientError as error:

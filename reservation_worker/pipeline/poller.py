@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import backoff
 from loguru import logger
 
+from reservation_worker.clock import Clocks
 from reservation_worker.errors import SqsError
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.pipeline.breakers import Breakers
@@ -36,8 +37,7 @@ class Poller:
         metrics: Metrics,
         give_back: Callable[[Iterable[Delivery]], None],
         wait: int,
-        clock: Callable[[], float],
-        wall_clock: Callable[[], float],
+        clocks: Clocks,
     ) -> None:
         self._queue = queue
         self._dispatcher = dispatcher
@@ -47,17 +47,16 @@ class Poller:
         self._metrics = metrics
         self._give_back = give_back
         self._wait = wait
-        self._clock = clock
-        self._wall_clock = wall_clock
+        self._clocks = clocks
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="poller", daemon=True)
-        self._seen_at = clock()
+        self._seen_at = clocks.monotonic()
         self.errors_in_a_row = 0
         self.has_received = False
 
     def start(self) -> None:
         """Start polling."""
-        self._seen_at = self._clock()
+        self._seen_at = self._clocks.monotonic()
         self._thread.start()
 
     def stop(self) -> None:
@@ -83,12 +82,12 @@ class Poller:
         """Seconds since the last sign of life; 0 in a pause, before the start and in a stop."""
         if self._thread.ident is None or self._stop.is_set():
             return 0.0
-        return max(0.0, self._clock() - self._seen_at)
+        return max(0.0, self._clocks.monotonic() - self._seen_at)
 
     def _run(self) -> None:
         pauses = _pauses()
         while not self._stop.is_set():
-            self._seen_at = self._clock()
+            self._seen_at = self._clocks.monotonic()
             try:
                 self._poll()
             except Exception as error:
@@ -121,9 +120,9 @@ class Poller:
     def _receive(self, room: int) -> list[Delivery]:
         # The first receive does not wait: an idle worker is ready at once.
         wait = self._wait if self.has_received else 0
-        asked_at = self._clock()
+        asked_at = self._clocks.monotonic()
         messages = self._queue.receive(room, wait)
-        received_at = self._clock()
+        received_at = self._clocks.monotonic()
         # An answer that took longer than its wait was handed out earlier than it got here.
         leased_at = min(received_at, asked_at + wait + 1)
         self.has_received = True
@@ -131,7 +130,7 @@ class Poller:
         self._metrics.receives.labels("messages" if messages else "empty").inc()
         for message in messages:
             if message.sent_at is not None:
-                self._metrics.observe_age(max(0.0, self._wall_clock() - message.sent_at))
+                self._metrics.observe_age(max(0.0, self._clocks.wall() - message.sent_at))
         return [
             open_delivery(message, received_at, self._leases.open(message.receipt, leased_at))
             for message in messages
@@ -139,7 +138,7 @@ class Poller:
 
     def _pause(self, seconds: float) -> None:
         # A pause is no silence.
-        self._seen_at = self._clock() + seconds
+        self._seen_at = self._clocks.monotonic() + seconds
         self._stop.wait(seconds)
 
 

@@ -1,6 +1,7 @@
-"""Listening sockets, and one sentence about all the ports that can't be had."""
+"""Listening sockets, and one error for all the ports that can't be listened on."""
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from reservation_worker.errors import OperationError
 
 
 @dataclass(slots=True)
-class Ports:
+class ListenErrors:
     """Collects the failures of several servers, so that one error names all their variables."""
 
     taken: list[str] = field(default_factory=list)
@@ -42,6 +43,19 @@ class Ports:
         raise OperationError(text)
 
 
+def local_url(host: str, port: int) -> str:
+    """The URL at which a server that listens on `host` and `port` is reached from its machine."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return f"http://{host}:{port}"
+    if address.is_unspecified:
+        # Also for ::, which takes IPv4 too and is IPv4 alone where the machine has no IPv6.
+        address = ipaddress.ip_address("127.0.0.1")
+    shown = f"[{address}]" if address.version == 6 else str(address)
+    return f"http://{shown}:{port}"
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A TCP listener; on :: it takes IPv6 and IPv4, and IPv4 alone on a machine without IPv6.
 
@@ -56,6 +70,6 @@ def listen(host: str, port: int) -> socket.socket:
         except OSError as error:
             if error.errno != errno.EADDRNOTAVAIL:
                 raise
-        host = "0.0.0.0"  # noqa: S104 -- every address is asked for
+        host = "0.0.0.0"  # noqa: S104 -- :: asks for every address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family)

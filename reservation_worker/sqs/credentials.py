@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import botocore.session
-from botocore.credentials import ProcessProvider
+from botocore.credentials import AssumeRoleProvider, ProcessProvider
 from botocore.exceptions import (
     ClientError,
     CredentialRetrievalError,
@@ -77,14 +77,22 @@ def denied(code: str) -> bool:
     return "AccessDenied" in code or code in ("AuthorizationError", "UnauthorizedOperation")
 
 
-def bound_process(core: botocore.session.Session) -> None:
-    """Let the credential_process of a session's profile run as CredentialProcess.
+def bound_processes(core: botocore.session.Session) -> None:
+    """Let each credential_process of a session run as CredentialProcess.
 
-    botocore waits for it without a limit. The process of a source_profile stays botocore's.
+    That is the process of its profile, and of any source_profile that a role is assumed from.
+    botocore waits for them without a limit.
     """
+
+    def provider(profile: str) -> ProcessProvider:
+        return ProcessProvider(profile, lambda: core.full_config, popen=CredentialProcess)
+
+    chain: Any = core.get_component("credential_provider")
     profile = core.get_config_variable("profile") or "default"
-    ours = ProcessProvider(profile, lambda: core.full_config, popen=CredentialProcess)
-    core.get_component("credential_provider").insert_before(ProcessProvider.METHOD, ours)
+    chain.insert_before(ProcessProvider.METHOD, provider(profile))
+    # A source_profile gets its own providers at each look-up; botocore has no public way to them.
+    assuming = chain.get_provider(AssumeRoleProvider.METHOD)
+    assuming._profile_provider_builder._create_process_provider = provider
 
 
 class CredentialProcess(subprocess.Popen[bytes]):

@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from reservation_worker.errors import ConfigurationError
-from reservation_worker.sqs.credentials import bound_process
+from reservation_worker.sqs.credentials import bound_processes
 
 
 def session(region: str, config: Config, *, unattended: bool = False) -> boto3.session.Session:
@@ -24,7 +24,7 @@ def session(region: str, config: Config, *, unattended: bool = False) -> boto3.s
     made = boto3.session.Session(botocore_session=core, region_name=region)
     if unattended:
         # Not before boto3 has told the core its region: the STS client takes it from there.
-        bound_process(core)
+        bound_processes(core)
     return made
 
 

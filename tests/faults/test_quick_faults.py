@@ -78,7 +78,7 @@ def test_killed_at_random_moments_two_workers_lose_nothing_with_todays_neighbour
 
 
 def test_a_quantity_whose_key_is_forgotten_is_left_to_a_person_and_never_freed_twice():
-    outcome = run("today: inventory: keys are forgotten", 100, seed=3)
+    outcome = run("today: inventory: keys are forgotten", 60)
     sound(outcome, "inventory: INTERNAL after")
     assert outcome.report.releases_to_check
 
@@ -113,7 +113,7 @@ def breaks_off() -> Iterator[str]:
         thread.join(5)
 
 
-def test_a_body_that_breaks_off_is_an_outage_and_not_a_verdict(breaks_off: str):
+def test_a_body_that_breaks_off_is_an_outage_and_not_a_final_answer(breaks_off: str):
     transport = HttpTransport(breaks_off, 1)
     with pytest.raises(TransientError, match="broke off"):
         transport.request("PATCH", "/", 2.0, {})

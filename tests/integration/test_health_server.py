@@ -97,7 +97,7 @@ def test_ready_is_red_by_its_own_checks_only(rig: Rig, path: str) -> None:
     assert rig.get(path).status_code == 503
 
 
-def test_a_red_probe_names_what_fails_and_how(rig: Rig) -> None:
+def test_a_red_probe_names_the_failing_checks_with_their_details(rig: Rig) -> None:
     rig.verdicts.ready_checks = [GOOD, BAD]
     body = rig.get("/ready").json()
     assert (body["status"], body["failing"]) == ("fail", ["second"])
@@ -105,7 +105,7 @@ def test_a_red_probe_names_what_fails_and_how(rig: Rig) -> None:
     assert body["checks"]["first"]["ok"]
 
 
-def test_a_probe_is_judged_anew_each_time(rig: Rig) -> None:
+def test_a_probe_runs_its_checks_each_time(rig: Rig) -> None:
     seen = []
     for checks in ([GOOD], [BAD], [GOOD]):
         rig.verdicts.health_checks = checks
@@ -149,7 +149,7 @@ def test_slow_clients_do_not_block_a_probe(rig: Rig) -> None:
         client.close()
 
 
-def test_a_client_that_sends_nonsense_harms_nobody(rig: Rig) -> None:
+def test_a_client_that_sends_garbage_harms_nobody(rig: Rig) -> None:
     for nonsense in (b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"):
         rig.connect(nonsense).close()
     assert rig.get("/health").status_code == 200
@@ -168,7 +168,7 @@ def test_many_probes_at_once_are_all_answered(rig: Rig) -> None:
     assert codes == [200] * 64
 
 
-def test_a_check_that_hangs_holds_up_itself_only(rig: Rig) -> None:
+def test_a_check_that_hangs_delays_no_other_request(rig: Rig) -> None:
     released = threading.Event()
 
     def hang() -> list[Check]:

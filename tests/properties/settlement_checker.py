@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from reservation_worker.clients.ports import Reservation, Seats, StatusAnswer, StatusChange
 from reservation_worker.errors import PermanentError, TransientError
-from reservation_worker.events.parse import Event, Kind, TraceHints
+from reservation_worker.events.kinds import Kind
+from reservation_worker.events.parse import Event, TraceHints
 from reservation_worker.handlers.settlement import Neighbours
 from reservation_worker.outcome import DeadLetterReason, Outcome, Reject
 from tests.properties.settlement_world import (
@@ -228,7 +229,7 @@ class Checker:
 
     def fine(self, event: Event, world: World) -> tuple[str, ...]:
         """How a message may have ended in this world."""
-        if event.kind is not Kind.APPROVED:
+        if not event.kind.value.money_taken:
             return (ACK, UNSURE) if world.late and not self.shape.numbered else (ACK,)
         if world.overturned:
             return ACK, COMPENSATION

@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from loguru import logger
 
+from reservation_worker.events.kinds import Kind
 from reservation_worker.notifications import CAPACITY, LONGEST, Notifier, SnsTopic, notification
 from reservation_worker.outcome import SUPERSEDED
 from tests.fake_queue import PATIENCE, eventually, new_metrics, sample
@@ -78,13 +79,12 @@ def test_a_confirmed_reservation_is_told_with_what_the_customer_must_know() -> N
     }
 
 
-@pytest.mark.parametrize(
-    ("label", "kind"), [("failed", "payment_failed"), ("expired", "reservation_expired")]
-)
-def test_each_type_of_event_has_its_notification(label: str, kind: str) -> None:
-    facts = notification(replace(PAID, label=label, note="replayed"))
+@pytest.mark.parametrize("kind", Kind)
+def test_each_kind_of_event_has_its_notification(kind: Kind) -> None:
+    facts = notification(replace(PAID, label=kind.label, note="replayed"))
     assert facts is not None
-    assert (facts["type"], facts["id"]) == (kind, f"{kind}:rsv_1")
+    name = kind.value.notification
+    assert (facts["type"], facts["id"]) == (name, f"{name}:rsv_1")
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,9 @@ def test_refused_and_failed_ones_are_counted_and_the_thread_goes_on(rig: Rig) ->
     rig.notifier.add(replace(PAID, reservation_id="rsv_2"))
     eventually(lambda: rig.count("failed") == 2)
     assert rig.count("sent") == 0
-    assert rig.notifier._thread.is_alive()
+    rig.topic.refuse = 0
+    rig.notifier.add(replace(PAID, reservation_id="rsv_3"))
+    eventually(lambda: rig.count("sent") == 1)
 
 
 def test_what_could_not_be_sent_may_be_told_by_the_next_delivery(rig: Rig) -> None:

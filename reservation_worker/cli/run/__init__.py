@@ -9,6 +9,7 @@ import time
 from select import select
 
 from reservation_worker.cli.run.one_cpu import PERIOD, OneCpu, allowed
+from reservation_worker.cli.run.text_lines import lines_for
 from reservation_worker.errors import OperationError
 from reservation_worker.observability.log_writer import LogWriter, never_block
 
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     # Wrong settings are reported before the heavy imports of the worker itself.
     from reservation_worker.config.sources import survey  # noqa: PLC0415
 
-    found = survey()
+    found = survey(unattended=True)
     settings = found.settings()
     limit = settings.shutdown_timeout
     one_cpu = OneCpu() if settings.worker_one_cpu and len(allowed()) > 1 else None
@@ -74,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
 
     # Before the libraries: some log while they are imported.
     log = _start_log()
-    configure(settings.log_level, settings.pod_name, log.put)
+    write = lines_for(settings.log_format, STDOUT, log.put)
+    configure(settings.log_level, settings.pod_name, write)
     for warning in found.warnings:
         logger.warning("{}", warning)
     from reservation_worker.bootstrap import build  # noqa: PLC0415

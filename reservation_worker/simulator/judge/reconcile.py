@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from reservation_worker.events.kinds import BY_LABEL
 from reservation_worker.simulator.judge.audit import audit, overturned
-from reservation_worker.simulator.story.scenario import APPROVED, POISON, Message, Scenario
+from reservation_worker.simulator.story.scenario import POISON, Message, Scenario
 
 _COMPENSATION = "compensation_required"
 _INVALID = "invalid_payload"
@@ -166,8 +167,9 @@ class _Fates:
         if message.kind == POISON:
             return frozenset({_INVALID})
         ends = {_SETTLED}
-        if message.kind == APPROVED:
-            settled = record.get("status") == "CONFIRMED"
+        kind = BY_LABEL.get(message.kind)
+        if kind is not None and kind.value.money_taken:
+            settled = record.get("status") == kind.value.target
             if not settled or record.get("payment_intent_id") != message.payment_intent_id:
                 ends = {_COMPENSATION, *({_SETTLED} if rid in self._overturned else ())}
         elif self._forgotten and not record.get("seat_ids"):

@@ -7,7 +7,7 @@ from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.journal import Journal
 from reservation_worker.simulator.neighbours.reservations import Change, Record, ReservationLedger
 from reservation_worker.simulator.neighbours.seats import SeatAnswer, SeatLedger
-from reservation_worker.simulator.neighbours.stock import Verdict
+from reservation_worker.simulator.neighbours.stock import StockResult
 
 __all__ = [
     "Change",
@@ -17,7 +17,7 @@ __all__ = [
     "ReservationLedger",
     "SeatAnswer",
     "SeatLedger",
-    "Verdict",
+    "StockResult",
 ]
 
 

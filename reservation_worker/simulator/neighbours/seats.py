@@ -24,17 +24,17 @@ from reservation_worker.simulator.neighbours.journal import (
     Journal,
 )
 from reservation_worker.simulator.neighbours.reservations import Record
-from reservation_worker.simulator.neighbours.stock import Effect, Pool, Rows, Verdict
+from reservation_worker.simulator.neighbours.stock import Effect, Pool, Rows, StockResult
 
 # Large enough that a pool nobody declared never runs dry by accident.
 DEFAULT_POOL = 1_000_000
 
 _OUTCOMES = {
-    ("release", Verdict.DONE): APPLIED,
-    ("release", Verdict.ALREADY): NOTHING,
-    ("release", Verdict.NOT_FOUND): NOTHING,
-    ("commit", Verdict.DONE): APPLIED,
-    ("commit", Verdict.ALREADY): NOTHING,
+    ("release", StockResult.DONE): APPLIED,
+    ("release", StockResult.ALREADY): NOTHING,
+    ("release", StockResult.NOT_FOUND): NOTHING,
+    ("commit", StockResult.DONE): APPLIED,
+    ("commit", StockResult.ALREADY): NOTHING,
 }
 
 
@@ -42,7 +42,7 @@ _OUTCOMES = {
 class SeatAnswer:
     """The answer to a release or a commit: the seats it changed and, once sold, the order."""
 
-    verdict: Verdict
+    result: StockResult
     seats: tuple[str, ...] = ()
     order_id: str = ""
     replay: bool = False
@@ -92,13 +92,13 @@ class SeatLedger:
         with self._lock:
             key = self._key("release", reservation_id, key)
             if stored := self._stored("release", reservation_id, show, key):
-                return replace(stored, verdict=Verdict.ALREADY)
-            effect = Effect(Verdict.NOT_FOUND)
+                return replace(stored, result=StockResult.ALREADY)
+            effect = Effect(StockResult.NOT_FOUND)
             if seats and show in self._rows:
                 effect = self._rows[show].release(reservation_id, seats, all_or_nothing=self._today)
             elif not seats and show in self._pools:
                 effect = self._pools[show].release(reservation_id, quantity)
-            answer = SeatAnswer(effect.verdict, effect.seats)
+            answer = SeatAnswer(effect.result, effect.seats)
             return self._settle("release", reservation_id, show, quantity, key, effect, answer)
 
     def commit(
@@ -109,14 +109,14 @@ class SeatLedger:
             key = self._key("commit", reservation_id, key)
             if stored := self._stored("commit", reservation_id, show, key):
                 return stored
-            effect = Effect(Verdict.NOT_FOUND)
+            effect = Effect(StockResult.NOT_FOUND)
             if seats and show in self._rows:
                 effect = self._rows[show].commit(reservation_id, seats)
             elif not seats and show in self._pools:
                 effect = self._pools[show].commit(reservation_id, quantity)
-            sold = effect.verdict in (Verdict.DONE, Verdict.ALREADY)
+            sold = effect.result in (StockResult.DONE, StockResult.ALREADY)
             order_id = f"ord_{reservation_id}" if sold else ""
-            answer = SeatAnswer(effect.verdict, effect.seats, order_id)
+            answer = SeatAnswer(effect.result, effect.seats, order_id)
             return self._settle("commit", reservation_id, show, quantity, key, effect, answer)
 
     def snapshot(self) -> dict[str, Any]:
@@ -153,12 +153,12 @@ class SeatLedger:
         answer: SeatAnswer,
     ) -> SeatAnswer:
         # Only effects are remembered: a refusal changed nothing that could happen twice.
-        if key and effect.verdict is Verdict.DONE:
+        if key and effect.result is StockResult.DONE:
             self._answers[key] = (self._clock(), answer)
         self._journal.write(
             op,
             reservation_id,
-            _OUTCOMES.get((op, effect.verdict), REFUSED),
+            _OUTCOMES.get((op, effect.result), REFUSED),
             key=key,
             show=show,
             seats=effect.seats,

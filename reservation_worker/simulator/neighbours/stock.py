@@ -14,7 +14,7 @@ from reservation_worker.simulator.neighbours.reservations import OPEN, Record
 AVAILABLE, RESERVED, SOLD = "AVAILABLE", "RESERVED", "SOLD"
 
 
-class Verdict(StrEnum):
+class StockResult(StrEnum):
     """What a call came to; inventory.py says it in the words of the wire."""
 
     DONE = "done"
@@ -28,7 +28,7 @@ class Verdict(StrEnum):
 class Effect:
     """What a call came to, the seats it changed, and what it touched before and after."""
 
-    verdict: Verdict
+    result: StockResult
     seats: tuple[str, ...] = ()
     before: Any = None
     after: Any = None
@@ -63,29 +63,29 @@ class Rows:
         before = self._view(seats)
         freed = tuple(seat for seat, row in before.items() if row[1] == reservation_id)
         if all_or_nothing and len(freed) < len(set(seats)):
-            return Effect(Verdict.CONFLICT, (), before, before)
+            return Effect(StockResult.CONFLICT, (), before, before)
         self._rows.update(dict.fromkeys(freed, (AVAILABLE, "")))
         if freed:
-            return Effect(Verdict.DONE, freed, before, self._view(seats))
-        return Effect(Verdict.ALREADY if before else Verdict.NOT_FOUND, (), before, before)
+            return Effect(StockResult.DONE, freed, before, self._view(seats))
+        return Effect(StockResult.ALREADY if before else StockResult.NOT_FOUND, (), before, before)
 
     def commit(self, reservation_id: str, seats: Sequence[str]) -> Effect:
         """Sell all of the seats, or none."""
         before = self._view(seats)
         rows = list(before.values())
         if len(before) < len(set(seats)):
-            verdict = Verdict.NOT_FOUND
+            result = StockResult.NOT_FOUND
         elif all(row == [RESERVED, reservation_id] for row in rows):
-            verdict = Verdict.DONE
+            result = StockResult.DONE
             self._rows.update(dict.fromkeys(before, (SOLD, reservation_id)))
         elif all(row == [SOLD, reservation_id] for row in rows):
-            verdict = Verdict.ALREADY
+            result = StockResult.ALREADY
         elif any(row[1] not in ("", reservation_id) for row in rows):
-            verdict = Verdict.CONFLICT
+            result = StockResult.CONFLICT
         else:
-            verdict = Verdict.HOLD_GONE
-        changed = tuple(before) if verdict is Verdict.DONE else ()
-        return Effect(verdict, changed, before, self._view(seats))
+            result = StockResult.HOLD_GONE
+        changed = tuple(before) if result is StockResult.DONE else ()
+        return Effect(result, changed, before, self._view(seats))
 
     def as_dict(self) -> dict[str, list[str]]:
         """All rows as plain JSON values."""
@@ -120,7 +120,7 @@ class Pool:
         before = self._view(reservation_id)
         self.available += quantity
         self._take_held(reservation_id, quantity)
-        return Effect(Verdict.DONE, (), before, self._view(reservation_id))
+        return Effect(StockResult.DONE, (), before, self._view(reservation_id))
 
     def commit(self, reservation_id: str, quantity: int) -> Effect:
         """Sell what the reservation holds."""
@@ -128,10 +128,10 @@ class Pool:
         if before["held"] >= quantity:
             self._take_held(reservation_id, quantity)
             self.sold[reservation_id] = before["sold"] + quantity
-            verdict = Verdict.DONE
+            result = StockResult.DONE
         else:
-            verdict = Verdict.ALREADY if before["sold"] >= quantity else Verdict.HOLD_GONE
-        return Effect(verdict, (), before, self._view(reservation_id))
+            result = StockResult.ALREADY if before["sold"] >= quantity else StockResult.HOLD_GONE
+        return Effect(result, (), before, self._view(reservation_id))
 
     def as_dict(self) -> dict[str, Any]:
         """The pool as plain JSON values."""

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from reservation_worker.simulator.processes.child import Child, ChildError
 from reservation_worker.simulator.processes.loopback import Loopback
 from reservation_worker.simulator.processes.ports import free_port
-from reservation_worker.simulator.sqs.emulator import REGION, sqs_client
-from reservation_worker.simulator.sqs.provision import NAME
+from reservation_worker.simulator.sqs.emulator import NAME, REGION, sqs_client
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

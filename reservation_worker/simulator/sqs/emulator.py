@@ -9,6 +9,8 @@ from botocore.config import Config
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
+NAME = "reservation-events"
+"""Of the queue, and of the rule that fills it."""
 REGION = "ap-northeast-2"
 # It takes any; boto3 wants some.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}

@@ -12,27 +12,15 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from reservation_worker.events.kinds import DETAIL_TYPES
 from reservation_worker.simulator.processes.child import poll_until
-from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION, sqs_client
+from reservation_worker.simulator.sqs.emulator import CREDENTIALS, NAME, REGION, sqs_client
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_sqs import SQSClient
 
-NAME = "reservation-events"
 BUS = "traffic-tacos"
-DETAIL_TYPES = (
-    "reservation.expired",
-    "reservation.hold.expired",
-    "payment.approved",
-    "payment.failed",
-    "ReservationExpired",
-    "PaymentApproved",
-    "PaymentFailed",
-    "Payment Status Updated",
-    "payment.status_updated",
-)
-"""Every detail-type of docs/contract.md#events."""
 _DAY = 86_400
 
 

@@ -11,27 +11,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reservation_worker.events.kinds import BY_PAYMENT_STATUS, Kind
 from reservation_worker.simulator.neighbours.reservations import Record
 from reservation_worker.simulator.story.poison import poison_bodies
 from reservation_worker.simulator.story.samples import event
 from reservation_worker.simulator.story.variants import variants
 
-EXPIRED, APPROVED, FAILED = "expired", "approved", "failed"
+EXPIRED, APPROVED, FAILED = (kind.label for kind in (Kind.EXPIRED, Kind.APPROVED, Kind.FAILED))
 NOTHING, POISON = "nothing", "poison"
 
-_TYPES = {
-    EXPIRED: "reservation.expired",
-    APPROVED: "payment.approved",
-    FAILED: "payment.failed",
-    NOTHING: "payment.approved",
+_KINDS = {kind.label: kind for kind in Kind} | {NOTHING: Kind.APPROVED}
+_STATUSES = {kind.label: kind.value.payment_statuses for kind in Kind} | {
+    NOTHING: tuple(status for status, kind in BY_PAYMENT_STATUS.items() if kind is None)
 }
-_STATUSES = {
-    APPROVED: ("PAYMENT_STATUS_COMPLETED", "PAYMENT_STATUS_APPROVED"),
-    FAILED: ("PAYMENT_STATUS_FAILED", "PAYMENT_STATUS_CANCELLED", "PAYMENT_STATUS_EXPIRED"),
-    NOTHING: tuple(
-        f"PAYMENT_STATUS_{name}" for name in ("PENDING", "PROCESSING", "REFUNDED", "UNSPECIFIED")
-    ),
-}
+_WEIGHTS = {Kind.EXPIRED: 32, Kind.APPROVED: 33, Kind.FAILED: 14}
 _ONE_COPY_IN = 20
 _SHOWS = 8
 
@@ -61,9 +54,10 @@ def _tale(name: str, weight: int, ends: str, *steps: Step, state: str = "HOLD") 
 
 
 TALES = (
-    _tale("expired", 32, "EXPIRED", Step(EXPIRED)),
-    _tale("approved", 33, "CONFIRMED", Step(APPROVED)),
-    _tale("failed", 14, "CANCELLED", Step(FAILED)),
+    *(
+        _tale(kind.label, _WEIGHTS.get(kind, 5), kind.value.target, Step(kind.label))
+        for kind in Kind
+    ),
     _tale("approved, expired", 2, "CONFIRMED EXPIRED", Step(APPROVED), Step(EXPIRED)),
     _tale("expired, approved", 2, "CONFIRMED EXPIRED", Step(EXPIRED), Step(APPROVED)),
     _tale("failed, expired", 2, "CANCELLED EXPIRED", Step(FAILED), Step(EXPIRED)),
@@ -105,11 +99,14 @@ class Scenario:
         return [message for message in self.messages if message.phase == number]
 
 
-def build(events: int = 1000, seed: int = 0) -> Scenario:
-    """A scenario of exactly `events` messages; the same seed makes the same one."""
+def build(events: int = 1000, seed: int = 0, general_admission: float = 0.15) -> Scenario:
+    """A scenario of exactly `events` messages; the same seed makes the same one.
+
+    `general_admission` is the share of reservations without numbered seats.
+    """
     if events < 1:
         raise ValueError("a scenario needs at least one event")
-    teller = _Teller(random.Random(seed))
+    teller = _Teller(random.Random(seed), general_admission)
     copies = events // _ONE_COPY_IN
     for tale in teller.tales(events - copies):
         teller.tell(tale)
@@ -124,14 +121,15 @@ def build(events: int = 1000, seed: int = 0) -> Scenario:
 class _Teller:
     """Collects seeds and messages, tale by tale."""
 
-    def __init__(self, dice: random.Random) -> None:
+    def __init__(self, dice: random.Random, general_admission: float) -> None:
         self.random = dice
+        self._general_admission = general_admission
         self.seeds: list[Record] = []
         self.pools: dict[str, int] = {}
         self.messages: list[Message] = []
         self.expected: dict[str, frozenset[str]] = {}
         self._poison = itertools.cycle(poison_bodies())
-        self._turns = {kind: itertools.count() for kind in _TYPES}
+        self._turns = {kind: itertools.count() for kind in _KINDS}
 
     def tales(self, messages: int) -> Iterator[Tale]:
         """Tales that add up to so many messages."""
@@ -173,7 +171,7 @@ class _Teller:
     def _places(self, number: int) -> dict[str, Any]:
         count = self.random.randint(1, 4)
         show = self.random.randint(1, _SHOWS)
-        if self.random.random() < 0.15:
+        if self.random.random() < self._general_admission:
             return {"event_id": f"evt_general_{show}", "quantity": count}
         seats = tuple(f"{number}{letter}" for letter in "ABCD"[:count])
         return {"event_id": f"evt_hall_{show}", "seat_ids": seats}
@@ -192,14 +190,14 @@ class _Teller:
             step.kind,
             variant,
             record.reservation_id,
-            "" if step.kind == EXPIRED else payment,
+            payment if "payment_intent_id" in _KINDS[step.kind].value.sample else "",
             step.phase,
             self._attributes(),
         )
 
     def _event(self, kind: str, record: Record, payment: str) -> dict[str, Any]:
         return event(
-            _TYPES[kind],
+            _KINDS[kind].event_type,
             record,
             payment,
             with_seats=self.random.random() < 0.9,

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.harness.case import Outcome
+from tests.faults.harness.long_run_checks import LongRun
 from tests.faults.harness.long_runs import drain, outage, soak
-from tests.faults.harness.long_verdicts import LongRun
 from tests.faults.harness.matrix import CASES, run
 from tests.faults.harness.neighbour_cases import IN, RS
 from tests.faults.harness.sabotages import SABOTAGES, caught, run_sabotaged
@@ -41,7 +41,10 @@ class Row:
 
 def _scenario(name: str, seed: int) -> Row:
     outcome = run(name, seed=seed)
-    return _row("scenarios", name, outcome, [] if outcome.ok else [outcome.explain()])
+    broken = [] if outcome.ok else [outcome.explain()]
+    if not outcome.faults:
+        broken.append("nothing was injected")
+    return _row("scenarios", name, outcome, broken)
 
 
 def _row(part: str, name: str, outcome: Outcome, broken: Sequence[str]) -> Row:
@@ -135,10 +138,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         began = time.monotonic()
         row = one()
         rows.append(row)
-        verdict = "BROKEN" if row.broken else "ok"
+        result = "BROKEN" if row.broken else "ok"
         seconds = time.monotonic() - began
         sys.stderr.write(
-            f"[{number}/{len(chosen)}] {row.part}: {row.name}: {verdict}, {seconds:.0f} s\n"
+            f"[{number}/{len(chosen)}] {row.part}: {row.name}: {result}, {seconds:.0f} s\n"
         )
         # After each, so that an interrupted campaign leaves what it has found.
         (args.out / "report.md").write_text(report(rows))

@@ -11,16 +11,12 @@ from reservation_worker.simulator.neighbours.character import Character
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """A neighbour's false answers, a `rate` of all while the run lasts.
-
-    `standing`: only for reservations of general admission.
-    """
+    """A neighbour's false answers, a `rate` of all while the run lasts."""
 
     target: str
     answer: Mapping[str, Any]
     rate: float
     after: bool = False
-    standing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +49,7 @@ class Case:
     that `may_die` is started again by whoever looks at /health, as the kubelet does. `events`
     overrides the run's. `quiet`: seconds between the first steps and the first message. `module`
     is run in place of the worker's own. `key_ttl`: when inventory forgets a key, in seconds.
+    `general_admission`: the share of reservations without numbered seats.
     """
 
     sqs: Mapping[str, Any] = field(default_factory=dict)
@@ -71,6 +68,7 @@ class Case:
     module: str = ""
     character: Character = Character.CONTRACT
     key_ttl: float | None = None
+    general_admission: float = 0.15
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 GRACE = 0.5
-"""How late a call that started in time may arrive, in seconds: the machine is busy."""
+"""How late a call that started in time may arrive, in seconds: the machine is busy.
+
+The worker looks at the lease once more right before it sends, so that a thread which was held up
+since its check sends nothing. A process that is frozen between that look and the system call still
+sends when it thaws: a few microseconds that no client can close.
+"""
 _AT_ONCE = 0.05
 _GONE = {"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"}
 

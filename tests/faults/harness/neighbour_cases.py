@@ -183,20 +183,21 @@ TODAY: Mapping[str, Case] = {
     "inventory: INTERNAL with one message": Case(
         steps=_trouble(0.0, 8), env=_FEW_TRIES, workers=1, events=1
     ),
-    # Calls that took effect and were not heard of are repeated when their keys are gone.
+    # Releases that took effect, and whose answer says that they failed, are due again when their
+    # keys are gone. All are of quantities, which nothing but the key guards.
     "inventory: keys are forgotten": Case(
         answers=(
             Answers(
                 IN,
                 {"code": "INTERNAL", "method": "ReleaseHold", "name": "INTERNAL after"},
-                0.7,
+                0.4,
                 after=True,
-                standing=True,
             ),
         ),
         env={"MAX_RETRIES": "3", "BACKOFF_BASE_MS": "4000", "INVENTORY_KEY_TTL": "3"},
         visibility=10,
         key_ttl=3,
+        general_admission=1.0,
     ),
 }
 """What only today's neighbours do."""

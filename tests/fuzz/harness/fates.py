@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from reservation_worker.errors import InvalidEvent
 from reservation_worker.events import parse as events
+from reservation_worker.events.kinds import BY_LABEL
 from reservation_worker.simulator.story.scenario import Message, Scenario
 from tests.fuzz.harness.mutations import ANY, EVENT, IGNORED, INVALID, Mutant, mutants
 
@@ -49,21 +50,21 @@ def choose(count: int, seed: int, story: Scenario) -> list[Sent]:
 
 
 def _sent(mutant: Mutant, body: str, seeded: bool) -> Sent | None:
-    verdict, kind, rid = mutant.verdict, "", mutant.reservation_id
+    expected, kind, rid = mutant.expected, "", mutant.reservation_id
     if mutant.facts is not None:
         kind = mutant.facts["kind"]
-    elif verdict == ANY:
-        verdict, kind, rid = _parsed(body)
+    elif expected == ANY:
+        expected, kind, rid = _parsed(body)
         if _parsed(body, deeper=_MARGIN) != _parsed(body, deeper=-_MARGIN):
             return None
     message = Message(body, "mutated", kind, mutant.name, attributes=mutant.attributes)
-    if verdict == INVALID:
+    if expected == INVALID:
         return Sent(mutant, message, INVALID_PAYLOAD)
-    if verdict == IGNORED:
+    if expected == IGNORED:
         return Sent(mutant, message, DROPPED, "", rid)
     if seeded and mutant.record is not None:
         return Sent(mutant, message, SETTLED, kind, rid)
-    unknown = COMPENSATION if kind == "approved" else PERMANENT
+    unknown = COMPENSATION if BY_LABEL[kind].value.money_taken else PERMANENT
     return Sent(mutant, message, unknown, kind, rid)
 
 
@@ -83,4 +84,4 @@ def _parsed(body: str, deeper: int = 0) -> tuple[str, str, str]:
         sys.setrecursionlimit(limit)
     if isinstance(answer, events.Ignored):
         return IGNORED, "", answer.reservation_id
-    return EVENT, answer.kind.value, answer.reservation_id
+    return EVENT, answer.kind.label, answer.reservation_id

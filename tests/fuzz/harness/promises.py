@@ -27,18 +27,18 @@ class BrokenPromise(AssertionError):
 
 
 def check(one: Mutant, parse: Parse = events.parse) -> tuple[str, float]:
-    """The verdict and the milliseconds of CPU time. Raises BrokenPromise."""
+    """The kind of the answer and the milliseconds of CPU time. Raises BrokenPromise."""
     try:
         answer, milliseconds = _timed(one, parse)
-        verdict = _verdict(answer)
+        found = _kind_of(answer)
         limit = LIMIT_MS * max(1.0, len(one.body) / 2**20)
         _promise(milliseconds < limit, f"it took {milliseconds:.0f} ms of CPU time")
         if isinstance(answer, InvalidEvent):
             _sentence(str(answer))
         else:
             _sound(answer)
-        _promise(one.verdict in (verdict, ANY), f"it is {one.verdict}, not {verdict}: {answer}")
-        if one.verdict == IGNORED:
+        _promise(one.expected in (found, ANY), f"it is {one.expected}, not {found}: {answer}")
+        if one.expected == IGNORED:
             _promise(answer.reservation_id == one.reservation_id, f"not the id of {answer}")
         if one.facts is not None:
             told = facts(answer)
@@ -51,14 +51,15 @@ def check(one: Mutant, parse: Parse = events.parse) -> tuple[str, float]:
         raise BrokenPromise(
             f"{one.name}: {error}; {len(one.body)} long, attributes {dict(one.attributes)}: {shown}"
         ) from None
-    return verdict, milliseconds
+    return found, milliseconds
 
 
 def facts(event: events.Event) -> dict[str, Any]:
     """What the settlement uses, and whether there was a warning."""
     unused = ("id", "trace", "warnings")
     names = [each.name for each in dataclasses.fields(event) if each.name not in unused]
-    return {name: getattr(event, name) for name in names} | {"warned": bool(event.warnings)}
+    found = {name: getattr(event, name) for name in names}
+    return found | {"kind": event.kind.label, "warned": bool(event.warnings)}
 
 
 def _timed(one: Mutant, parse: Parse) -> tuple[Answer, float]:
@@ -78,7 +79,7 @@ def _timed(one: Mutant, parse: Parse) -> tuple[Answer, float]:
     return answer, milliseconds
 
 
-def _verdict(answer: object) -> str:
+def _kind_of(answer: object) -> str:
     kinds = {events.Event: EVENT, events.Ignored: IGNORED, InvalidEvent: INVALID}
     _promise(type(answer) in kinds, f"parse returned {answer!r:.300}")
     return kinds[type(answer)]

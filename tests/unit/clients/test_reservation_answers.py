@@ -260,7 +260,7 @@ def test_a_failed_call_is_not_repeated_behind_our_back(
         ("7", 7.0),
         ("0", 0.0),
         (" 12 ", 12.0),
-        ("3600", 3600.0),  # backoff.retry_delay keeps it to 900
+        ("3600", 3600.0),  # RetryPolicy.delay keeps it to 900
         ("-5", 0.0),
         ("soon", 0.0),
         ("1.5", 0.0),

@@ -15,6 +15,7 @@ import pytest
 from reservation_worker.clients.http import MAX_BODY
 from reservation_worker.clients.ports import CallContext, StatusAnswer, StatusChange
 from reservation_worker.clients.reservation import ReservationClient
+from reservation_worker.errors import LeaseLost
 from tests.fake_queue import eventually
 from tests.unit.clients.http_neighbour import (
     CALL,
@@ -597,3 +598,22 @@ def test_an_ipv6_base_is_called_and_probed() -> None:
         assert client.update_status(EXPIRE, CALL) == DONE
         assert neighbour.requests[0].headers["Host"] == f"[::1]:{neighbour.server_port}"
         client.close()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client, call: client.update_status(EXPIRE, call),
+        lambda client, call: client.get("rsv_1", call),
+    ],
+    ids=["PATCH", "GET"],
+)
+def test_a_call_that_may_not_start_any_more_is_not_sent(
+    neighbour: Neighbour, client: ReservationClient, ask: Callable[..., object]
+) -> None:
+    def over() -> float:
+        raise LeaseLost("over")
+
+    with pytest.raises(LeaseLost):
+        ask(client, CallContext(10.0, left=over))
+    assert neighbour.requests == []

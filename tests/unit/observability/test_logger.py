@@ -127,6 +127,48 @@ def explode() -> None:
     raise ValueError(f"no password\nof {len(secret)}")
 
 
+@pytest.mark.parametrize(
+    ("secret", "text", "shown"),
+    [
+        ("plain-secret", "got plain-secret", "got ***"),
+        ('with"quote', 'got with"quote', "got ***"),
+        ("back\\slash", "got back\\slash", "got ***"),
+        ("pässwörd", "got pässwörd", "got ***"),
+        ("other-secret", "http://u:p@host/", "http://***@host/"),
+        ("other-secret", "Authorization: Bearer abc", "Authorization: ***"),
+    ],
+)
+@pytest.mark.parametrize("field", ["msg", "first", "last", "listed"])
+def test_a_secret_is_hidden_in_whichever_field_it_stands_alone(
+    make_log: Callable[..., Log],
+    monkeypatch: pytest.MonkeyPatch,
+    secret: str,
+    text: str,
+    shown: str,
+    field: str,
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    log = make_log()
+    fields = {"first": "a", "number": 1, "last": "b", field: text}
+    message = fields.pop("msg", "settled")
+    if field == "listed":
+        fields["listed"] = [text]
+    logger.bind(**fields).info("{}", message)
+    others = {"msg": "settled", "first": "a", "number": 1, "last": "b"}
+    expected = {**others, field: [shown] if field == "listed" else shown}
+    assert {name: log.line[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("length", [900, 1_000, 1_001, 5_000])
+def test_a_field_is_cut_beyond_its_longest_length_whatever_the_others_hold(
+    log: Log, length: int
+) -> None:
+    logger.bind(short="s", long="x" * length).info("settled")
+    assert log.line["short"] == "s"
+    assert (log.line["long"] == "x" * length) is (length <= 1_000)
+    assert len(log.line["long"]) < 1_100
+
+
 def test_a_traceback_stays_inside_its_line(log: Log) -> None:
     try:
         explode()

@@ -347,6 +347,7 @@ def test_the_sampled_flag_is_handed_on_and_no_other(
 ) -> None:
     assert ids(handed_on(tracing, read(**given)))[2] == flags
     assert len(spans.get_finished_spans()) == (2 if flags == "01" else 0)
+    assert ids(handed_on(Tracing("pod-1", "q"), read(**given)))[2] == flags
 
 
 @pytest.mark.parametrize(
@@ -383,6 +384,31 @@ def test_with_the_sdk_disabled_the_sampled_flag_from_outside_is_kept(
 def test_without_an_exporter_the_trace_is_handed_on() -> None:
     trace = read({"TraceId": trace_number(4)})
     assert ids(handed_on(Tracing("pod-1", "q"), trace))[0] == trace_number(4)
+
+
+def test_without_an_exporter_each_call_of_a_message_has_a_span_id_of_its_own() -> None:
+    tracing, trace = Tracing("pod-1", "q"), read()
+    with tracing.message_span("reservation.expired", "rsv_1", "m1", trace):
+        with tracing.call_span("one", trace) as headers:
+            one = ids(dict(headers))
+        with tracing.call_span("two", trace) as headers:
+            two = ids(dict(headers))
+    assert one[0] == two[0] == f"{trace.trace_id:032x}"
+    assert one[1] != two[1]
+
+
+@pytest.mark.parametrize("sampler", ["always_on", "traceidratio", "parentbased_traceidratio"])
+@pytest.mark.parametrize("flags", ["00", "01"])
+def test_the_samplers_decision_is_the_same_with_and_without_an_exporter(
+    monkeypatch: pytest.MonkeyPatch, spans: InMemorySpanExporter, sampler: str, flags: str
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.5")
+    with_one, without = Tracing("p", "q", SimpleSpanProcessor(spans)), Tracing("p", "q")
+    for number in range(1, 9):
+        trace = read({"traceparent": traceparent(trace_number(number), flags)})
+        assert ids(handed_on(without, trace))[2] == ids(handed_on(with_one, trace))[2]
+    with_one.shutdown(PATIENCE)
 
 
 def test_hints_without_anything_are_no_reason_to_fail() -> None:

@@ -8,7 +8,6 @@ from reservation_worker.pipeline.custody import Custody, Ending
 from reservation_worker.pipeline.deleter import ATTEMPTS, Deleter
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Lease
-from reservation_worker.pipeline.memory import SettledMemory
 from tests.fake_queue import PATIENCE, FakeClock, FakeQueue, eventually, new_metrics, opened, sample
 
 FOREVER = 3_600.0
@@ -21,14 +20,14 @@ class Rig:
 
     def __init__(self, count: int, linger: float = FOREVER) -> None:
         self.queue = FakeQueue()
-        self.memory = SettledMemory()
         self.metrics = new_metrics()
         self.held = True
         self.clock = FakeClock()
         self.custody = Custody(self.clock)
         self.deleter = Deleter(
-            self.queue, self.custody, self.memory, self.metrics, lambda delivery: self.held, linger
+            self.queue, self.custody, self.metrics, lambda delivery: self.held, linger
         )
+        self.memory = self.deleter.memory
         for _ in range(count):
             self.queue.send()
         self.settled: list[Delivery] = []

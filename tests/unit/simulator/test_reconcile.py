@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from reservation_worker.events.kinds import BY_LABEL, Commit
 from reservation_worker.simulator.judge.reconcile import DeadLetter, Report, reconcile
 from reservation_worker.simulator.neighbours.ledger import Ledger, Record
 from reservation_worker.simulator.story.scenario import Message, Scenario, build
@@ -29,18 +30,15 @@ class Run:
         return self
 
     def settle(self, message: Message) -> None:
-        match message.kind:
-            case "poison":
-                self.bury(message, "invalid_payload")
-            case "approved":
-                if self.patch(message, "CONFIRMED"):
-                    self.commit(message.reservation_id)
-                else:
-                    self.bury(message, "compensation_required")
-            case "expired" | "failed":
-                target = "EXPIRED" if message.kind == "expired" else "CANCELLED"
-                if self.patch(message, target):
-                    self.release(message.reservation_id)
+        if message.kind == "poison":
+            self.bury(message, "invalid_payload")
+        elif message.kind in BY_LABEL:
+            rule = BY_LABEL[message.kind].value
+            move = self.commit if isinstance(rule.seats, Commit) else self.release
+            if self.patch(message, rule.target):
+                move(message.reservation_id)
+            elif rule.money_taken:
+                self.bury(message, "compensation_required")
 
     def patch(self, message: Message, status: str) -> bool:
         rid = message.reservation_id
