@@ -388,7 +388,7 @@ def test_productions_manifests_fit_as_the_runbook_pipes_them(
     found = Report(process.returncode, out)
     assert found.statuses("KEDA reservation-worker-scaler") == ["ok", "ok"]
     assert found.statuses("Deployment reservation-worker") == ["ok", "ok"]
-    runbook = (tools.ROOT / "docs/runbook.md").read_text()
+    runbook = " ".join((tools.ROOT / "docs/runbook.md").read_text().split())
     assert "kubectl kustomize k8s/deploy/production | reservation-worker doctor --manifest -" in (
         runbook
     )

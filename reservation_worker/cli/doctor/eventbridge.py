@@ -132,7 +132,7 @@ def _unreadable(error: Exception) -> CheckResult:
     if isinstance(error, ClientError) and aws_calls.denied(error):
         return unknown(
             NAME,
-            "which rules send to the queue may not be read",
+            f"which rules send to the queue may not be read: {error}",
             "ask again with the operators' role (k8s/iam/operators-policy.json); the worker needs"
             " no such right",
         )
@@ -142,8 +142,8 @@ def _unreadable(error: Exception) -> CheckResult:
 def _check_key(session: "Session", key: str) -> CheckResult:
     if key.endswith("alias/aws/sqs"):
         return failure(NAME, _AWS_KEY, _OTHER_KEY)
-    kms = session.client("kms")
     try:
+        kms = session.client("kms")
         if kms.describe_key(KeyId=key)["KeyMetadata"]["KeyManager"] == "AWS":
             return failure(NAME, _AWS_KEY, _OTHER_KEY)
         policy = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
