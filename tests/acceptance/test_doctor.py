@@ -28,6 +28,7 @@ from reservation_worker.cli.doctor import inventory, machine, reservation_api
 from reservation_worker.simulator.processes.ports import free_port
 from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
+from reservation_worker.simulator.sqs.provision import create_rule
 from tests.deploy import tools
 from tests.integration.test_tracing_export import Collector
 from tests.world import World
@@ -44,6 +45,9 @@ WORKS = (
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     with World() as made:
+        keys = {name.lower(): text for name, text in CREDENTIALS.items()}
+        events = boto3.client("events", endpoint_url=made.sqs.url, region_name=REGION, **keys)
+        create_rule(events, made.client, made.queue_url)
         yield made
 
 
@@ -153,6 +157,8 @@ def test_a_system_that_works_is_found_without_fault_and_exits_0(doctor: Doctor):
         "queue",
         "dead-letter queue",
         *(f"sqs:{action}" for action in WORKS),
+        "EventBridge",
+        "EventBridge",
         "inventory-svc",
         "reservation-api",
         "traces",
@@ -382,7 +388,7 @@ def test_productions_manifests_fit_as_the_runbook_pipes_them(
     found = Report(process.returncode, out)
     assert found.statuses("KEDA reservation-worker-scaler") == ["ok", "ok"]
     assert found.statuses("Deployment reservation-worker") == ["ok", "ok"]
-    runbook = (tools.ROOT / "docs/runbook.md").read_text()
+    runbook = " ".join((tools.ROOT / "docs/runbook.md").read_text().split())
     assert "kubectl kustomize k8s/deploy/production | reservation-worker doctor --manifest -" in (
         runbook
     )

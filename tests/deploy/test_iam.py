@@ -139,6 +139,8 @@ def test_operators_can_publish_and_move_a_dead_letter_back_but_not_purge(aws: Cl
 def test_no_policy_has_a_wildcard_except_at_the_end_of_the_secrets_name(name: str) -> None:
     for action, arn in granted(document(name)):
         assert "*" not in action
+        if action.startswith("events:List") and arn == "*":
+            continue  # EventBridge knows no narrower resource for its lists
         assert f":{ACCOUNT}:" in arn
         assert "*" not in arn.removesuffix("traffictacos/reservation-worker-*")
 

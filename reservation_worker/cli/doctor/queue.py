@@ -64,25 +64,7 @@ def check_attributes(known: Known, attributes: Attributes) -> list[CheckResult]:
             rows.append(result(NAME, sentence, advice))
     if attributes.get("FifoQueue") == "true" or queue.fifo:
         rows.append(failure(NAME, f"it is a FIFO queue: {FIFO}", "use a standard queue"))
-    return [*rows, *encryption(attributes)]
-
-
-def encryption(attributes: Attributes) -> list[CheckResult]:
-    """EventBridge may not use AWS's own key for SQS; any other must admit it."""
-    key = attributes.get("KmsMasterKeyId", "")
-    if key.endswith("alias/aws/sqs"):
-        return [
-            failure(
-                NAME,
-                "it is encrypted by alias/aws/sqs: EventBridge can't send to it",
-                "use SSE-SQS, or a key of yours that admits events.amazonaws.com",
-            )
-        ]
-    if key:
-        detail = f"it is encrypted by {key}: who may use the key can't be seen from here"
-        advice = "admit events.amazonaws.com and, for kms:Decrypt and kms:GenerateDataKey, our role"
-        return [unknown(NAME, detail, advice)]
-    return []
+    return rows
 
 
 def dead_letters(

@@ -13,6 +13,7 @@ from reservation_worker.cli import terminal
 from reservation_worker.cli.doctor import (
     collector,
     credentials,
+    eventbridge,
     inventory,
     machine,
     manifests,
@@ -41,6 +42,7 @@ _PIECES, _SHORTEST = re.compile(r"[/:@\[\]]+"), 5
 CHECKS = (
     credentials.CHECK,
     queue.CHECK,
+    eventbridge.CHECK,
     inventory.CHECK,
     reservation_api.CHECK,
     collector.CHECK,

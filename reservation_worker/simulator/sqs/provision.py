@@ -43,16 +43,30 @@ def create_queues(
     return queue, dead
 
 
-def create_rule(events: "EventBridgeClient", queue_arn: str, bus: str = BUS) -> None:
-    """Make a bus and a rule that delivers its events to the queue. Safe to repeat."""
+def create_rule(
+    events: "EventBridgeClient", sqs: "SQSClient", queue_url: str, bus: str = BUS
+) -> None:
+    """Make a bus, a rule that delivers its events, and the queue's policy. Safe to repeat."""
     try:
         events.create_event_bus(Name=bus)
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") != "ResourceAlreadyExistsException":
             raise
     pattern = json.dumps({"detail-type": DETAIL_TYPES})
-    events.put_rule(Name=NAME, EventBusName=bus, EventPattern=pattern)
-    events.put_targets(Rule=NAME, EventBusName=bus, Targets=[{"Id": "queue", "Arn": queue_arn}])
+    rule = events.put_rule(Name=NAME, EventBusName=bus, EventPattern=pattern)["RuleArn"]
+    events.put_targets(
+        Rule=NAME, EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn(sqs, queue_url)}]
+    )
+    # The emulator would deliver without it; AWS, and therefore `doctor`, wants it.
+    send = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": "*",
+        "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [send]})
+    sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"Policy": policy})
 
 
 def arn(sqs: "SQSClient", url: str) -> str:
@@ -85,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"no SQS at {args.endpoint_url}: {why[0]}\n")
         return 1
     queue, dead = create_queues(sqs)
-    create_rule(session.client("events", endpoint_url=args.endpoint_url), arn(sqs, queue))
+    create_rule(session.client("events", endpoint_url=args.endpoint_url), sqs, queue)
     sys.stdout.write(f"queue {queue}\ndead letters {dead}\nbus {BUS}\n")
     return 0
 

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from reservation_worker.cli.doctor import collector, machine, manifests, queue, runner
+from reservation_worker.cli.doctor import (
+    collector,
+    eventbridge,
+    machine,
+    manifests,
+    policies,
+    queue,
+    runner,
+)
 from reservation_worker.cli.doctor.network import split
 from reservation_worker.cli.doctor.result import (
     Check,
@@ -183,13 +191,6 @@ def test_a_queue_as_we_ship_it_is_good() -> None:
         ({"VisibilityTimeout": "30"}, CheckStatus.WARNING, "VisibilityTimeout is 30 s"),
         ({"VisibilityTimeout": "0"}, CheckStatus.FAILURE, "every message is lost"),
         ({"FifoQueue": "true"}, CheckStatus.FAILURE, "FIFO"),
-        ({"KmsMasterKeyId": "alias/aws/sqs"}, CheckStatus.FAILURE, "EventBridge can't send"),
-        (
-            {"KmsMasterKeyId": "arn:aws:kms:x:1:alias/aws/sqs"},
-            CheckStatus.FAILURE,
-            "EventBridge can't",
-        ),
-        ({"KmsMasterKeyId": "alias/ours"}, CheckStatus.UNKNOWN, "who may use the key"),
     ],
 )
 def test_what_does_not_fit_the_worker_is_told_with_what_to_do(
@@ -199,6 +200,53 @@ def test_what_does_not_fit_the_worker_is_told_with_what_to_do(
     assert (there.status, row.status) == (CheckStatus.OK, status)
     assert words in row.detail
     assert row.advice
+
+
+RULE = "arn:aws:events:ap-northeast-2:123456789012:rule/tickets/reservation-events"
+
+
+def statement(**changes: Any) -> dict[str, Any]:
+    made = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+    }
+    return made | changes
+
+
+def when(operator: str, arn: str) -> dict[str, Any]:
+    return {operator: {"aws:SourceArn": arn}}
+
+
+@pytest.mark.parametrize(
+    ("statements", "may"),
+    [
+        ([statement()], True),
+        (statement(), True),
+        ([statement(Principal={"Service": ["sns.amazonaws.com", "events.amazonaws.com"]})], True),
+        ([statement(Principal="*", Condition=when("ArnEquals", RULE))], True),
+        ([statement(Principal={"AWS": "*"}, Action=["SQS:*"])], True),
+        ([statement(Condition=when("ArnLike", RULE.replace("tickets", "*")))], True),
+        ([statement(Condition=when("ArnEquals", RULE + "-old"))], False),
+        ([statement(Effect="Deny")], False),
+        ([statement(Principal={"Service": "sns.amazonaws.com"})], False),
+        ([statement(Action="sqs:ReceiveMessage")], False),
+        ("wild", False),
+        (None, False),
+    ],
+)
+def test_a_queue_policy_is_read_for_whether_it_lets_a_rule_send(statements: Any, may: bool) -> None:
+    found = policies.source_arns(json.dumps({"Statement": statements}), "sqs:SendMessage")
+    assert policies.admits(found, RULE) is may
+
+
+def test_a_rule_of_another_account_is_unknown_not_missing() -> None:
+    theirs = RULE.replace("1234", "9999")
+    policy = json.dumps({"Statement": [statement(Condition=when("ArnEquals", theirs))]})
+    arn = "arn:aws:sqs:ap-northeast-2:123456789012:reservation-events"
+    [row] = eventbridge.check_rules(URL, arn, [], policy)
+    assert row.status is CheckStatus.UNKNOWN
+    assert theirs in row.detail
 
 
 class Sqs:
