@@ -8,16 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import grpc
 from opentelemetry import trace as otel
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.propagators.aws import AwsXRayPropagator
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
@@ -26,6 +23,9 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from reservation_worker import __version__
 from reservation_worker.errors import ConfigurationError
 from reservation_worker.events.parse import TraceHints
+
+if TYPE_CHECKING:
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
 MAX_TRACE_ID = 128
 """The longest trace id from outside that is handed on, in characters (docs/contract.md#events)."""
@@ -227,6 +227,9 @@ def exporter(endpoint: str, insecure: bool) -> SpanProcessor:
     ConfigurationError for those that it can't work with.
     """
     try:
+        # Loaded by those that export only: 3 MB.
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
         return BatchSpanProcessor(otlp(endpoint, insecure))
     except Exception as error:  # the SDK has no error of its own for it
         # Some come without a word: StopIteration, or KeyError with the name alone.
@@ -239,8 +242,13 @@ def exporter(endpoint: str, insecure: bool) -> SpanProcessor:
         ) from error
 
 
-def otlp(endpoint: str, insecure: bool, timeout: float | None = None) -> OTLPSpanExporter:
+def otlp(endpoint: str, insecure: bool, timeout: float | None = None) -> "OTLPSpanExporter":
     """The SDK's exporter; `timeout` in seconds, None: the SDK's own. Raises what the SDK raises."""
+    import grpc  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415
+        OTLPSpanExporter,
+    )
+
     names = ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION")
     chosen = next((os.environ[name] for name in names if name in os.environ), "none")
     # The standard knows `none`; the SDK refuses it.
