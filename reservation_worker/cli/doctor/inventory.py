@@ -56,7 +56,8 @@ def _refused(error: grpc.RpcError, address: str, timeout: float) -> CheckResult:
         if answer or plain_http:
             return _speaks_http(address, answer)
     said = f"{address} answers {code.name}: {words}"
-    if code is _Code.DEADLINE_EXCEEDED:
+    # Whichever of the two limits is the first, the call's or the connection's.
+    if code is _Code.DEADLINE_EXCEEDED or "timed out before receiving SETTINGS" in said:
         return failure(
             NAME,
             f"context deadline exceeded: {address} accepts TCP connections, but no gRPC came back"
