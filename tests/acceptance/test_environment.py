@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 )
 
 from reservation_worker.config.libraries import CHECKED
-from tests.acceptance.test_doctor import Report, serving, started
+from tests.acceptance.doctor.processes import Report, serving, started
 from tests.integration.test_tracing_export import Collector
 from tests.unit.clients.http_neighbour import Neighbour, error, self_signed
 from tests.world import World, until

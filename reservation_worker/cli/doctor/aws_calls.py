@@ -1,4 +1,4 @@
-"""AWS for checks: one short try a call, and what a failure means."""
+"""AWS calls for checks: each is tried once, within seconds; failures become results."""
 
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ def session(region: str) -> "Session":
         connect_timeout=2,
         read_timeout=4,
         retries={"total_max_attempts": 1},
-        # Some probes are meant to be wrong.
+        # The permission probes send invalid parameters on purpose.
         parameter_validation=False,
     )
     with aws.explained():
@@ -32,18 +32,18 @@ def session(region: str) -> "Session":
 
 
 def code_of(error: ClientError) -> str:
-    """AWS's code of the error."""
+    """The error's code, without SQS's legacy prefix."""
     code = str(error.response.get("Error", {}).get("Code", ""))
     return code.removeprefix("AWS.SimpleQueueService.")
 
 
 def denied(error: ClientError) -> bool:
-    """Whether AWS knows us and says no."""
+    """Whether AWS knows the caller and denies the action."""
     return code_of(error) in _DENIED
 
 
 def failed_call(check: str, error: Exception, action: str = "") -> CheckResult:
-    """The row of a call that failed; `action` is what IAM has to allow for it."""
+    """The result of a call that failed; `action` is the IAM action that the call needs."""
     if isinstance(error, NoCredentialsError):
         return failure(check, "there are no AWS credentials", "set AWS_PROFILE, or give a role")
     if not isinstance(error, ClientError):

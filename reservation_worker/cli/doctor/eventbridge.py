@@ -1,6 +1,6 @@
 """Can EventBridge deliver to the queue?
 
-A rule must send to it, its policy must admit the rule, and the key that encrypts it EventBridge.
+A rule must send to the queue, and the queue's policy and its key must let EventBridge do so.
 """
 
 import os
@@ -51,11 +51,13 @@ def eventbridge(known: Known) -> list[CheckResult]:
         answer = session.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
     except (ConfigurationError, *ERRORS):
         detail = "not checked: the queue's attributes can't be read"
-        return [unknown(NAME, detail, "see the queue's own line first")]
+        return [unknown(NAME, detail, "correct the queue's own line first")]
     attributes: dict[Any, str] = answer["Attributes"]
     if os.environ.get("AWS_ENDPOINT_URL_SQS") and not os.environ.get("AWS_ENDPOINT_URL"):
         advice = "nothing, if AWS_ENDPOINT_URL_SQS is meant"
-        return [unknown(NAME, "not asked: SQS is a stand-in, EventBridge is AWS's own", advice)]
+        return [
+            unknown(NAME, "not asked: SQS is an emulator, EventBridge would be AWS's own", advice)
+        ]
     arn, policy = attributes.get("QueueArn", ""), attributes.get("Policy", "")
     rows: list[CheckResult] = []
     rules: list[Rule] | None = None
@@ -82,7 +84,7 @@ def find_rules(events: "EventBridgeClient", queue_arn: str) -> Iterator[Rule]:
 
 
 def check_rules(url: str, queue_arn: str, rules: list[Rule], policy: str) -> list[CheckResult]:
-    """Whether a rule sends to the queue."""
+    """An enabled rule must send to the queue."""
     enabled = [rule for rule in rules if rule.enabled]
     if enabled:
         names = ", ".join(f"{rule.arn.rpartition('/')[2]} of bus {rule.bus}" for rule in enabled)
@@ -96,7 +98,7 @@ def check_rules(url: str, queue_arn: str, rules: list[Rule], policy: str) -> lis
     for source in source_arns(policy, SEND):
         if source.count(":") > 4 and source.split(":")[3:5] != here:
             detail = f"the queue's policy lets a rule of another account or region send: {source}"
-            return [unknown(NAME, detail, "look there whether it is enabled")]
+            return [unknown(NAME, detail, "check there that it is enabled")]
     detail = "no rule sends to the queue from any bus of this account and region"
     if _on_aws(url):
         return [failure(NAME, detail, f"create the rule on the producers' bus; {_STACK}")]
@@ -104,7 +106,7 @@ def check_rules(url: str, queue_arn: str, rules: list[Rule], policy: str) -> lis
 
 
 def check_policy(url: str, policy: str, rules: list[Rule] | None) -> list[CheckResult]:
-    """Whether the queue's policy lets each enabled rule send; None: the rules are not known."""
+    """The queue's policy must let each enabled rule send; None: the rules are not known."""
     admitted = source_arns(policy, SEND)
     if not admitted:
         detail = "the queue's policy does not let events.amazonaws.com send: nothing is delivered"
@@ -132,9 +134,9 @@ def _unreadable(error: Exception) -> CheckResult:
     if isinstance(error, ClientError) and aws_calls.denied(error):
         return unknown(
             NAME,
-            f"which rules send to the queue may not be read: {error}",
-            "ask again with the operators' role (k8s/iam/operators-policy.json); the worker needs"
-            " no such right",
+            f"reading the rules is not allowed: {error}",
+            "run doctor with the operators' role (k8s/iam/operators-policy.json); the worker"
+            " itself does not need this right",
         )
     return unknown(NAME, f"the rules can't be read: {error}", "see the lines above")
 
@@ -144,12 +146,17 @@ def _check_key(session: "Session", key: str) -> CheckResult:
         return failure(NAME, _AWS_KEY, _OTHER_KEY)
     try:
         kms = session.client("kms")
-        if kms.describe_key(KeyId=key)["KeyMetadata"]["KeyManager"] == "AWS":
+        metadata = kms.describe_key(KeyId=key)["KeyMetadata"]
+        if metadata["KeyManager"] == "AWS":
             return failure(NAME, _AWS_KEY, _OTHER_KEY)
+        if metadata["KeyState"] != "Enabled":
+            return failure(NAME, f"the queue's key {key} is {metadata['KeyState']}", "enable it")
         policy = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
-    except ERRORS:
-        detail = f"the queue is encrypted by {key}, whose policy may not be read"
-        advice = f"admit {SERVICE} and, for kms:Decrypt and kms:GenerateDataKey, our role"
+    except ERRORS as error:
+        detail = f"the policy of the queue's key {key} can't be read: {error}"
+        advice = (
+            f"it must allow {SERVICE} and the worker's role kms:Decrypt and kms:GenerateDataKey"
+        )
         return unknown(NAME, detail, advice)
     missing = [
         action
@@ -157,7 +164,9 @@ def _check_key(session: "Session", key: str) -> CheckResult:
         if not source_arns(policy, action)
     ]
     if missing:
-        detail = f"the policy of the queue's key {key} does not allow {SERVICE} {missing}"
+        detail = (
+            f"the policy of the queue's key {key} does not allow {SERVICE} {' and '.join(missing)}"
+        )
         return failure(NAME, detail, _OTHER_KEY)
     return ok(NAME, f"the policy of the queue's key {key} lets EventBridge use it")
 

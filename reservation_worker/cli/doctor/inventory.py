@@ -1,4 +1,4 @@
-"""Is inventory-svc there, and does its port speak gRPC?"""
+"""inventory-svc: reachable, and by gRPC."""
 
 import time
 
@@ -17,7 +17,7 @@ _Serving = health_pb2.HealthCheckResponse
 
 
 def inventory(known: Known) -> list[CheckResult]:
-    """DNS, TCP, and gRPC's own health check, whose service a server need not have."""
+    """DNS, TCP, and grpc.health.v1, which a server need not implement."""
     address, tls = known["inventory_grpc_addr"], known["inventory_grpc_tls"]
     timeout = min(protocols.CALL_LIMIT, known.get("call_timeout", protocols.CALL_LIMIT))
     try:
@@ -31,9 +31,9 @@ def inventory(known: Known) -> list[CheckResult]:
         return [_refused(error, address, timeout)]
     took = f"{(time.monotonic() - began) * 1000:.0f} ms"
     if status == _Serving.SERVING:
-        return [ok(NAME, f"{address} ({place}) is SERVING, asked in {took}")]
+        return [ok(NAME, f"{address} ({place}) is SERVING, answered in {took}")]
     name = _Serving.ServingStatus.Name(status)
-    return [failure(NAME, f"{address} ({place}) says {name}", "look at its own log and health")]
+    return [failure(NAME, f"{address} ({place}) answers {name}", "look at its log")]
 
 
 def _speaks_http(address: str, answer: Answer | None) -> CheckResult:
@@ -50,18 +50,19 @@ def _refused(error: grpc.RpcError, address: str, timeout: float) -> CheckResult:
     code, words = error.code(), (error.details() or "")[:200]
     plain_http = protocols.is_plain_http(error)
     if code in protocols.NO_HEALTH_SERVICE and not plain_http:
-        return ok(NAME, f"{address} speaks gRPC (it has no health service)")
+        return ok(NAME, f"{address} speaks gRPC (without a health service)")
     if plain_http or code in (_Code.UNAVAILABLE, _Code.DEADLINE_EXCEEDED):
         answer = protocols.http_answer(address)
         if answer or plain_http:
             return _speaks_http(address, answer)
-    said = f"{address} says {code.name}: {words}"
-    if code is _Code.DEADLINE_EXCEEDED:
+    said = f"{address} answers {code.name}: {words}"
+    # Whichever of the two limits is the first, the call's or the connection's.
+    if code is _Code.DEADLINE_EXCEEDED or "timed out before receiving SETTINGS" in said:
         return failure(
             NAME,
-            f"context deadline exceeded: {address} takes TCP connections, but no gRPC came back"
+            f"context deadline exceeded: {address} accepts TCP connections, but no gRPC came back"
             f" in {timeout:g} s",
-            "does something else listen there, does it want TLS (INVENTORY_GRPC_TLS), is it stuck?",
+            "does another program listen there, does it use TLS (INVENTORY_GRPC_TLS), is it stuck?",
         )
     if code is _Code.UNAVAILABLE:
         return failure(
@@ -71,8 +72,8 @@ def _refused(error: grpc.RpcError, address: str, timeout: float) -> CheckResult:
             " its certificate's CA in SSL_CERT_FILE?",
         )
     if code in (_Code.UNAUTHENTICATED, _Code.PERMISSION_DENIED):
-        return failure(NAME, said, "a gateway or mesh wants credentials: let the worker through")
-    return warning(NAME, said, "it answers by gRPC, but not as it should: look at its log")
+        return failure(NAME, said, "a gateway or mesh requires credentials: let the worker through")
+    return warning(NAME, said, "it answers by gRPC, but with an error: look at its log")
 
 
 CHECK = Check(NAME, ("inventory_grpc_addr", "inventory_grpc_tls"), inventory)

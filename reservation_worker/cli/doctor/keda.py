@@ -1,4 +1,4 @@
-"""A ScaledObject against the worker: KEDA scales only by the queue that it looks at."""
+"""Compares a ScaledObject with the worker's settings."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -21,7 +21,7 @@ _FEWEST, _MOST = 0, 100  # KEDA's own defaults
 def check_scaled_object(
     scaled: Mapping[str, Any], environ: Mapping[str, str], known: Known
 ) -> Iterator[CheckResult]:
-    """The rows of one ScaledObject; `environ` is its Deployment's as far as it is known."""
+    """One ScaledObject; `environ` holds its Deployment's variables, as far as they are known."""
     name = f"KEDA {name_of(scaled)}"
     yield from _counts(name, scaled)
     found = [one for one in items(at(scaled, "spec", "triggers")) if one.get("type") == TRIGGER]
@@ -35,7 +35,7 @@ def check_scaled_object(
 
 
 def queue_region(known: Known) -> str:
-    """Where our queue is: its URL knows it better than SQS_REGION, which may be wrong."""
+    """The region in SQS_QUEUE_URL, or SQS_REGION where the URL names none."""
     region: str = QueueIdentity.of_url(known["sqs_queue_url"]).region or known["sqs_region"]
     return region
 
@@ -48,22 +48,22 @@ def _queue(
     if not url and variable:
         url = environ.get(str(variable), "")
         if not url:
-            detail = f"its queue comes from {variable}, which is not in the files"
-            return unknown(name, detail, "give the Deployment and its ConfigMap, too")
+            detail = f"its queue comes from {variable}, which the files do not set"
+            return unknown(name, detail, "pass the Deployment and its ConfigMap, too")
     if not url:
         return failure(name, "it names no queue", f"set queueURL to {ours}")
     if any(sign in url for sign in ("${", "$(", "{{")):
         return unknown(name, f"its queueURL is a template: {url}", RENDERED)
     if same_queue(url, ours):
-        return ok(name, f"looks at our queue, {QueueIdentity.of_url(ours).name}")
+        return ok(name, f"it watches our queue, {QueueIdentity.of_url(ours).name}")
     if (
         QueueIdentity.of_url(url).account
         == PLACEHOLDER_ACCOUNT
         != QueueIdentity.of_url(ours).account
     ):
         return unknown(name, f"its queueURL is the placeholder of a base: {url}", RENDERED)
-    detail = f"it does not look at our queue, so it does not scale: queueURL is {url}"
-    return failure(name, f"{detail}, SQS_QUEUE_URL is {ours}", "let both name the same queue")
+    detail = f"it watches another queue, so it does not scale: queueURL is {url}"
+    return failure(name, f"{detail}, SQS_QUEUE_URL is {ours}", "set both to the same queue")
 
 
 def _region(name: str, metadata: Mapping[str, Any], known: Known) -> CheckResult:
@@ -77,20 +77,24 @@ def _region(name: str, metadata: Mapping[str, Any], known: Known) -> CheckResult
 def _counts(name: str, scaled: Mapping[str, Any]) -> Iterator[CheckResult]:
     annotations = mapping(at(scaled, "metadata", "annotations"))
     paused = annotations.get("autoscaling.keda.sh/paused")
-    # With the number of pods to stay at it is paused, whatever the other says.
+    # paused-replicas pauses it whatever the value of `paused` is.
     if "autoscaling.keda.sh/paused-replicas" in annotations or str(paused).lower() == "true":
         yield failure(name, "it is paused by an annotation", "remove autoscaling.keda.sh/paused*")
     fewest = at(scaled, "spec", "minReplicaCount")
     most = at(scaled, "spec", "maxReplicaCount")
     fewest, most = _FEWEST if fewest is None else fewest, _MOST if most is None else most
     if type(fewest) is not int or type(most) is not int or most < 1 or fewest < 0:
-        detail = f"minReplicaCount {fewest} and maxReplicaCount {most} are no numbers of pods"
+        detail = (
+            f"minReplicaCount {fewest} and maxReplicaCount {most} are not valid numbers of pods"
+        )
         yield failure(name, detail, "correct them")
     elif fewest > most:
         detail = f"minReplicaCount {fewest} is above maxReplicaCount {most}"
         yield failure(name, f"{detail}: KEDA refuses it", "correct the one that is wrong")
     elif fewest == most:
-        yield warning(name, f"between {fewest} and {most} pods it never scales", "raise the most")
+        yield warning(
+            name, f"it never scales: both replica limits are {most}", "raise maxReplicaCount"
+        )
 
 
 def _rest(
@@ -102,7 +106,9 @@ def _rest(
         yield warning(name, "the trigger has no authenticationRef", _AUTHENTICATION)
     length = str(metadata.get("queueLength", 5))
     if not length.isascii() or not length.isdigit() or int(length) < 1:
-        yield failure(name, f"queueLength is {length}", "set it to the messages one pod is to take")
+        yield failure(
+            name, f"queueLength is {length}", "set it to the number of messages for each pod"
+        )
     if str(metadata.get("scaleOnInFlight", "true")).lower() == "false":
-        detail = "scaleOnInFlight is false: pods are taken away while they work"
+        detail = "scaleOnInFlight is false: pods are removed while they work"
         yield warning(name, detail, "leave it out")

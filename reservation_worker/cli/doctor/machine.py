@@ -1,4 +1,4 @@
-"""This machine: are its ports free, is there enough memory for the threads?"""
+"""This machine: free ports, and enough memory for the threads."""
 
 import errno
 import json
@@ -23,7 +23,7 @@ MIB = 1024 * 1024
 BASE_MIB, THREAD_MIB = 85, 0.5
 """What a busy worker needs: measured 76 MB with 5 threads, 83 with 100, 98 with 300, and margin."""
 
-_UNLIMITED = 2**60  # v1 has no word for it, only a number that no machine has
+_UNLIMITED = 2**60  # v1 reports a number that exceeds any machine's memory
 ROOT = Path("/")
 
 
@@ -38,15 +38,18 @@ def port(prefix: str, known: Known) -> list[CheckResult]:
             advice = f"correct {prefix}_HOST or {name}"
             return [failure(name, f"{host} and {number} can't be listened on: {error}", advice)]
         if _worker_runs(known):
-            advice = "nothing, unless a second worker is to run here: give it another port"
-            return [warning(name, f"{number} is in use, a worker runs here already", advice)]
+            advice = (
+                "nothing, unless you want to run a second worker here: set SERVER_PORT and"
+                " GRPC_DEBUG_PORT to other ports for it (0: any free port)"
+            )
+            return [warning(name, f"{number} is in use by a worker that runs here", advice)]
         advice = f"end that process (ss -ltnp 'sport = :{number}' names it), or change {name}"
         return [failure(name, f"{number} is in use by another process", advice)]
     return [ok(name, f"{number} on {host} is free" if number else f"any free port on {host}")]
 
 
 def _worker_runs(known: Known) -> bool:
-    """Whether a worker's /health is there, red or green."""
+    """Whether a worker answers on SERVER_PORT, healthy or not."""
     host: str = known.get("server_host", "")
     number: int = known.get("server_port", 0)
     if not host or not number:
@@ -60,10 +63,10 @@ def _worker_runs(known: Known) -> bool:
 
 
 def memory(known: Known) -> list[CheckResult]:
-    """The tightest limit of our control groups against what the threads need."""
+    """Compares the lowest limit of our control groups with the threads' need."""
     limits = list(_limits(ROOT))
     if not limits:
-        detail = "no limit can be read: no control group of memory here"
+        detail = "no limit can be read: there is no memory control group"
         return [unknown("memory", detail, "compare the limit with WORKER_CONCURRENCY by hand")]
     limit = min(limits)
     if limit >= _UNLIMITED:
@@ -72,7 +75,7 @@ def memory(known: Known) -> list[CheckResult]:
 
 
 def check_limit(name: str, limit: int, threads: int) -> CheckResult:
-    """A limit in bytes against a number of threads."""
+    """Compares a limit in bytes with the need of that many threads."""
     needed = BASE_MIB + THREAD_MIB * threads
     said = (
         f"the limit is {limit / MIB:.0f} MiB; {threads} threads need about {needed:.0f}"
@@ -90,7 +93,7 @@ def check_limit(name: str, limit: int, threads: int) -> CheckResult:
 
 
 def _limits(root: Path) -> Iterator[int]:
-    """Every limit on the way from our control group to the top, of v1 and v2, in bytes."""
+    """The limits of our control group and its parents, v1 and v2, in bytes."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -102,7 +105,7 @@ def _limits(root: Path) -> Iterator[int]:
         v1 = root / "sys/fs/cgroup/memory"
         top, file = (v1, "memory.limit_in_bytes") if controllers else (v1.parent, "memory.max")
         own = top / path.strip("/")
-        # In a container the path may be the host's: then its top is our group.
+        # In a container the path may be the host's; then the mounted root is our group.
         for group in (own, *own.parents):
             try:
                 text = (group / file).read_text().strip()

@@ -1,4 +1,4 @@
-"""Kubernetes manifests against the worker: does KEDA look at our queue, is the limit enough?"""
+"""Compares Kubernetes manifests with the worker's settings: queue, region, memory limit."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from reservation_worker.sqs.identity import same_queue
 NAME = "manifests"
 STDIN = Path("-")
 OURS = {"SQS_QUEUE_URL", "USE_SECRET_MANAGER", "WORKER_CONCURRENCY"}
-"""A container that gets one of these is a worker; beside it there may be others."""
+"""A container with one of these variables is a worker; a pod may have other containers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """What the files hold, by name; `problems` are the files that can't be read."""
+    """The files' objects by name; `problems` has a result for each unreadable file."""
 
     scaled: list[Mapping[str, Any]] = field(default_factory=list)
     deployments: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class Manifests:
     problems: list[CheckResult] = field(default_factory=list)
 
     def environment(self, container: Mapping[str, Any]) -> dict[str, str]:
-        """What a container gets, as far as it is in the files."""
+        """The container's variables, as far as the files set them."""
         found: dict[str, str] = {}
         for source in items(container.get("envFrom")):
             map_ = self.maps.get(str(at(source, "configMapRef", "name")))
@@ -43,7 +43,7 @@ class Manifests:
         return found
 
     def workers(self, name: str) -> Iterator[tuple[Mapping[str, Any], dict[str, str]]]:
-        """The containers of Deployment `name` that are a worker, with what they get."""
+        """The worker containers of Deployment `name`, with their variables."""
         deployment = self.deployments.get(name)
         for container in items(at(deployment, "spec", "template", "spec", "containers")):
             environ = self.environment(container)
@@ -52,17 +52,17 @@ class Manifests:
 
 
 def checks(files: list[Path]) -> list[Check]:
-    """One check over all files; none without files."""
+    """One check of all files; no check without files."""
     needs = ("sqs_queue_url", "sqs_region")
     return [Check(NAME, needs, partial(compare, files))] if files else []
 
 
 def compare(files: list[Path], known: Known) -> list[CheckResult]:
-    """The files that can't be read, then a few rows for each ScaledObject and Deployment."""
+    """Results for unreadable files, then for each ScaledObject and Deployment."""
     try:
         found = read(files)
     except ImportError:
-        return [unknown(NAME, "there is no YAML parser here", "pip install pyyaml, and ask again")]
+        return [unknown(NAME, "there is no YAML parser here", "pip install pyyaml")]
     rows = list(found.problems)
     for scaled in found.scaled:
         target = str(at(scaled, "spec", "scaleTargetRef", "name"))
@@ -72,8 +72,10 @@ def compare(files: list[Path], known: Known) -> list[CheckResult]:
         for container, environ in found.workers(name):
             rows += _worker(f"Deployment {name}", container, environ, known)
     if not rows:
-        advice = "name the files that hold the ScaledObject and the Deployment"
-        rows.append(unknown(NAME, "no ScaledObject and no worker's Deployment is in them", advice))
+        advice = "pass the files with the ScaledObject and the Deployment"
+        rows.append(
+            unknown(NAME, "they contain neither a ScaledObject nor a worker's Deployment", advice)
+        )
     return rows
 
 
@@ -87,12 +89,12 @@ def _worker(
             detail = f"its SQS_QUEUE_URL is {url}, ours is {known['sqs_queue_url']}"
             yield failure(check, detail, "correct the one that is wrong")
     else:
-        detail = "its SQS_QUEUE_URL is not in the files"
+        detail = "the files do not set its SQS_QUEUE_URL"
         advice = f"{RENDERED}; a secret can't be seen here"
         yield unknown(check, detail, advice)
     region = environ.get("SQS_REGION") or environ.get("AWS_REGION")
     if region and region != (ours := queue_region(known)):
-        detail = f"it looks for its queue in {region}, which is in {ours}"
+        detail = f"its region is {region}, but the queue is in {ours}"
         yield failure(check, detail, "correct AWS_REGION (or SQS_REGION) where it is wrong")
     threads = environ.get("WORKER_CONCURRENCY", "")
     given = threads.isascii() and threads.isdigit()
@@ -103,7 +105,7 @@ def _worker(
 
 
 def read(files: Iterable[Path]) -> Manifests:
-    """All documents of all files; lists are taken apart. Raises ImportError: no YAML parser."""
+    """The documents of all files, lists expanded. Raises ImportError without a YAML parser."""
     import yaml  # type: ignore[import-untyped]  # noqa: PLC0415 -- no dependency of the worker
 
     found = Manifests()
@@ -113,9 +115,9 @@ def read(files: Iterable[Path]) -> Manifests:
             documents = list(yaml.safe_load_all(place.read_text(encoding="utf-8")))
         except OSError as error:
             detail = f"{file} can't be read: {error.strerror}"
-            found.problems.append(failure(NAME, detail, "name a file that is there"))
+            found.problems.append(failure(NAME, detail, "correct its name or permissions"))
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            found.problems.append(failure(NAME, f"{file} is no YAML: {error}", RENDERED))
+            found.problems.append(failure(NAME, f"{file} is not YAML: {error}", RENDERED))
         else:
             for document in documents:
                 _sort(document, found)

@@ -12,9 +12,9 @@ _OPERATORS = {"arnequals", "arnlike", "stringequals", "stringlike"}
 
 
 def source_arns(policy: str, action: str) -> list[str]:
-    """The rules that EventBridge may do `action` for, as patterns; "*" is any, none: it may not.
+    """Patterns of the rules for which EventBridge may do `action`; empty: it may not.
 
-    Conditions on other keys, and statements that deny, are left out.
+    "*" stands for any rule. Other conditions and statements that deny are ignored.
     """
     try:
         document = json.loads(policy or "{}")
@@ -29,7 +29,7 @@ def source_arns(policy: str, action: str) -> list[str]:
 
 
 def admits(patterns: list[str], rule_arn: str) -> bool:
-    """Whether one of the patterns is the rule's."""
+    """Whether a pattern matches the rule."""
     return any(fnmatchcase(rule_arn, pattern) for pattern in patterns)
 
 

@@ -1,4 +1,4 @@
-"""The queue and its dead-letter queue: there, fitting, and ours to work on."""
+"""The queue and its dead-letter queue: attributes and permissions."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ Attributes = Mapping[Any, str]
 
 
 def queue(known: Known) -> list[CheckResult]:
-    """The queue's rows, then the DLQ's, then a row for each permission."""
+    """Results for the queue, the DLQ and each permission."""
     url, region = known["sqs_queue_url"], known["sqs_region"]
     rows: list[CheckResult] = []
     if (there := QueueIdentity.of_url(url).region) and there != region:
@@ -40,7 +40,7 @@ def queue(known: Known) -> list[CheckResult]:
         attributes = _attributes(client, url)
         rows += check_attributes(known, attributes)
     except ConfigurationError as error:
-        return [*rows, failure(NAME, str(error), "correct them, then ask again")]
+        return [*rows, failure(NAME, str(error), "correct the variables")]
     except ClientError as error:
         rows.append(aws_calls.failed_call(NAME, error, "sqs:GetQueueAttributes on the queue"))
         if not aws_calls.denied(error):
@@ -52,10 +52,10 @@ def queue(known: Known) -> list[CheckResult]:
 
 
 def check_attributes(known: Known, attributes: Attributes) -> list[CheckResult]:
-    """What the attributes say; the wanted ones are the worker's own (docs/contract.md#queue)."""
+    """Compares the attributes with the worker's needs (docs/contract.md#queue)."""
     queue = QueueIdentity.of_url(known["sqs_queue_url"])
     waiting = attributes.get("ApproximateNumberOfMessages", "?")
-    rows = [ok(NAME, f"{queue.name} is there, {waiting} messages wait")]
+    rows = [ok(NAME, f"{queue.name} exists, {waiting} messages wait")]
     if {"call_timeout", "max_retries"} <= known.keys():
         facts = QueueFacts.read(attributes)
         advice = "change the attribute where the queue is declared"
@@ -70,14 +70,14 @@ def check_attributes(known: Known, attributes: Attributes) -> list[CheckResult]:
 def dead_letters(
     known: Known, attributes: Attributes | None, client: "SQSClient"
 ) -> tuple[str | None, list[CheckResult]]:
-    """The DLQ's URL, found as the worker finds it, and its rows."""
+    """The DLQ's URL, found by the worker's own rule, and its results."""
     arn = dead_letter_arn(attributes or {})
     url = known.get("sqs_dlq_url")
     if url is None and attributes is None:
         advice = "set SQS_DLQ_URL, or allow sqs:GetQueueAttributes on the queue"
         return None, [unknown(DLQ, "the queue's redrive policy can't be read", advice)]
     if url is None and arn is None:
-        detail = "there is none: what fails for good comes back every 15 minutes"
+        detail = "there is none: a message that fails permanently comes back every 15 minutes"
         return None, [failure(DLQ, detail, "give the queue a RedrivePolicy, or set SQS_DLQ_URL")]
     rows: list[CheckResult] = []
     try:
@@ -94,8 +94,8 @@ def dead_letters(
                 DLQ, error, "sqs:GetQueueUrl on the DLQ, or set SQS_DLQ_URL"
             )
         elif isinstance(error, ClientError) and aws_calls.denied(error):
-            advice = "nothing; sqs:GetQueueAttributes on the DLQ would let doctor look"
-            row = unknown(DLQ, "its attributes may not be read", advice)
+            advice = "nothing; with sqs:GetQueueAttributes on the DLQ doctor would check it"
+            row = unknown(DLQ, "reading its attributes is not allowed", advice)
         else:
             row = aws_calls.failed_call(DLQ, error)
         rows.append(row)
@@ -105,14 +105,14 @@ def dead_letters(
 def _identity(
     queue_url: str, attributes: Attributes, dlq_url: str, dead: Attributes, policy: str | None
 ) -> list[CheckResult]:
-    """Whether the DLQ is the queue itself, or not the one of the RedrivePolicy."""
+    """A problem if the DLQ is the queue itself, or not the RedrivePolicy's."""
     dlq = identity(dlq_url, dead)
     if dlq.same_as(identity(queue_url, attributes)):
-        detail = "it is the queue itself: what fails for good would come back at once"
+        detail = "it is the queue itself: a dead letter would come back at once"
         return [failure(DLQ, detail, "name another queue in SQS_DLQ_URL or in the RedrivePolicy")]
     if policy and not dlq.same_as(QueueIdentity.of_arn(policy)):
-        advice = "let SQS_DLQ_URL and the RedrivePolicy name the same"
-        return [warning(DLQ, f"SQS itself moves to another one: {policy}", advice)]
+        advice = "set SQS_DLQ_URL and the RedrivePolicy to the same queue"
+        return [warning(DLQ, f"SQS itself moves messages to another one: {policy}", advice)]
     return []
 
 
@@ -121,10 +121,10 @@ def _retention(name: str, dead: Attributes, attributes: Attributes) -> list[Chec
     ours, theirs = QueueFacts.read(attributes).retention, QueueFacts.read(dead).retention
     if ours and theirs and theirs <= ours:
         detail = (
-            f"it keeps messages {theirs / DAY:g} days, the queue {ours / DAY:g}: what SQS moves"
-            " there keeps its age, and may be gone before anybody looks"
+            f"it keeps messages {theirs / DAY:g} days, the queue {ours / DAY:g}: a message"
+            " that SQS moves keeps its age, and may expire before anybody looks"
         )
-        rows.append(warning(DLQ, detail, "give it the longest MessageRetentionPeriod, 14 days"))
+        rows.append(warning(DLQ, detail, "set its MessageRetentionPeriod to the maximum, 14 days"))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Is reservation-api there, and does it let the worker in?"""
+"""reservation-api: reachable, and open to the worker."""
 
 import json
 
@@ -13,7 +13,7 @@ from reservation_worker.errors import OperationError
 
 NAME = "reservation-api"
 BUSY = (408, 425, 429)
-"""It is the API, and has no time just now."""
+"""Statuses by which the API asks for a later try."""
 
 
 def reservation_api(known: Known) -> list[CheckResult]:
@@ -33,8 +33,8 @@ def reservation_api(known: Known) -> list[CheckResult]:
         if protocols.speaks_grpc(f"[{host}]:{port}" if ":" in host else f"{host}:{port}"):
             return [failure(NAME, f"{base} speaks gRPC, not HTTP", protocols.SWAPPED)]
         advice = (
-            "it takes connections, but does not answer: is it stuck, is it HTTP, is it TLS, and is"
-            " its certificate's CA in SSL_CERT_FILE?"
+            "it accepts connections, but does not answer: is it stuck, is it HTTP, is it TLS, and"
+            " is its certificate's CA in SSL_CERT_FILE?"
         )
         return [failure(NAME, str(error), advice)]
     if answer.status == 401:
@@ -48,19 +48,19 @@ def _unauthorized(base: str, challenge: str, token_file: str | None) -> CheckRes
         return failure(
             NAME,
             f"{said}: it refuses the token in {token_file}",
-            "has the token expired, is it made for this audience, does the API trust its issuer?"
+            "has the token expired, is this its audience, does the API trust its issuer?"
             " RESERVATION_API_TOKEN_FILE names the file",
         )
     if challenge.lower().startswith("bearer"):
         return failure(
             NAME,
-            f"{said}: it wants a bearer token, and none is sent",
-            "name a file with one by RESERVATION_API_TOKEN_FILE, such as a projected"
+            f"{said}: it requires a bearer token, and none is sent",
+            "set RESERVATION_API_TOKEN_FILE to a file with one, such as a projected"
             " service-account token",
         )
     return failure(
         NAME,
-        f"{said}: it wants credentials that the worker does not have",
+        f"{said}: it requires credentials that the worker does not have",
         "let the worker through at the gateway; it can send a bearer token only"
         " (RESERVATION_API_TOKEN_FILE)",
     )
@@ -78,17 +78,17 @@ def _check_answer(base: str, answer: Answer) -> CheckResult:
         return warning(
             NAME,
             f"{said}: no RESERVATION_NOT_FOUND",
-            "is it reservation-api, and is its path right? A PATCH that is answered so counts as"
-            " an outage",
+            "is it reservation-api, and is its path right? Such an answer to a PATCH counts as an"
+            " outage",
         )
     if meaning in (Meaning.TRANSIENT, Meaning.DONE) and answer.status not in BUSY:
         return failure(
             NAME,
             said,
-            "a misrouted or misconfigured deploy: check RESERVATION_API_BASE, the gateway before"
-            " it and what that lets through",
+            "a misrouted or misconfigured deploy: check RESERVATION_API_BASE and the rules of"
+            " the gateway in front",
         )
-    return warning(NAME, said, "ask again; if it stays so, look at its log")
+    return warning(NAME, said, "try again; if it persists, look at its log")
 
 
 CHECK = Check(NAME, ("reservation_api_base", "reservation_api_token_file"), reservation_api)

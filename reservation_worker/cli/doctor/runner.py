@@ -37,7 +37,7 @@ LIMIT = 20.0
 """How long all checks together may take, in seconds; reading the secret before them: 35 at most."""
 
 _PIECES, _SHORTEST = re.compile(r"[/:@\[\]]+"), 5
-"""Where an address breaks, and how long a piece is no secret: http, a port."""
+"""Where an address is split; up to this length a piece (http, a port) is not a secret."""
 
 CHECKS = (
     credentials.CHECK,
@@ -54,7 +54,7 @@ CHECKS = (
 def run_checks(
     survey: sources.Survey, files: list[Path], limit: float = LIMIT
 ) -> list[CheckResult]:
-    """Every row, in the order of the checks; secrets hidden, nothing that a terminal obeys."""
+    """All results in the order of the checks, without secrets and control characters."""
     checks = [*CHECKS, *manifests.checks(files)]
     rows = [*configuration(survey), *_run(checks, survey.known, limit)]
     clean = _cleaner(survey)
@@ -65,15 +65,15 @@ def run_checks(
 
 
 def configuration(survey: sources.Survey) -> list[CheckResult]:
-    """A row for each warning and problem, or one that says where the settings came from."""
-    # Each says itself what to do.
+    """A result for each warning and problem, or one that names the settings' sources."""
+    # Their sentences contain the advice.
     rows = [warning("configuration", text, "") for text in survey.warnings]
     rows += [failure("configuration", problem, "") for problem in survey.problems]
     if rows:
         return rows
     names = {variable.name for variable in VARIABLES}
     places = {place for name, place in survey.sources.items() if name in names}
-    return [ok("configuration", f"right; set in: {', '.join(sorted(places))}")]
+    return [ok("configuration", f"valid; set in: {', '.join(sorted(places))}")]
 
 
 def _run(checks: list[Check], known: Known, limit: float) -> Iterator[CheckResult]:
@@ -82,7 +82,7 @@ def _run(checks: list[Check], known: Known, limit: float) -> Iterator[CheckResul
     def run(check: Check) -> None:
         try:
             rows = check.run(known)
-        except Exception as error:  # a check that fails must not take the others with it
+        except Exception as error:  # an error in one check must not stop the others
             text = f"the check itself failed: {type(error).__name__}: {error}"
             rows = [unknown(check.name, text, "report this as a fault of doctor")]
         answers.put((check.name, rows))
@@ -94,7 +94,7 @@ def _run(checks: list[Check], known: Known, limit: float) -> Iterator[CheckResul
             advice = f"correct the configuration first: {names}"
             found[check.name] = [unknown(check.name, "not checked", advice)]
         else:
-            # Daemons: a name server that hangs must not hold up our end.
+            # Daemon threads, because a hanging name server must not delay the exit.
             threading.Thread(target=run, args=(check,), name=check.name, daemon=True).start()
     deadline = time.monotonic() + limit
     with terminal.progress("checks") as bar:
@@ -107,12 +107,14 @@ def _run(checks: list[Check], known: Known, limit: float) -> Iterator[CheckResul
             found[name] = rows
             bar.advance(task)
     for check in checks:
-        late = unknown(check.name, f"no answer within {limit:g} s", "look at name servers, network")
+        late = unknown(
+            check.name, f"no answer within {limit:g} s", "check the name servers and the network"
+        )
         yield from found.get(check.name, [late])
 
 
 def _cleaner(survey: sources.Survey) -> Callable[[str], str]:
-    """Hides what is a secret, and every piece of what AWS's secret sets, as `config` does."""
+    """Hides secrets, and all values that come from the AWS secret, as `config` does."""
     redact = Redactor(os.environ)
     given = [survey.values[name] for name, place in survey.sources.items() if place == "secret"]
     pieces = {piece for text in given for piece in _PIECES.split(text) if len(piece) > _SHORTEST}
@@ -122,6 +124,6 @@ def _cleaner(survey: sources.Survey) -> Callable[[str], str]:
 
 
 def _plain(text: str) -> str:
-    """One line without control characters: neighbours' words are in it."""
+    """One line without control characters, because it may quote a neighbour."""
     text = " ".join(text.split())
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -1,4 +1,4 @@
-"""How the findings look: a table for people, JSON for scripts."""
+"""Prints the results: a table for people, JSON for scripts."""
 
 import json
 from collections import Counter
@@ -21,15 +21,15 @@ _STYLES = {
 
 
 def show(rows: list[CheckResult], console: Console | None = None) -> None:
-    """Print the table, and under it how many of each status there are."""
+    """Print the table, then the number of results of each status."""
     console = console or terminal.stdout()
     marks = dict(zip(CheckStatus, (*terminal.marks(console), "?"), strict=True))
     arrow = "→" if console.encoding.startswith("utf") else "->"
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("")
     table.add_column("check", no_wrap=True)
-    # A long word is a URL or an ARN, and what is wrong may be its end.
-    table.add_column("what was found, and what to do", overflow="fold")
+    # A long word is a URL or an ARN, and its end may be the wrong part.
+    table.add_column("finding, and how to mend it", overflow="fold")
     for row in rows:
         mark = Text(marks[row.status], _STYLES[row.status])
         text = Text(row.detail)
@@ -42,7 +42,7 @@ def show(rows: list[CheckResult], console: Console | None = None) -> None:
 
 
 def as_json(rows: list[CheckResult]) -> str:
-    """One object: whether nothing is wrong, and the rows."""
+    """One object: `ok`, false if a check failed, and the results as `checks`."""
     fine = not any(row.status is CheckStatus.FAILURE for row in rows)
     shown = {"ok": fine, "checks": [asdict(row) for row in rows]}
     return json.dumps(shown, indent=2)

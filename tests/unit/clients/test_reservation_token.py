@@ -148,9 +148,9 @@ def test_an_answer_that_echoes_the_token_does_not_bring_it_into_the_error(
 @pytest.mark.parametrize(
     ("challenge", "has_token", "said"),
     [
-        ("Bearer", False, "it wants a bearer token, and none is sent"),
-        ("bearer realm=x", False, "it wants a bearer token, and none is sent"),
-        ("Basic", False, "it wants credentials that the worker does not have"),
+        ("Bearer", False, "it requires a bearer token, and none is sent"),
+        ("bearer realm=x", False, "it requires a bearer token, and none is sent"),
+        ("Basic", False, "it requires credentials that the worker does not have"),
         ("Bearer", True, "it refuses the token in"),
     ],
 )
