@@ -3,14 +3,15 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+awake: Callable[[], float] = partial(
+    time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+)
+"""Seconds by a clock that goes on while the machine sleeps, as SQS's own does.
 
-def awake() -> float:
-    """Seconds by a clock that goes on while the machine sleeps, as SQS's own does.
-
-    CLOCK_MONOTONIC stands still while a laptop's lid is closed or a virtual machine is suspended.
-    """
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+CLOCK_MONOTONIC stands still while a laptop's lid is closed or a virtual machine is suspended.
+"""
 
 
 @dataclass(frozen=True, slots=True)

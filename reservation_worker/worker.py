@@ -1,4 +1,4 @@
-"""The built worker: in which order its parts are started, and stopped."""
+"""The built worker: the order in which its parts start and stop."""
 
 import threading
 import time
@@ -41,9 +41,9 @@ class Worker:
     _exit_code: int | None = field(default=None, init=False)
 
     def start(self) -> None:
-        """Start the threads; the poller last, when everything it feeds is there.
+        """Start the threads; the poller follows everything that it feeds.
 
-        Raises RuntimeError when the system has no thread left.
+        Raises RuntimeError if the system has no thread left.
         """
         if self.draining.is_set():
             return
@@ -87,16 +87,16 @@ class Worker:
         def left(share: float) -> float:
             return max(0.0, began + share * limit - time.monotonic())
 
-        # 1. At once: /ready turns red, nothing new is received, what waits goes to other pods.
+        # 1. At once: /ready turns red, nothing is received, waiting messages go to other pods.
         self.draining.set()
         self.metrics.drain_seconds.set_function(lambda: time.monotonic() - began)
         parts.poller.stop()
         waiting = parts.dispatcher.close()
         _within(left(0.7), lambda: parts.completer.give_back(waiting))
-        # 2. Meanwhile the pool works on and a long poll may end: cut off, it would leave a ghost
-        #    receive, messages handed out to nobody. What it still brings is given back.
+        # 2. Meanwhile the pool works on, and a long poll ends by itself: cut off, it would leave
+        #    messages that SQS has handed out to nobody. The messages it brings are given back.
         parts.poller.join(max(left(0.7), min(left(0.8), self.settings.sqs_wait_time + 0.5)))
-        # 3. What still runs is fenced and comes back when its call in flight must be over.
+        # 3. Messages that still run are fenced, and come back when their call must be over.
         parts.dispatcher.wait_idle(left(0.8))
         self.direct.fence()
         running = parts.dispatcher.running()
@@ -107,17 +107,17 @@ class Worker:
         if self.watch:
             self.watch.stop()
         self.history.stop()
-        # 5. Notifications and telemetry, so that the last ones get out; then clients; health last.
+        # 5. Notifications and telemetry, so that the last ones are sent; then clients; health last.
         parts.dispatcher.shutdown()
         if self.notifier:
             self.notifier.stop(min(FLUSH, left(28.5 / 30)))
         self.tracing.shutdown(left(29 / 30))
-        # It has refused settlements since the dispatcher was closed, and reported state until now.
+        # It has handled nothing since the dispatcher was closed, but reported the state until now.
         self.debug.stop(min(1.0, left(29 / 30)))
         for close in self.closers:
             _within(left(29.5 / 30), close)
         self.health.stop(left(1))
-        # Only now: a thread may have ended after the flush.
+        # Not earlier, because a thread may have ended after the flush.
         still_open = parts.custody.open()
         logger.info(
             "stopped in {:.1f} s: {} messages neither settled nor given back",
@@ -133,7 +133,7 @@ def _within(timeout: float, work: Callable[[], None]) -> None:
     try:
         thread.start()
     except RuntimeError:
-        # The system has no thread left: here, then; SHUTDOWN_TIMEOUT bounds the whole stop.
+        # The system has no thread left. SHUTDOWN_TIMEOUT bounds the stop all the same.
         work()
         return
     thread.join(timeout)

@@ -18,6 +18,8 @@ IMPORTED = (
     "reservation_worker.config.sources",
     "reservation_worker.cli.main",
     "reservation_worker.cli.worker_http",
+    # Loaded when there is a collector.
+    "opentelemetry.exporter.otlp.proto.grpc.trace_exporter",
 )
 """Compiled here, because a read-only container can't keep compiled files and would compile at
 every start."""

@@ -94,7 +94,7 @@ def _run_verb(arguments: list[str]) -> int:
     from reservation_worker.config import libraries  # noqa: PLC0415
 
     # Before the verb imports the libraries that would read them.
-    libraries.forget(os.environ)
+    libraries.drop_reserved(os.environ)
     return verb.run(args)
 
 

@@ -1,8 +1,7 @@
-"""HTTP connections whose calls end in time: looking up the name, connecting, sending and reading
-share one deadline.
+"""HTTP connections with one deadline for the whole call: DNS, connecting, sending and reading.
 
-A socket's own timeout bounds each wait; a server that sends a byte now and then would hold the
-thread for ever.
+A socket's own timeout bounds each wait only: a server that sends a byte now and then would hold
+the thread for ever.
 """
 
 import socket
@@ -93,7 +92,7 @@ class TLSSocket(_Deadline, ssl.SSLSocket):
     """For `sslsocket_class` of an SSLContext."""
 
     def send(self, *args: Any, **kwargs: Any) -> int:
-        # The waits of sendall, which is many of these.
+        # sendall calls it for each part.
         self.settimeout(self.exchange.remaining())
         return super().send(*args, **kwargs)
 

@@ -16,10 +16,10 @@ from reservation_worker.config.token import TokenFile, bearer
 from reservation_worker.errors import TransientError
 
 redact = Redactor({})
-"""For what answers say, before it is cut: they may echo the token."""
+"""For text of answers, before it is cut: they may echo the token."""
 
 MAX_BODY = 1024 * 1024
-"""The largest answer that is read, in bytes: our neighbours' are a few hundred."""
+"""The largest answer that is read, in bytes; the usual one has a few hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class Answer:
 
 
 class HttpTransport:
-    """Kept-alive connections to one base URL, shared by all pool threads; idle, `connections`.
+    """Connections to one base URL, shared by all pool threads; at most `connections` stay idle.
 
     With a `token_file` every request carries the bearer token in it.
-    Raises ConfigurationError when there is none.
+    Raises ConfigurationError if there is none.
     """
 
     def __init__(self, base: str, connections: int, token_file: str | None = None) -> None:
@@ -72,13 +72,13 @@ class HttpTransport:
     ) -> Answer:
         """One call of at most `timeout` seconds; redirects are answers, not followed.
 
-        It is sent again, once and on a new connection, where a kept connection broke before the
-        first byte of an answer: the server had closed it, or a middlebox had forgotten it. What is
-        sent must therefore bear a repetition.
+        It is sent again, once and on a new connection, if a kept connection broke before the first
+        byte of an answer: the server had closed it, or a middlebox had forgotten it. So every
+        request must be safe to repeat.
 
-        An answer 401 is final only if the token is still the one in its file.
+        A 401 is final only if the file still holds the same token.
 
-        Raises TransientError when there is no whole answer of at most MAX_BODY bytes in time.
+        Raises TransientError unless a whole answer of at most MAX_BODY bytes comes in time.
         """
         deadline = time.monotonic() + timeout
         headers = {**self._headers, **headers}
@@ -164,12 +164,12 @@ class HttpTransport:
 
 
 def _take(idle: list[Connection]) -> Connection | None:
-    """One of the connections, the youngest; None if there is none."""
+    """The connection that was used last; None if there is none."""
     try:
         connection = idle.pop()
     except IndexError:
         return None
-    # An idle connection has nothing to read but its end, or words of a server that gave it up.
+    # An idle connection that is readable was closed, or the server wrote that it gives it up.
     if connection.sock is not None and wait_for_read(connection.sock, 0.0):
         connection.close()
     return connection

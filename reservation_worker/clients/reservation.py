@@ -1,4 +1,4 @@
-"""reservation-api over HTTP: the two calls, and the table that says what each answer means."""
+"""reservation-api over HTTP: the two calls, and the table of the answers' meanings."""
 
 import json
 from typing import Any, NoReturn
@@ -29,13 +29,13 @@ BY_STATUS_AND_CODE = {
 }
 BY_STATUS = {
     409: Meaning.CONFLICT,
-    # Neighbour faults, a misrouted or misconfigured deploy, and what asks for patience.
+    # Faults of the neighbour, a misrouted or misconfigured deploy, and requests to wait.
     **dict.fromkeys((401, 403, 404, 405, 408, 425, 429), Meaning.TRANSIENT),
 }
 NOT_THE_API = (502, 503, 504)
-"""A gateway's word that nobody is behind it."""
+"""A gateway's answers when nothing is behind it."""
 BY_CLASS = {2: Meaning.DONE, 4: Meaning.PERMANENT}
-"""Every other status is transient: redirects, server errors, and what is no HTTP."""
+"""Every other status is transient: redirects, server errors, unknown ones."""
 
 
 def classify(status: int, code: str | None) -> Meaning:
@@ -45,7 +45,7 @@ def classify(status: int, code: str | None) -> Meaning:
 
 
 class ReservationClient:
-    """The ReservationApi port; safe for all pool threads. Raises what the port says."""
+    """The ReservationApi port; safe for all pool threads. Raises the port's errors."""
 
     def __init__(self, base: str, connections: int, token_file: str | None = None) -> None:
         self._http = HttpTransport(base, connections, token_file)

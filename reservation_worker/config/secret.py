@@ -60,7 +60,7 @@ def read_secret(
     ]
     if problems:
         raise ConfigurationError(problems)
-    # Keys that we don't know belong to others who share the secret.
+    # Other keys belong to other services that share the secret.
     found = {
         variable: secret[key].strip() for key, variable in SECRET_KEYS.items() if key in secret
     }
@@ -68,7 +68,7 @@ def read_secret(
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
-    # Returns rather than raises: json's error carries the whole secret.
+    # No exception: json's error carries the whole secret.
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
 """One rule for every kind of event, which its declaration fills in (docs/contract.md#settlement).
 
-reservation-api's state change is the only arbiter: the PATCH comes first in every workflow, and
-inventory moves only after the arbiter has said so. Anything else can free a seat that was sold.
+reservation-api's state change is the only arbiter: the PATCH comes first, and inventory moves only
+after it was accepted. Any other order can free a seat that was sold.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from reservation_worker.outcome import SUPERSEDED, Ack, DeadLetterReason, Outcom
 
 
 class Neighbours(Protocol):
-    """The calls a handler may make for its message; they raise what clients.ports says."""
+    """The calls that a handler may make for its message; for their errors see clients.ports."""
 
     def update_status(self, change: StatusChange) -> StatusAnswer: ...
     def get(self, reservation_id: str) -> Reservation | None: ...
@@ -33,7 +33,7 @@ class Neighbours(Protocol):
 
 
 def settle(rule: Declaration, event: Event, neighbours: Neighbours) -> Outcome:
-    """Settle one event. Raises TransientError and what the calls raise besides it."""
+    """Settle one event. Raises TransientError, and what the calls raise besides it."""
     try:
         return _settle(rule, event, neighbours)
     except PermanentError as error:
@@ -77,7 +77,7 @@ def _settle(rule: Declaration, event: Event, neighbours: Neighbours) -> Outcome:
         return lost
     seats = _seats(event, None)
     if seats is None:
-        # Facts are missing: the reservation is asked once, unless it has just been.
+        # Facts are missing: the reservation is read once, unless it has just been read.
         seen = seen or neighbours.get(event.reservation_id)
         if seen is not None and seen.status in FINAL_STATES:
             lost = _lost(rule, event, seen.status, seen.payment_intent_id)
@@ -99,8 +99,8 @@ def _settle(rule: Declaration, event: Event, neighbours: Neighbours) -> Outcome:
 
 
 def _release(neighbours: Neighbours, seats: Seats, reason: str, replayed: bool) -> None:
-    # Only its key guards a quantity (docs/contract.md#quantity-releases). Rows of seats
-    # carry the reservation's id, so a repeated release of seats frees nothing twice.
+    # Only the key guards a quantity (docs/contract.md#quantity-releases). The rows of numbered
+    # seats carry the reservation's id, so a repeated release frees nothing twice.
     if not seats.seat_ids and neighbours.key_may_be_forgotten(replayed):
         raise PermanentError(
             f"not released: an earlier try may have put the {seats.quantity} seats of show"
@@ -115,7 +115,7 @@ def _release(neighbours: Neighbours, seats: Seats, reason: str, replayed: bool) 
 def _lost(
     rule: Declaration, event: Event, state: str | None, payment: str | None
 ) -> Outcome | None:
-    """The outcome when inventory must not move; None when the arbiter says go on."""
+    """The outcome if inventory must not move; None if it may."""
     if state == rule.target:
         paid = event.payment_intent_id
         if rule.money_taken and paid and payment and payment != paid:
@@ -131,7 +131,7 @@ def _lost(
 
 
 def _seats(event: Event, seen: Reservation | None) -> Seats | None:
-    """The facts for inventory: the event's, filled in from the reservation; None: not enough."""
+    """The event's facts for inventory, filled in from the reservation; None: not enough."""
     # An empty list is general admission, but only with a quantity beside it.
     seat_ids = event.seat_ids if event.seat_ids or event.qty else None
     event_id, quantity = event.event_id, event.qty

@@ -1,4 +1,4 @@
-"""Thread: writes the log's lines, so that no other thread ever waits for their reader."""
+"""Thread: writes the log lines, so that no other thread ever waits for their reader."""
 
 import os
 import select
@@ -66,7 +66,7 @@ class LogWriter:
             try:
                 self._write(text.encode())
             except OSError:
-                # A full disk or a closed pipe: nobody is left to complain to.
+                # A full disk or a closed pipe: there is nowhere to report it.
                 self._failed += len(lines)
             self._finished += len(text)
             for one in taken:
@@ -78,16 +78,16 @@ class LogWriter:
             try:
                 data = data[os.write(self._fd, data) :]
             except BlockingIOError:
-                # Whoever shares the descriptor with us has made it non-blocking.
+                # Another process that shares the descriptor has made it non-blocking.
                 writable = select.poll()
                 writable.register(self._fd, select.POLLOUT)
                 writable.poll()
 
 
 def never_block(fd: int) -> None:
-    """Make writes to `fd` fail rather than wait for a reader. Raises OSError.
+    """Make writes to `fd` fail instead of waiting for a reader. Raises OSError.
 
-    It is for stderr: the C libraries and the interpreter itself write there, past any queue.
+    It is for stderr, which C libraries and the interpreter write to directly.
     """
     try:
         # A second description of the same file: O_NONBLOCK stays ours alone, and does not reach

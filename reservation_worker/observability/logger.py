@@ -1,6 +1,6 @@
-"""JSON log lines through loguru: one object a line, whatever a message's fields hold.
+"""JSON log lines through loguru: one object per line, whatever a message's fields hold.
 
-No line holds a secret, and each field is cut to a longest length: an event's may be a mebibyte.
+No line holds a secret, and each field is cut to a maximum length: an event's may be a mebibyte.
 """
 
 import json
@@ -26,7 +26,7 @@ _LONGEST_TRACEBACK = 6_000
 
 
 def render(record: "Record", pod_name: str, redact: Callable[[str], str]) -> str:
-    """One record as one line of JSON. ASCII only, so no field can break or fake a line."""
+    """One record as one line of JSON, ASCII only, so that no field can break or fake a line."""
 
     level = record["level"].name
     error = record["exception"]
@@ -63,9 +63,10 @@ def render(record: "Record", pod_name: str, redact: Callable[[str], str]) -> str
 
 
 def _is_plain(values: Sequence[Any], redact: Callable[[str], str]) -> bool:
-    """Whether all of them are short texts, numbers and the like without a secret.
+    """Whether all values are short texts without a secret, numbers, booleans or None.
 
-    Nearly every line's are, and one redaction of all texts costs a fifth of one for each.
+    It is for speed: nearly every line is plain, and redacting all its texts at once costs a fifth
+    of redacting each.
     """
     texts = []
     for value in values:
@@ -78,8 +79,8 @@ def _is_plain(values: Sequence[Any], redact: Callable[[str], str]) -> bool:
 
 
 def _cut(text: str, longest: int) -> str:
-    """Both ends of a text that is too long: a traceback says at its end what happened."""
-    # As it will stand in the line: one character takes up to twelve there.
+    """Both ends of a text that is too long: a traceback's last line names the error."""
+    # Its length in the line, where one character takes up to twelve.
     size = len(text) if text.isascii() and text.isprintable() else len(json.dumps(text))
     if size <= longest:
         return text
@@ -88,14 +89,14 @@ def _cut(text: str, longest: int) -> str:
 
 
 class _FromStandardLibrary(logging.Handler):
-    """Libraries log by the standard library; their lines join ours."""
+    """Passes the log lines of libraries on to loguru."""
 
     def emit(self, record: logging.LogRecord) -> None:
         level = "WARNING" if record.levelno < logging.ERROR else "ERROR"
         try:
             text = record.getMessage()
         except Exception:
-            text = str(record.msg)  # a library's wrong arguments are no reason to fail in it
+            text = str(record.msg)  # the library passed wrong arguments: log the template
         logger.bind(logger=record.name).opt(exception=record.exc_info).log(level, "{}", text)
 
 

@@ -14,7 +14,7 @@ from reservation_worker.outcome import DeadLetterReason
 
 TYPES = (*(kind.label for kind in Kind), "unknown")
 OUTCOMES = ("success", "dropped", "retried", "failed", "invalid_payload")
-# What has no known type has no handler either.
+# A message of unknown type has no handler.
 HANDLERS = TYPES[:-1]
 HANDLER_OUTCOMES = ("success", "retried", "failed", "downstream_error")
 
@@ -27,26 +27,26 @@ AGE_BUCKETS = (0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 900, 3600, 14_400, 86_400)
 
 
 class Peak:
-    """The largest value since it was last taken: a histogram forgets it."""
+    """The largest value since it was last taken, which a histogram does not keep."""
 
     def __init__(self) -> None:
         self._value: float | None = None
         self._lock = threading.Lock()
 
     def note(self, value: float) -> None:
-        """One more."""
+        """Add a value."""
         with self._lock:
             self._value = value if self._value is None else max(self._value, value)
 
     def take(self) -> float | None:
-        """The largest, which starts anew; None when there was none."""
+        """The largest value so far, and forget it; None if there was none."""
         with self._lock:
             value, self._value = self._value, None
             return value
 
 
 class _LogLinesDropped(Collector):
-    """A counter that is read where it is kept: the log may not wait for a metric's lock."""
+    """Reads the counter from the log writer, which may not wait for a metric's lock."""
 
     def __init__(self) -> None:
         self.read: Callable[[], int] = lambda: 0

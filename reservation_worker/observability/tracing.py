@@ -8,16 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import grpc
 from opentelemetry import trace as otel
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.propagators.aws import AwsXRayPropagator
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
@@ -26,6 +23,9 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from reservation_worker import __version__
 from reservation_worker.errors import ConfigurationError
 from reservation_worker.events.parse import TraceHints
+
+if TYPE_CHECKING:
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
 MAX_TRACE_ID = 128
 """The longest trace id from outside that is handed on, in characters (docs/contract.md#events)."""
@@ -56,7 +56,7 @@ class Trace:
 def read_trace(hints: TraceHints, xray_header: str | None) -> Trace:
     """The trace context of a message, the first valid one (docs/contract.md#events)."""
     parent, trace_id = _parent(hints, xray_header)
-    # gRPC refuses other metadata locally, which would look like a failing neighbour.
+    # gRPC refuses other metadata locally, and that would look like a failing neighbour.
     own = f"{trace_id:032x}"
     header_id = next((given for given in hints.trace_ids if _can_be_a_header(given)), own)
     return Trace(parent, trace_id, header_id, next(iter(hints.trace_ids), own)[:MAX_TRACE_ID])
@@ -78,8 +78,8 @@ def _parent(hints: TraceHints, xray_header: str | None) -> tuple[Context, int]:
         span = otel.get_current_span(found).get_span_context()
         if span.is_valid:
             return found, span.trace_id
-        # The propagator wants all three fields; a load balancer sends Root alone, and Sampled=? is
-        # a decision that is left to us.
+        # The propagator needs all three fields; a load balancer sends Root alone, and Sampled=?
+        # leaves the decision to us.
         root = _XRAY_ROOT.search(xray_header)
         if root and (number := int(root[1] + root[2], 16)):
             return Context(), number
@@ -87,13 +87,13 @@ def _parent(hints: TraceHints, xray_header: str | None) -> tuple[Context, int]:
 
 
 def _can_be_a_header(trace_id: str) -> bool:
-    # HTTP/2 has no blanks around a value: a strict peer refuses the whole call.
+    # HTTP/2 forbids blanks around a value: a strict peer refuses the whole call.
     plain = trace_id.isascii() and trace_id.isprintable() and trace_id == trace_id.strip()
     return plain and 0 < len(trace_id) <= MAX_TRACE_ID
 
 
 class _Resource(Resource):
-    """Knows its hash: the exporter asks for it with every span, and the SDK's is a JSON text's."""
+    """Hashed once: the exporter hashes it for every span, and the SDK's hash serializes it."""
 
     def __init__(self, resource: Resource) -> None:
         super().__init__(resource.attributes, resource.schema_url)
@@ -104,9 +104,9 @@ class _Resource(Resource):
 
 
 class _Unrecorded(otel.NoOpTracer):
-    """For spans that nobody exports: a third of their cost is to record what they hold.
+    """For spans that are not exported: it makes ids and asks the sampler, but records nothing.
 
-    Their ids and the sampler's decision are handed on all the same.
+    Recording is two thirds of a span's cost.
     """
 
     def __init__(self, provider: TracerProvider) -> None:
@@ -191,7 +191,7 @@ class Tracing:
         span = self._tracer.start_span(name, kind=SpanKind.CLIENT)
         try:
             context = span.get_span_context()
-            if not context.is_valid:  # OTEL_SDK_DISABLED: the trace is handed on all the same
+            if not context.is_valid:  # OTEL_SDK_DISABLED: the trace is propagated all the same
                 context = SpanContext(
                     trace.trace_id, secrets.randbits(64) or 1, False, TraceFlags(0)
                 )
@@ -210,7 +210,7 @@ class Tracing:
     def shutdown(self, timeout: float) -> None:
         """Export what is left, for at most `timeout` seconds: a collector may hang."""
         thread = threading.Thread(target=self._provider.shutdown, name="telemetry", daemon=True)
-        with suppress(RuntimeError):  # no thread left: no spans then
+        with suppress(RuntimeError):  # no thread left: the spans are lost
             thread.start()
             thread.join(timeout)
 
@@ -223,24 +223,29 @@ def mark_failed(span: otel.Span, reason: str) -> None:
 def exporter(endpoint: str, insecure: bool) -> SpanProcessor:
     """Export by OTLP over gRPC in the background: bounded queue, surplus spans are dropped.
 
-    The other OTEL_EXPORTER_OTLP_* and OTEL_BSP_* variables are the SDK's to read. Raises
-    ConfigurationError for those that it can't work with.
+    The SDK reads the other OTEL_EXPORTER_OTLP_* and OTEL_BSP_* variables. Raises
+    ConfigurationError for those that it refuses.
     """
     try:
+        # Not needed without a collector, and 2 MB large.
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
         return BatchSpanProcessor(otlp(endpoint, insecure))
     except Exception as error:  # the SDK has no error of its own for it
-        # Some come without a word: StopIteration, or KeyError with the name alone.
+        # Some have no text: StopIteration, or KeyError with the name alone.
         said = f"{type(error).__name__}: {error}".rstrip(": ")
         raise ConfigurationError(
-            [
-                f"OpenTelemetry can't work with what it was given ({said}): check the OTEL_*"
-                " variables."
-            ]
+            [f"OpenTelemetry refuses its settings ({said}): check the OTEL_* variables."]
         ) from error
 
 
-def otlp(endpoint: str, insecure: bool, timeout: float | None = None) -> OTLPSpanExporter:
+def otlp(endpoint: str, insecure: bool, timeout: float | None = None) -> "OTLPSpanExporter":
     """The SDK's exporter; `timeout` in seconds, None: the SDK's own. Raises what the SDK raises."""
+    import grpc  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415
+        OTLPSpanExporter,
+    )
+
     names = ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION")
     chosen = next((os.environ[name] for name in names if name in os.environ), "none")
     # The standard knows `none`; the SDK refuses it.

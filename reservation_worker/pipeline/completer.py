@@ -47,7 +47,7 @@ class Completer:
         self._clocks = clocks
 
     def complete(self, delivery: Delivery, outcome: Outcome, trace_id: str | None = None) -> None:
-        """Carry an outcome out. `trace_id` is for the log line."""
+        """Carry out an outcome. `trace_id` is for the log line."""
         if isinstance(outcome, Ack):
             # The outcome is known: the delete is tried whoever holds the message by now.
             self._custody.claim(delivery)
@@ -55,7 +55,7 @@ class Completer:
             counted = "dropped" if outcome.dropped else "success"
         else:
             if isinstance(outcome, Retry):
-                # Before the lease is asked: a renewal under way may outlast it.
+                # Before the lease is checked, because a renewal under way may outlast it.
                 self._leases.close_and_wait(delivery.lease)
             if not self._leases.held(delivery.lease):
                 self.lease_lost(delivery)
@@ -78,7 +78,7 @@ class Completer:
         return True
 
     def lease_lost(self, delivery: Delivery) -> None:
-        """The message is, or may be, with another worker: nothing is settled here."""
+        """Another worker has the message, or may have it: nothing is carried out here."""
         self._leases.close(delivery.lease)
         if self._custody.claim(delivery):
             self._lose(delivery)
@@ -86,8 +86,8 @@ class Completer:
     def give_back(self, deliveries: Iterable[Delivery]) -> None:
         """Make messages visible again, at once or when the call in flight must be over.
 
-        So no other pod works beside a call that may still have its effect. A delivery whose lease
-        is over is with another worker already, or soon will be.
+        Otherwise another pod would work beside a call that may still take effect. A delivery whose
+        lease is over is lost: another worker has it, or soon will.
         """
         by_delay: dict[int, list[Delivery]] = {}
         for delivery in deliveries:
@@ -110,7 +110,7 @@ class Completer:
                 self._metrics.given_back.inc(self._change_visibility(batch, delay))
 
     def abandon(self, delivery: Delivery) -> None:
-        """A completion that our own bug ended: the message comes when its visibility ends."""
+        """End a completion that failed by a bug: SQS delivers the message again after its lease."""
         self._leases.close(delivery.lease)
         self._custody.leave(delivery)
 
@@ -127,7 +127,7 @@ class Completer:
 
     def _retry(self, delivery: Delivery, retry: Retry) -> str:
         if retry.reason in UNTRIED:
-            # The rest of the breaker's open time, or at once: nothing was tried.
+            # Nothing was tried: after the rest of the breaker's open time, or at once.
             delay = max(1, math.ceil(retry.at_least))
         else:
             delay = self._retries.delay(
@@ -164,7 +164,7 @@ class Completer:
         return "failed"
 
     def _change_visibility(self, batch: Sequence[Delivery], seconds: int) -> int:
-        """Returns how many were given back; the others come when their visibility ends."""
+        """Returns how many were given back; SQS delivers the others when their visibility ends."""
         receipts = [delivery.message.receipt for delivery in batch]
         failures: Mapping[int, BatchFailure] = {}
         try:

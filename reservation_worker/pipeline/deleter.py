@@ -14,17 +14,17 @@ from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.sqs.queue import Queue
 
 ATTEMPTS = 3
-"""How often a delete is tried when SQS says that its failure is not ours."""
+"""How often a delete is tried whose failure is not the sender's fault."""
 PAUSE = 0.2
-"""How long to wait before such another attempt, in seconds."""
+"""The pause before another attempt, in seconds."""
 PATIENCE = 5.0
 """How long a thread waits for room in the queue before its delete is given up, in seconds."""
 CAPACITY = 1_000
-"""Settled messages that may wait for their delete; a full queue holds the threads back."""
+"""How many settled messages may wait for their delete; a full queue blocks the threads."""
 
 
 class SettledMemory:
-    """The last `capacity` ids of settled messages whose delete is not proved. For all threads."""
+    """The last `capacity` settled messages whose delete is not confirmed. Thread-safe."""
 
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
@@ -32,7 +32,7 @@ class SettledMemory:
         self._lock = threading.Lock()
 
     def remember(self, message_id: str) -> None:
-        """As the youngest; the oldest is dropped when the memory is full."""
+        """Add an id as the youngest; a full memory drops the oldest."""
         with self._lock:
             self._ids[message_id] = None
             self._ids.move_to_end(message_id)
@@ -40,18 +40,18 @@ class SettledMemory:
                 self._ids.popitem(last=False)
 
     def forget(self, message_id: str) -> None:
-        """Its delete worked after all."""
+        """Drop an id, because its delete is confirmed."""
         with self._lock:
             self._ids.pop(message_id, None)
 
     def knows(self, message_id: str) -> bool:
-        """Whether a copy of this message only needs deleting."""
+        """Whether a copy of this message is only to be deleted."""
         with self._lock:
             return message_id in self._ids
 
 
 class Deleter:
-    """Every delivery that is added is deleted, or remembered so that its copy is."""
+    """Deletes every delivery that is added, or remembers it so that its copy is deleted."""
 
     def __init__(
         self,
@@ -84,13 +84,13 @@ class Deleter:
             self._give_up(delivery)
 
     def stop(self, timeout: float) -> None:
-        """Flush what waits, for at most `timeout` seconds; safe before start and twice."""
+        """Flush the waiting deletes for at most `timeout` seconds; safe before start and twice."""
         self._stopping.set()
         if self._thread.is_alive():
             self._waiting.close()
             self._thread.join(timeout)
             if self._thread.is_alive():
-                logger.error("deletes do not get through; their messages come back")
+                logger.error("deletes do not get through; their messages will be delivered again")
 
     def _run(self) -> None:
         while batch := self._waiting.take(self._linger):
@@ -108,7 +108,7 @@ class Deleter:
                 logger.warning("delete attempt {} failed: {}", attempt, error)
                 continue
             except Exception:
-                logger.exception("a batch of deletes failed; its messages come back")
+                logger.exception("a batch of deletes failed; its messages will be delivered again")
                 break
             again = []
             for position, delivery in enumerate(batch):
@@ -124,13 +124,13 @@ class Deleter:
             self._give_up(delivery)
 
     def _deleted(self, delivery: Delivery) -> None:
-        # An old receipt proves nothing: SQS may say yes and keep the copy it has handed out since.
+        # After the lease a yes proves nothing: SQS may keep the copy that it has delivered since.
         if self._held(delivery):
             self.memory.forget(delivery.message.id)
         self._custody.end(delivery, Ending.DELETED)
 
     def _give_up(self, delivery: Delivery, *, gone: bool = False) -> None:
-        # Anew, as the youngest: its copy is still to come.
+        # Again, as the youngest, because its copy is still to come.
         self.memory.remember(delivery.message.id)
         if gone:
             self._custody.end(delivery, Ending.LOST)

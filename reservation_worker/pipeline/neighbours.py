@@ -1,4 +1,4 @@
-"""The neighbours as one handler sees them: every call under lease, breaker, deadline and span."""
+"""The neighbours as a handler calls them: under lease, breaker, deadline and span."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,9 +31,9 @@ T = TypeVar("T")
 class GuardedNeighbours:
     """The handlers' Neighbours for one delivery; `trace` is handed on with each call.
 
-    `timeout` is one call's, in seconds. inventory-svc forgets an idempotency key after `key_ttl`
+    `timeout` bounds one call, in seconds. inventory-svc forgets an idempotency key after `key_ttl`
     seconds; 0: never. `wall_clock` gives Unix seconds. Every call raises LeaseLost, LeaseTooShort
-    or BreakerOpen when it may not start, and whatever the neighbour's port raises.
+    or BreakerOpen if it may not start, and the errors of the neighbour's port.
     """
 
     delivery: Delivery
@@ -95,11 +95,11 @@ class GuardedNeighbours:
 
     def _call(self, neighbour: str, span: str, call: Callable[[CallContext], T]) -> T:
         lease, breaker = self.delivery.lease, self.breakers.of(neighbour)
-        # A renewal may take seconds, so the breaker is asked after it.
+        # The breaker is asked after a renewal, which may take seconds.
         timeout = self.leases.begin_call(lease, self.timeout)
         try:
             ticket = breaker.admit()
-            # None: our own bug, or a client closed by the stop, is no answer of the neighbour.
+            # None: a bug of ours, or a client that the stop closed, is no answer of the neighbour.
             ok: bool | None = None
             try:
                 with self.tracing.call_span(span, self.trace) as headers:
@@ -108,7 +108,7 @@ class GuardedNeighbours:
                 ok = True
                 return answer
             except TransientError as error:
-                # Whatever its code: when most messages get it, the trouble is the neighbour's.
+                # With any code: if most messages get it, the trouble is the neighbour's.
                 ok, error.neighbour = False, neighbour
                 raise
             except PermanentError:

@@ -21,7 +21,7 @@ LONGEST_PAUSE = 30
 IDLE = 1.0
 """How long the poller waits for room or for a breaker before it looks again, in seconds."""
 LATE = 4 * READ_MARGIN
-"""How many seconds beyond its wait the poller may be silent before it counts as late."""
+"""How many seconds beyond its wait the poller may be silent before it is late."""
 
 
 class Poller:
@@ -60,19 +60,19 @@ class Poller:
         self._thread.start()
 
     def stop(self) -> None:
-        """No new receive; a long poll that is under way is let run. Safe at any time."""
+        """Start no new receive; a long poll under way ends by itself. Safe at any time."""
         self._stop.set()
 
     def join(self, timeout: float) -> bool:
-        """Wait for the thread, at most `timeout` seconds; true if it is over."""
+        """Wait at most `timeout` seconds for the thread; true if it has ended."""
         if self._thread.ident is not None:
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def late(self) -> bool:
-        """True when the thread is dead or silent for longer than a receive may take.
+        """Whether the thread is dead, or silent for longer than a receive may take.
 
-        It gives a sign of life in a pause too: only a restart helps a late one.
+        A pause does not count: only a poller that a restart would help is late.
         """
         if self._thread.ident is None:
             return False  # not started yet
@@ -94,7 +94,7 @@ class Poller:
                 self.errors_in_a_row += 1
                 self._metrics.poll_errors.inc()
                 pause = next(pauses)
-                # A traceback only for what we did not expect.
+                # A traceback only for unexpected errors.
                 logger.opt(exception=not isinstance(error, SqsError)).error(
                     "receive failed, next in {:.1f} s: {}", pause, error
                 )
@@ -109,7 +109,7 @@ class Poller:
             self._pause(min(IDLE, max(0.05, self._breakers.remaining())))
             return
         room = self._dispatcher.room(limit, IDLE)
-        # What freed the slots may be the failures that opened a breaker meanwhile.
+        # The slots may have been freed by failures that opened a breaker.
         if room == 0 or self._stop.is_set() or self._breakers.limit() == 0:
             return
         with self._custody.receiving():
@@ -118,12 +118,12 @@ class Poller:
         self._give_back(self._dispatcher.accept(deliveries))
 
     def _receive(self, room: int) -> list[Delivery]:
-        # The first receive does not wait: an idle worker is ready at once.
+        # The first receive does not wait, so that an idle worker is ready at once.
         wait = self._wait if self.has_received else 0
         asked_at = self._clocks.monotonic()
         messages = self._queue.receive(room, wait)
         received_at = self._clocks.monotonic()
-        # An answer that took longer than its wait was handed out earlier than it got here.
+        # SQS sent an answer that took longer than its wait earlier than it arrived.
         leased_at = min(received_at, asked_at + wait + 1)
         self.has_received = True
         self.errors_in_a_row = 0
@@ -137,13 +137,13 @@ class Poller:
         ]
 
     def _pause(self, seconds: float) -> None:
-        # A pause is no silence.
+        # A pause does not make the poller late.
         self._seen_at = self._clocks.monotonic() + seconds
         self._stop.wait(seconds)
 
 
 def _pauses() -> Iterator[float]:
-    """Growing pauses in seconds, jittered, for a loop that a stop can interrupt."""
+    """Growing jittered pauses in seconds."""
     for longest in backoff.expo(max_value=LONGEST_PAUSE):
         if longest is not None:  # backoff's generators yield None once, to be started
             yield backoff.full_jitter(longest)

@@ -1,4 +1,4 @@
-"""What a pool thread does with one delivery: content → handler → outcome → settled."""
+"""Processes one delivery on a pool thread: content → handler → outcome → completed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -31,9 +31,9 @@ DEADLINE_CALLS = 4
 """A message's whole handling may take so many call timeouts (docs/contract.md#leases)."""
 
 LONGEST_FAILING = 3_600.0
-"""A message that has failed for so many seconds needs no evidence (docs/contract.md#exhaustion)."""
+"""Seconds of failing after which a message needs no evidence (docs/contract.md#exhaustion)."""
 HANDLER = "handler"
-"""What failed where it was our own code, and no neighbour."""
+"""The name of our own code, where it failed instead of a neighbour."""
 
 Handlers = Mapping[Kind, Callable[[Event, Neighbours], Outcome]]
 
@@ -68,11 +68,11 @@ class Processor:
         self._deadline = deadline
 
     def process(self, delivery: Delivery) -> None:
-        """Handle and settle one delivery. Raises nothing."""
+        """Handle and complete one delivery. Raises nothing."""
         try:
             self._process(delivery)
         except Exception:
-            logger.exception("a message could not be settled; it comes back by itself")
+            logger.exception("a message could not be settled; it will be delivered again")
             self._completer.abandon(delivery)
 
     def _process(self, delivery: Delivery) -> None:
@@ -89,9 +89,9 @@ class Processor:
             self._completer.complete(delivery, outcome, trace_id)
 
     def handle(self, delivery: Delivery) -> tuple[Outcome | None, str]:
-        """What a delivery comes to, and its trace id for the log.
+        """The outcome of a delivery, and its trace id for the log.
 
-        The outcome is not carried out; it is None when the lease was lost on the way.
+        The outcome is not carried out; it is None if the lease was lost on the way.
         """
         content = delivery.content
         hints = content.trace if isinstance(content, Event | Ignored) else TraceHints()
@@ -105,7 +105,7 @@ class Processor:
         return outcome, trace.log_id
 
     def _run_handler(self, delivery: Delivery, event: Event, trace: Trace) -> Outcome | None:
-        """The handler's outcome; None when the lease was lost on the way."""
+        """The handler's outcome; None if the lease was lost on the way."""
         if self._breakers.any_open():
             return Retry("a breaker is open", reason="breaker")
         started = self._clocks.monotonic()
@@ -121,7 +121,7 @@ class Processor:
                 if isinstance(error, BreakerOpen):
                     outcome = Retry(str(error), error.retry_after, "breaker")
                 else:
-                    # A handler that raises it by itself has been told so by the arbiter.
+                    # A handler that raises it itself read the arbiter's answer.
                     failed = error.neighbour or RESERVATION_API
                     outcome = Retry(str(error), error.retry_after, failed=failed)
             except LeaseTooShort as error:

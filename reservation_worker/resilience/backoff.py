@@ -29,8 +29,8 @@ class RetryPolicy:
         """Whole seconds before try number `attempt` + 1.
 
         base * 2^(n-1), rounded up and capped at the step of n = `max_retries`. For a message that
-        is given back `beyond_tries` it goes on doubling to LONGEST_DELAY. The neighbour's own
-        wish, `at_least` seconds, wins where it is longer, up to MAX_RETRY_AFTER.
+        is given back `beyond_tries` it goes on doubling to LONGEST_DELAY. `at_least` is the
+        neighbour's Retry-After in seconds; it wins if it is longer, up to MAX_RETRY_AFTER.
         """
         last_step = max(self.max_retries, 1)
         capped: float = self.base_ms * 2 ** (min(max(attempt, 1), last_step) - 1) / 1000

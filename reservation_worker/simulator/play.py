@@ -1,4 +1,4 @@
-"""Plays a scenario on a whole system, with an outage in the middle, and takes stock of it."""
+"""Runs a scenario on a whole system, with an outage in the middle, and reconciles it."""
 
 import time
 from collections import deque
@@ -21,12 +21,12 @@ _GLANCE = 0.1
 
 
 class PlayError(Exception):
-    """The run did not come to its end; the text says how far it got."""
+    """The run did not end in time; the text has its progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where the run is: a few words, and how many of all events are settled."""
+    """The stage of the run, and how many of all events are settled."""
 
     stage: str
     settled: int
@@ -47,7 +47,7 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """It reconciles, and the worker, if it was stopped, stopped cleanly."""
+        """It reconciles, and the worker, if stopped, exited with 0."""
         return self.report.ok and self.worker_exit_code in (0, None)
 
     def as_dict(self) -> dict[str, Any]:
@@ -141,13 +141,13 @@ class Play:
         self._seconds = time.monotonic() - began
 
     def stop_worker(self) -> None:
-        """SIGTERM, and the exit code."""
+        """Stop the worker by SIGTERM and note its exit code."""
         self._say("stopping the worker")
         self.worker.stop(timeout=40)
         self._exit_code = self.worker.wait(0)
 
     def result(self) -> Result:
-        """Take stock."""
+        """Reconcile, and return all figures."""
         self._say("reconciling")
         return Result(
             len(self.scenario.messages),

@@ -53,13 +53,14 @@ def _percent(share: float) -> str:
 
 def _waiting(dead: Mapping[str, Any], read_seconds_ago: float | None) -> list[Finding]:
     depth, sent_ago = dead["depth"], dead["last_seconds_ago"]
-    seen = sent_ago is None or sent_ago - (read_seconds_ago or 0.0) >= CONSISTENT_AFTER
-    if depth == 0 and seen:
+    read_ago = read_seconds_ago or 0.0
+    up_to_date = sent_ago is None or sent_ago - read_ago >= CONSISTENT_AFTER
+    if depth == 0 and up_to_date:
         return []  # somebody has resolved all of them
     found = []
     if owed := dead["by_reason"]["compensation_required"]:
         detail = f"this worker dead-lettered {owed:,} as compensation_required since its start"
-        if depth and depth < owed:
+        if up_to_date and depth and depth < owed:
             detail += f"; at most {depth:,} of them still wait"
         found.append(
             Finding(
@@ -72,6 +73,8 @@ def _waiting(dead: Mapping[str, Any], read_seconds_ago: float | None) -> list[Fi
     recent = dead["in_window"]
     if depth:
         title, detail = "Dead letters wait for a person", f"{depth:,} in the dead-letter queue"
+        if not up_to_date:
+            detail += " when SQS last reported it"
         if recent:
             detail += f"; this worker sent {recent:,} in the last 15 minutes"
         if depth > sum(dead["by_reason"].values()):

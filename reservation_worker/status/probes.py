@@ -53,7 +53,8 @@ class Probes:
             Check(
                 "threads",
                 overdue < threads,
-                f"{overdue} of {threads} are beyond a message's deadline of {self._deadline:g} s",
+                f"{overdue:,} of {threads:,} are beyond a message's deadline of"
+                f" {self._deadline:g} s",
             ),
         ]
 

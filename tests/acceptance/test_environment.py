@@ -16,14 +16,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 
-from reservation_worker.config.libraries import JUDGED
+from reservation_worker.config.libraries import CHECKED
 from tests.acceptance.doctor.processes import Report, serving, started
 from tests.integration.test_tracing_export import Collector
 from tests.unit.clients.http_neighbour import Neighbour, error, self_signed
 from tests.world import World, until
 
 ROOT = Path(__file__).parents[2]
-WRONG = {variable.name: "-1" for variable in JUDGED}
+WRONG = {variable.name: "-1" for variable in CHECKED}
 NOT_THEIRS = {
     "PROMETHEUS_MULTIPROC_DIR": "/nowhere",
     "prometheus_multiproc_dir": "/nowhere",
@@ -76,7 +76,7 @@ def test_what_only_the_library_itself_can_judge_is_a_sentence_too(
 ) -> None:
     done = run(environ | {name: text, "OTEL_EXPORTER_OTLP_ENDPOINT": "127.0.0.1:1"}, tmp_path)
     assert done.returncode == 2
-    assert "OpenTelemetry can't work with what it was given (" in done.stderr
+    assert "OpenTelemetry refuses its settings (" in done.stderr
     assert "Traceback" not in done.stderr
 
 

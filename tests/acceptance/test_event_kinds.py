@@ -86,7 +86,7 @@ def test_a_kind_that_is_only_declared_is_missed_in_the_rule_and_in_the_contract(
     failed = set(re.findall(r"^FAILED \S+::(\w+)", found.stdout, re.MULTILINE))
     assert failed == {
         "test_the_contract_lists_each_type_with_its_label_and_its_notification",
-        "test_the_contract_says_what_each_kind_does_and_what_its_refusal_means",
+        "test_the_contract_lists_the_effects_of_each_kind_and_the_meaning_of_a_refusal",
         "test_the_rule_of_the_manifests_lets_every_type_through_and_nothing_else",
     }
     assert "EventBridge would not deliver ['refund.completed', 'RefundCompleted']" in found.stdout

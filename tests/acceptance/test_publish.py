@@ -12,6 +12,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from reservation_worker.events.kinds import BY_LABEL
 from reservation_worker.simulator.processes.child import Child
 from reservation_worker.simulator.processes.worker import WorkerProcess
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
@@ -156,13 +157,12 @@ def test_a_burst_ends_when_all_are_settled_and_its_figures_are_of_this_run_only(
     shell.run("publish", "--count", "5")
     until(shell.world.empty, 20, "empty")
     seeded = ("--seed-url", shell.world.neighbours.control_base)
-    done = shell.run("burst", "--count", "90", "--json", *seeded)
+    count = 30 * len(BY_LABEL)
+    done = shell.run("burst", "--count", str(count), "--json", *seeded)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
-    assert figures["settled"] == figures["events"] == 90
-    assert figures["outcomes"] == {
-        kind: {"success": 30} for kind in ("approved", "expired", "failed")
-    }
+    assert figures["settled"] == figures["events"] == count
+    assert figures["outcomes"] == {label: {"success": 30} for label in BY_LABEL}
     assert 0 < figures["latency_ms"]["all"]["p50"] <= figures["latency_ms"]["all"]["p99"]
     shown = shell.run("burst", "--count", "10", "--type", "expired")
     assert shown.returncode == 0, shown.stderr

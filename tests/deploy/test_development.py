@@ -94,10 +94,11 @@ def test_the_container_finds_the_machines_profiles_and_logins_in_its_home(
 
 
 def test_every_promised_command_exists_and_has_its_help(checkout: Checkout) -> None:
-    listed = re.findall(r"^ +\x1b\[36m([a-z-]+)", checkout.make("help")[1], re.MULTILINE)
+    listed = re.findall(r"^  ([a-z-]+) +\w", checkout.make("help")[1], re.MULTILINE)
     assert set(PROMISED.split()) <= set(listed)
     [phony] = re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert set(phony.split()) == set(listed)
+    # A step of the cluster's targets, not a command.
+    assert set(phony.split()) - {"cluster-programs"} == set(listed)
 
 
 def test_only_the_worker_has_the_images_health_check() -> None:

@@ -44,15 +44,15 @@ def inspect(image: str) -> dict[str, Any]:
 def test_a_container_stopped_under_load_settles_or_gives_back_every_message(
     world: World, image: str
 ) -> None:
-    world.neighbours.latency(40)
-    world.expire(world.seed(EVENTS))
+    world.neighbours.latency(100)
     worker = world.worker({"SQS_WAIT_TIME": "1"})
     name = contained(worker, image)
     try:
         worker.start()
         worker.until(lambda: worker.health()[0] == 200, 60, "answered on /health")
-        until(lambda: len(world.released()) > 100, 60, "work is under way")
         run("podman", "--runtime=runc", "exec", name, "reservation-worker", "health")
+        world.expire(world.seed(EVENTS))
+        until(lambda: len(world.released()) > 100, 60, "work is under way")
         # As process 1 of its container it would ignore signals without a handler.
         worker.signal(signal.SIGTERM)
         assert worker.wait(40) == 0

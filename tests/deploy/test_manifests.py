@@ -9,64 +9,16 @@ import pytest
 from reservation_worker.config.settings import Settings
 from reservation_worker.config.sources import READ_BY_LIBRARIES
 from reservation_worker.config.variables import VARIABLES
-from tests.deploy.tools import K8S, Objects, rendered
+from tests.deploy.manifests import Manifests
 
 # Read by glibc, not by the worker.
 RUNTIME = {"MALLOC_ARENA_MAX"}
 DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
 
 
-class Manifests:
-    """The objects of an overlay, by kind."""
-
-    def __init__(self, objects: Objects) -> None:
-        self.objects = objects
-
-    def __getitem__(self, kind: str) -> dict[str, Any]:
-        [found] = [made for made in self.objects if made["kind"] == kind]
-        return found
-
-    @property
-    def pod(self) -> dict[str, Any]:
-        """The pod's spec."""
-        spec: dict[str, Any] = self["Deployment"]["spec"]["template"]["spec"]
-        return spec
-
-    @property
-    def worker(self) -> dict[str, Any]:
-        """The container."""
-        [found] = self.pod["containers"]
-        return dict(found)
-
-    def environment(self) -> dict[str, str]:
-        """The container's environment with its references resolved."""
-        fields = {"metadata.name": "reservation-worker-7c9f-x2"}
-        data = {m["metadata"]["name"]: m["data"] for m in self.objects if m["kind"] == "ConfigMap"}
-        found = {}
-        for entry in self.worker["env"]:
-            source = entry.get("valueFrom", {})
-            if ref := source.get("configMapKeyRef"):
-                found[entry["name"]] = data[ref["name"]][ref["key"]]
-            elif ref := source.get("fieldRef"):
-                found[entry["name"]] = fields[ref["fieldPath"]]
-            else:
-                found[entry["name"]] = entry["value"]
-        return found
-
-
 @pytest.fixture(scope="module", params=["base", "production", "tacos-app"])
 def manifests(request: pytest.FixtureRequest) -> Manifests:
-    return Manifests(rendered(request.param))
-
-
-@pytest.fixture(scope="module", params=["production", "tacos-app"])
-def overlay(request: pytest.FixtureRequest) -> Manifests:
-    return Manifests(rendered(request.param))
-
-
-@pytest.fixture(scope="module")
-def tacos_app() -> Manifests:
-    return Manifests(rendered("tacos-app"))
+    return Manifests(request.param)
 
 
 def test_every_variable_is_one_that_the_worker_its_sdks_or_the_runtime_reads(
@@ -122,26 +74,11 @@ def test_ports_are_the_ones_listened_on_and_only_http_is_offered(manifests: Mani
         assert rule["ports"] == [{"port": settings.server_port}]
 
 
-def admitted(manifests: Manifests, app: str) -> list[int]:
-    """The ports that the NetworkPolicy lets the worker reach on pods with the label app=`app`."""
-    ports = []
-    for rule in manifests["NetworkPolicy"]["spec"]["egress"]:
-        for peer in rule["to"]:
-            selector = peer.get("podSelector", {})
-            named = {selector.get("matchLabels", {}).get("app")}
-            for expression in selector.get("matchExpressions", []):
-                assert (expression["key"], expression["operator"]) == ("app", "In")
-                named |= set(expression["values"])
-            if app in named:
-                ports += [port["port"] for port in rule["ports"]]
-    return ports
-
-
 def test_the_network_policy_lets_the_worker_reach_its_neighbours(manifests: Manifests) -> None:
     settings = Settings.from_mapping(manifests.environment())
     for address in (settings.inventory_grpc_addr, settings.reservation_api_base):
         host, _, port = address.rpartition("/")[2].rpartition(":")
-        assert int(port) in admitted(manifests, host), address
+        assert int(port) in manifests.admitted(host), address
     everywhere = {
         port["port"]
         for rule in manifests["NetworkPolicy"]["spec"]["egress"]
@@ -225,57 +162,3 @@ def test_the_pod_conforms_to_the_restricted_standard(manifests: Manifests) -> No
 
 def _hosts(pod: Mapping[str, Any]) -> set[str]:
     return {key for key in ("hostNetwork", "hostPID", "hostIPC", "volumes") if key in pod}
-
-
-@pytest.mark.parametrize(
-    ("folder", "namespace", "role", "inventory"),
-    [
-        ("production", "traffic-tacos", "reservation-worker-role", "inventory-svc:8021"),
-        (
-            "tacos-app",
-            "tacos-app",
-            "traffic-tacos-reservation-worker-sa-role",
-            "inventory-api:8020",
-        ),
-    ],
-)
-def test_an_overlay_has_the_names_of_its_cluster(
-    folder: str, namespace: str, role: str, inventory: str
-) -> None:
-    overlay = Manifests(rendered(folder))
-    assert overlay["Deployment"]["metadata"]["namespace"] == namespace
-    assert overlay.worker["image"] == "ghcr.io/traffic-tacos/reservation-worker:v1.0.0"
-    account = overlay["ServiceAccount"]["metadata"]
-    assert overlay.pod["serviceAccountName"] == account["name"] == "reservation-worker-sa"
-    assert account["annotations"] == {
-        "eks.amazonaws.com/role-arn": f"arn:aws:iam::137406935518:role/{role}"
-    }
-    settings = Settings.from_mapping(overlay.environment())
-    assert settings.inventory_grpc_addr == inventory
-    assert settings.reservation_api_base == "http://reservation-api:8010"
-    assert settings.sqs_queue_url == (
-        "https://sqs.ap-northeast-2.amazonaws.com/137406935518/traffic-tacos-reservation-events"
-    )
-
-
-def test_in_the_ambient_mesh_neighbours_are_reached_through_its_port_and_probes_are_let_in(
-    tacos_app: Manifests,
-) -> None:
-    assert admitted(tacos_app, "inventory-api") == [8020, 15008]
-    assert admitted(tacos_app, "reservation-api") == [8010, 15008]
-    assert admitted(tacos_app, "inventory-svc") == []
-    peers = [
-        peer for rule in tacos_app["NetworkPolicy"]["spec"]["ingress"] for peer in rule["from"]
-    ]
-    assert {"ipBlock": {"cidr": "169.254.7.127/32"}} in peers
-
-
-def test_the_alerts_name_the_deployed_objects(overlay: Manifests) -> None:
-    rules = (K8S / "monitoring" / "rules.yaml").read_text()
-    queue = overlay.environment()["SQS_QUEUE_URL"].rpartition("/")[2]
-    assert overlay["ScaledObject"]["metadata"]["name"] in rules
-    assert f'"{queue}|"' in rules
-    assert f'"{queue}-dlq|"' in rules
-    # A stop is slow from 80 % of its time on; a pod is late 15 s before it is killed.
-    stop = float(DEFAULTS["SHUTDOWN_TIMEOUT"])
-    assert f"worker_drain_seconds[5m])) > {0.8 * stop:g}" in rules

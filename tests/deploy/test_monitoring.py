@@ -9,13 +9,15 @@ from typing import Any
 
 import boto3
 import pytest
-from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
+from reservation_worker.events.kinds import BY_TYPE
 from reservation_worker.simulator.judge.scrape import Metrics
 from reservation_worker.simulator.processes.ports import free_port
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
+from reservation_worker.simulator.story.samples import TYPES
 from reservation_worker.simulator.story.scenario import build
 from tests.deploy import insights
+from tests.deploy.exporters import OTHERS, exporters, job
 from tests.deploy.prometheus import (
     ALERTS,
     ROOT,
@@ -25,36 +27,6 @@ from tests.deploy.prometheus import (
 )
 from tests.world import World, until
 
-QUEUE = "traffic-tacos-reservation-events"
-# The metrics of other exporters, by exporter; the labels are those that each of them sets itself.
-OTHERS: dict[str, dict[str, list[dict[str, str]]]] = {
-    "keda-operator": {
-        "keda_scaler_metrics_value": [
-            {
-                "namespace": "traffic-tacos",
-                "metric": f"s0-aws-sqs-{QUEUE}",
-                "scaledObject": "reservation-worker-scaler",
-                "scaler": "awsSqsQueueScaler",
-                "triggerIndex": "0",
-                "type": "scaledobject",
-            }
-        ]
-    },
-    "cloudwatch-exporter": {
-        "aws_sqs_approximate_number_of_messages_visible_maximum": [
-            {"job": "aws_sqs", "instance": "", "queue_name": QUEUE},
-            {"job": "aws_sqs", "instance": "", "queue_name": f"{QUEUE}-dlq"},
-        ],
-        "aws_sqs_approximate_age_of_oldest_message_maximum": [
-            {"job": "aws_sqs", "instance": "", "queue_name": QUEUE}
-        ],
-    },
-    "kube-state-metrics": {
-        "kube_pod_deletion_timestamp": [
-            {"namespace": "traffic-tacos", "pod": "reservation-worker-1", "uid": "u"}
-        ]
-    },
-}
 QUERIES = dashboard_queries()
 SELECTORS = {
     selector: metric
@@ -83,37 +55,10 @@ class Record:
 
 
 @pytest.fixture(scope="module")
-def others() -> Iterator[list[dict[str, Any]]]:
-    """The scrape jobs of the other exporters, without honorLabels as their charts have them.
-
-    kube-state-metrics is scraped with honorLabels too, as kube-prometheus-stack does.
-    """
-    jobs, servers = [], []
-    for exporter, metrics in OTHERS.items():
-        registry = CollectorRegistry()
-        for name, series in metrics.items():
-            gauge = Gauge(name, "Not ours.", list(series[0]), registry=registry)
-            for labels in series:
-                # Read as a time it is an hour away, so DrainTooSlow does not fire.
-                gauge.labels(**labels).set(time.time() + 3_600)
-        server, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
-        servers.append((server, thread))
-        jobs.append(job(exporter, server.server_port, namespace="elsewhere"))
-    jobs.append({**jobs[-1], "job_name": "kube-prometheus-stack", "honor_labels": True})
-    yield jobs
-    for server, thread in servers:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def record(
-    tmp_path_factory: pytest.TempPathFactory, others: list[dict[str, Any]]
-) -> Iterator[Record]:
+def record(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Record]:
     """A worker settles every kind of event, with a compensation, then takes time to stop."""
     story, port = build(300, seed=5), free_port()
-    with World() as world:
+    with World() as world, exporters() as others:
         worker = world.worker(
             {
                 "SERVER_PORT": str(port),
@@ -159,16 +104,6 @@ def topic(world: World) -> str:
     keys: dict[str, Any] = {name.lower(): text for name, text in CREDENTIALS.items()}
     sns = boto3.client("sns", endpoint_url=world.sqs.url, region_name=REGION, **keys)
     return str(sns.create_topic(Name="customers")["TopicArn"])
-
-
-def job(name: str, port: int, namespace: str) -> dict[str, Any]:
-    """A scrape job with the labels that the Prometheus operator makes of a ServiceMonitor."""
-    target = {"container": name, "endpoint": "http", "pod": f"{name}-0", "service": name}
-    labels = {"namespace": namespace, **target}
-    return {
-        "job_name": name,
-        "static_configs": [{"targets": [f"127.0.0.1:{port}"], "labels": labels}],
-    }
 
 
 def firing(prometheus: PrometheusProcess) -> set[str]:
@@ -233,11 +168,14 @@ def test_a_scrape_meets_a_stop_that_takes_time(record: Record) -> None:
     assert drained(record.prometheus)
 
 
+def label_of(event_type: str) -> str:
+    """The metrics' label of a canonical type; "unknown" has none."""
+    return BY_TYPE[event_type].label if event_type in BY_TYPE else event_type
+
+
 def test_the_log_query_of_failures_agrees_with_the_metrics(record: Record) -> None:
     rows = insights.run(LOG_QUERIES[0], record.lines)
-    counted = {
-        (row["event_type"].rpartition(".")[2], row["outcome"]): row["count(*)"] for row in rows
-    }
+    counted = {(label_of(row["event_type"]), row["outcome"]): row["count(*)"] for row in rows}
     expected = {
         key: value
         for key, value in record.metrics.by("worker_events_total", "type", "outcome").items()
@@ -249,13 +187,9 @@ def test_the_log_query_of_failures_agrees_with_the_metrics(record: Record) -> No
 
 def test_the_log_query_of_durations_finds_a_p95_for_every_type(record: Record) -> None:
     rows = insights.run(LOG_QUERIES[1], record.lines)
-    assert {row["event_type"] for row in rows} == {
-        "reservation.expired",
-        "payment.approved",
-        "payment.failed",
-    }
+    assert {row["event_type"] for row in rows} == set(TYPES)
     for row in rows:
-        kind = row["event_type"].rpartition(".")[2]
+        kind = label_of(row["event_type"])
         successes = [
             line["duration_ms"]
             for line in record.lines

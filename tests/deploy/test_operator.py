@@ -14,7 +14,7 @@ WORKER = {"app": "reservation-worker"}
 
 
 def objects(folder: str) -> dict[str, Any]:
-    return {made["kind"]: made for made in rendered(f"deploy/{folder}")}
+    return {made["kind"]: made for made in rendered(folder)}
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The growth rule of the soak: what is held after a tenth of the events is held at the end."""
+"""The checks of the long runs find growth, broken invariants and lost speed."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ def soaked(settled: int = EVENTS, **at_the_end: int) -> LongRun:
     return check_soak(Outcome("soak", Case(), EVENTS, 1, Report(), {}, {}, {}, samples))
 
 
-def test_a_soak_at_whose_end_the_workers_hold_what_they_held_is_ok():
+def test_a_soak_without_growth_is_ok():
     made = soaked()
     assert made.broken == ()
     assert made.figures["rss_growth_percent"] == 0
@@ -48,7 +48,7 @@ def test_a_soak_may_end_with(allowed: str, at_the_end: dict[str, int]):
         ({"fds": 126}, "there were 100 file descriptors and are 126"),
     ],
 )
-def test_a_worker_that_grows_is_told(at_the_end: dict[str, int], says: str):
+def test_a_worker_that_grows_is_reported(at_the_end: dict[str, int], says: str):
     assert soaked(**at_the_end).broken == (says,)
 
 
@@ -66,7 +66,7 @@ def test_a_soak_that_ended_early_proves_nothing():
     assert made.figures == {}
 
 
-def test_a_soak_that_broke_an_invariant_says_so_beside_its_growth():
+def test_a_soak_that_broke_an_invariant_reports_it_with_its_growth():
     outcome = replace(soaked(threads=71).outcome, broken={1: ("rsv_1 is lost",)})
     assert check_soak(outcome).broken == ("rsv_1 is lost", "there were 70 threads and are 71")
 
@@ -93,5 +93,5 @@ def test_full_speed_after_an_outage_is_as_much_in_flight_as_before_however_slow_
     assert made.figures["events_a_second_before_and_after"] == [300, 150]
 
 
-def test_workers_that_never_take_as_much_as_before_the_outage_are_told():
+def test_workers_that_never_take_as_much_as_before_the_outage_are_reported():
     assert outage(recovers_at=1000).broken == ("it never came back to full speed",)

@@ -37,7 +37,7 @@ def test_messages_that_come_twice_late_and_out_of_order_take_effect_once():
 
 
 def test_all_faults_of_sqs_at_once_break_no_invariant():
-    # A hang costs six seconds: that is for the whole matrix.
+    # A hang costs six seconds, so only the whole matrix has it.
     faults = {name: rate for name, rate in ALL_SQS.items() if name != "hang"}
     holds(Case(faults), 80, "delete_failed_server", "duplicate_delivery", "reset_after")
 
@@ -55,7 +55,7 @@ def test_killed_at_random_moments_two_workers_lose_nothing():
     holds("process: SIGKILL", 150, "kill")
 
 
-def test_a_worker_frozen_beyond_its_leases_starts_no_call_for_what_it_has_lost():
+def test_a_worker_frozen_beyond_its_leases_starts_no_call_for_lost_messages():
     case = Case({"stale_works": 1.0}, (), freeze(0, 0.3, 3), workers=1, latency_ms=(60, 50))
     holds(case, 100, "freeze", "thaw")
 

@@ -128,9 +128,7 @@ WRONG_ACCOUNTS: dict[str, tuple[Callable[[Run], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG_ACCOUNTS)
-def test_a_run_that_went_wrong_is_told_from_its_accounts(
-    played: tuple[Run, WorkerFigures], name: str
-):
+def test_a_run_that_went_wrong_shows_in_its_accounts(played: tuple[Run, WorkerFigures], name: str):
     change, says = WRONG_ACCOUNTS[name]
     run, _ = played
     broken = check_accounts(run.sent, run.story, change(run))

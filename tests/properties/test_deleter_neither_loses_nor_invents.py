@@ -78,7 +78,7 @@ def test_every_message_is_deleted_or_remembered_and_no_other_is_touched(
         added = settled.count(message)
         assert added <= tried.count(message.receipt) <= added * ATTEMPTS
     assert set(tried) <= {message.receipt for message in settled}
-    # Counted once each: whatever is left open was given up.
+    # Counted once each: the open ones were given up.
     given_up = sample(metrics, "worker_delete_failures_total")
     assert 0 <= custody.open() <= given_up <= len(settled)
     if len(settled) == count:
@@ -87,7 +87,7 @@ def test_every_message_is_deleted_or_remembered_and_no_other_is_touched(
 
 @settings(deadline=None, max_examples=30)
 @given(count=st.integers(0, 25), failing=st.sampled_from(["call", "bug", *FAILURES]))
-def test_when_nothing_can_be_deleted_everything_is_remembered(count: int, failing: str) -> None:
+def test_messages_that_cannot_be_deleted_are_all_remembered(count: int, failing: str) -> None:
     queue, metrics = FakeQueue(), new_metrics()
     custody = Custody(FakeClock())
     deleter = Deleter(queue, custody, metrics, lambda delivery: True, linger=PATIENCE)

@@ -95,7 +95,7 @@ def test_three_messages_do_no_harm_in_any_order_with_any_failure(shape: Shape) -
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=shown)
-def test_whichever_message_comes_first_decides_and_every_end_is_a_sound_one(shape: Shape) -> None:
+def test_the_first_message_decides_and_every_end_is_sound(shape: Shape) -> None:
     ends = checker(shape, ONE_OF_EACH, settle).explore()
     assert ends == {("EXPIRED", "gone"), ("CANCELLED", "gone"), ("CONFIRMED", "sold")}
 
@@ -127,7 +127,7 @@ def test_many_messages_do_no_harm_on_any_walk(
     for choice in choices:
         steps = list(made.steps(state))
         go(steps[choice % len(steps)])
-    # And then all goes well: every message gets through, or always gets the same passing answer.
+    # Then nothing fails: every message is settled, or always gets the same passing answer.
     seen: set[State] = set()
     while waiting := [n for n, copy in enumerate(state.copies) if not copy.settled]:
         if state in seen and shape.today:
@@ -141,7 +141,7 @@ def test_many_messages_do_no_harm_on_any_walk(
 
 @dataclass
 class Meddler:
-    """Hands every call on; what follows changes one of them."""
+    """Hands every call on; subclasses change one of them."""
 
     neighbours: Neighbours
 

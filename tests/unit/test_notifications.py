@@ -1,4 +1,4 @@
-"""The customer's side is told what was settled, and never keeps a settlement waiting."""
+"""Settlements are published to SNS, and never wait for it."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ PAID = replace(
 
 
 class Topic:
-    """Remembers what it was sent; stands still, refuses or fails when told to."""
+    """Records its notifications; a test makes it hang, refuse or fail."""
 
     def __init__(self) -> None:
         self.sent: list[Mapping[str, str]] = []
@@ -66,7 +66,7 @@ def rig() -> Iterator[Rig]:
     made.notifier.stop(PATIENCE)
 
 
-def test_a_confirmed_reservation_is_told_with_what_the_customer_must_know() -> None:
+def test_the_notification_of_a_confirmed_reservation_has_all_its_facts() -> None:
     assert notification(PAID) == {
         "id": "reservation_confirmed:rsv_1",
         "type": "reservation_confirmed",
@@ -97,7 +97,7 @@ def test_each_kind_of_event_has_its_notification(kind: Kind) -> None:
         replace(PAID, counted="invalid_payload", label="unknown"),
     ],
 )
-def test_nothing_is_told_of_what_changed_nothing_for_the_customer(other: object) -> None:
+def test_an_outcome_without_effect_for_the_customer_is_not_notified(other: object) -> None:
     assert notification(other) is None
 
 
@@ -107,7 +107,7 @@ def test_a_text_of_a_megabyte_is_left_out() -> None:
     assert "user_id" not in facts
 
 
-def test_what_comes_together_is_sent_together_and_counted(rig: Rig) -> None:
+def test_notifications_are_sent_in_batches_of_ten_and_counted(rig: Rig) -> None:
     for number in range(12):
         rig.notifier.add(replace(PAID, reservation_id=f"rsv_{number}"))
     rig.notifier.start()
@@ -115,7 +115,7 @@ def test_what_comes_together_is_sent_together_and_counted(rig: Rig) -> None:
     assert rig.topic.batches == [10, 2]
 
 
-def test_a_duplicate_is_not_told_twice(rig: Rig) -> None:
+def test_a_duplicate_is_notified_once(rig: Rig) -> None:
     rig.notifier.add(PAID)
     rig.notifier.add(replace(PAID, note="replayed"))
     rig.notifier.start()
@@ -123,7 +123,7 @@ def test_a_duplicate_is_not_told_twice(rig: Rig) -> None:
     assert [one["id"] for one in rig.topic.sent] == ["reservation_confirmed:rsv_1"]
 
 
-def test_a_hanging_topic_holds_nobody_up_and_what_does_not_fit_is_counted(rig: Rig) -> None:
+def test_a_hanging_topic_blocks_nothing_and_dropped_notifications_are_counted(rig: Rig) -> None:
     rig.topic.go.clear()
     rig.notifier.start()
     rig.notifier.add(PAID)
@@ -134,7 +134,7 @@ def test_a_hanging_topic_holds_nobody_up_and_what_does_not_fit_is_counted(rig: R
     rig.notifier.stop(0.01)  # a stop is bounded, too
 
 
-def test_what_was_dropped_may_be_told_by_the_next_delivery(rig: Rig) -> None:
+def test_a_dropped_notification_may_be_sent_for_the_next_delivery(rig: Rig) -> None:
     for number in range(CAPACITY):
         rig.notifier.add(replace(PAID, reservation_id=f"rsv_x{number}"))
     rig.notifier.add(PAID)
@@ -158,7 +158,7 @@ def test_refused_and_failed_ones_are_counted_and_the_thread_goes_on(rig: Rig) ->
     eventually(lambda: rig.count("sent") == 1)
 
 
-def test_what_could_not_be_sent_may_be_told_by_the_next_delivery(rig: Rig) -> None:
+def test_a_failed_notification_may_be_sent_for_the_next_delivery(rig: Rig) -> None:
     rig.topic.error = OSError("no route")
     rig.notifier.start()
     rig.notifier.add(PAID)
@@ -169,7 +169,7 @@ def test_what_could_not_be_sent_may_be_told_by_the_next_delivery(rig: Rig) -> No
     assert [one["id"] for one in rig.topic.sent] == ["reservation_confirmed:rsv_1"]
 
 
-def test_a_stop_says_that_some_are_not_sent(rig: Rig) -> None:
+def test_a_stop_logs_that_some_are_not_sent(rig: Rig) -> None:
     lines: list[str] = []
     sink = logger.add(lines.append, format="{message}")
     rig.topic.go.clear()
@@ -220,7 +220,7 @@ def test_the_longest_reservation_id_fits_a_fifo_topic() -> None:
     assert all(len(key) <= 128 for key in keys)
 
 
-def test_a_stop_sends_what_waits_and_is_safe_twice_and_before_a_start(rig: Rig) -> None:
+def test_a_stop_sends_waiting_notifications_and_is_safe_twice_and_before_a_start(rig: Rig) -> None:
     rig.notifier.stop(PATIENCE)
     rig.notifier.start()
     rig.notifier.add(PAID)

@@ -10,8 +10,8 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from loguru import logger
 
+from reservation_worker.servers.debug.grpc_health import HealthService
 from reservation_worker.servers.debug.service import Handle, WorkerService
-from reservation_worker.servers.debug.serving import Serving
 from reservation_worker.servers.debug.state import WorkerState
 from reservation_worker.servers.profiles import is_local
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2, worker_pb2_grpc
@@ -48,8 +48,8 @@ class DebugServer:
         )
         service: Any = worker_pb2_grpc
         service.add_WorkerServiceServicer_to_server(WorkerService(live, handle), self._server)
-        serving = Serving(live.probes.ready, SERVICE)
-        health_pb2_grpc.add_HealthServicer_to_server(serving, self._server)
+        health_service = HealthService(live.probes.ready, SERVICE)
+        health_pb2_grpc.add_HealthServicer_to_server(health_service, self._server)
         reflection.enable_server_reflection(
             (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
         )

@@ -37,7 +37,7 @@ TROUBLE = {
         0.25,
     ),
 }
-"""What trouble with its database becomes: the status, the text, and after how many seconds."""
+"""The answer when its database fails: status, text, and a delay in seconds."""
 
 
 class RefusedError(Exception):
@@ -81,7 +81,7 @@ def commit_response(answer: SeatAnswer, character: Character, numbered: bool) ->
 
 
 def _never_in_band(answer: SeatAnswer, what: str, numbered: bool) -> None:
-    """A seat conflict looks like trouble of its own, a conflict of quantities does not."""
+    """A seat conflict looks like an internal failure, a conflict of quantities does not."""
     if answer.replay or answer.result is StockResult.DONE:
         return
     if not numbered:

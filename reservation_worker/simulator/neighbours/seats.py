@@ -1,12 +1,11 @@
-"""inventory-svc's truth: who has which seats, each idempotency key applied once.
+"""inventory-svc's state: the owner of each seat; a key takes effect once.
 
-It has the real service's known danger in it: ReleaseHold frees every requested seat whose row
-carries the reservation's id, *sold ones included*, and nothing but its key guards a release by
-quantity. The ledger does that and writes down what it did: telling right from wrong is for
-reconcile.py.
+It has the real service's known danger: ReleaseHold frees every requested seat whose row carries the
+reservation's id, *sold ones included*, and only the key guards a release by quantity. The ledger
+records its effects; reconcile.py checks them.
 
-Today's service writes its key after the effect. Here both happen at one moment, because nothing
-that the worker does could close the gap between them.
+Today's service writes its key after the effect. Here both happen at once, because the worker could
+not close that gap anyway.
 """
 
 import threading
@@ -26,7 +25,7 @@ from reservation_worker.simulator.neighbours.journal import (
 from reservation_worker.simulator.neighbours.reservations import Record
 from reservation_worker.simulator.neighbours.stock import Effect, Pool, Rows, StockResult
 
-# Large enough that a pool nobody declared never runs dry by accident.
+# Large enough that an undeclared pool never sells out by accident.
 DEFAULT_POOL = 1_000_000
 
 _OUTCOMES = {
@@ -77,7 +76,7 @@ class SeatLedger:
             self._pools[show] = Pool(capacity, capacity)
 
     def seed(self, record: Record) -> None:
-        """Give a reservation what its state implies: places held, sold, or none any more."""
+        """Give a reservation the places that its state implies: held, sold or none."""
         with self._lock:
             if record.seat_ids:
                 self._rows.setdefault(record.event_id, Rows()).seed(record)
@@ -88,7 +87,7 @@ class SeatLedger:
     def release(
         self, reservation_id: str, show: str, seats: Sequence[str], quantity: int, key: str = ""
     ) -> SeatAnswer:
-        """ReleaseHold, with the danger that the module's head names."""
+        """ReleaseHold, with the danger in the module's docstring."""
         with self._lock:
             key = self._key("release", reservation_id, key)
             if stored := self._stored("release", reservation_id, show, key):
@@ -120,7 +119,7 @@ class SeatLedger:
             return self._settle("commit", reservation_id, show, quantity, key, effect, answer)
 
     def snapshot(self) -> dict[str, Any]:
-        """Rows and pools by show, and whether it is old enough to have forgotten a key: JSON."""
+        """Rows and pools by show, and whether a key may be forgotten, as plain JSON values."""
         with self._lock:
             return {
                 "keys_forgotten": self._clock() - self._began >= self._key_ttl,

@@ -1,7 +1,7 @@
 """The stock of one show: numbered seats in rows, or a pool for general admission.
 
-Both do what the real service's tables do, the known danger included. They know nothing of keys,
-locks and the journal: that is the seat ledger's part.
+Both behave like the real service's tables, the known danger included. Keys, locks and the journal
+are the seat ledger's part.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ AVAILABLE, RESERVED, SOLD = "AVAILABLE", "RESERVED", "SOLD"
 
 
 class StockResult(StrEnum):
-    """What a call came to; inventory.py says it in the words of the wire."""
+    """The result of a call; inventory_answers.py translates it for the wire."""
 
     DONE = "done"
     ALREADY = "already"
@@ -26,7 +26,7 @@ class StockResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a call came to, the seats it changed, and what it touched before and after."""
+    """The result of a call, the changed seats, and the stock before and after."""
 
     result: StockResult
     seats: tuple[str, ...] = ()
@@ -35,14 +35,14 @@ class Effect:
 
 
 def state_for(record: Record) -> str:
-    """What a reservation's state implies for its seats."""
+    """The state of a reservation's seats."""
     if record.status in OPEN:
         return RESERVED
     return SOLD if record.status == "CONFIRMED" else AVAILABLE
 
 
 class Rows:
-    """Numbered seats: a state and the id of the reservation that has the seat."""
+    """Numbered seats: a state and the id of the seat's reservation."""
 
     def __init__(self) -> None:
         self._rows: dict[str, tuple[str, str]] = {}
@@ -59,7 +59,7 @@ class Rows:
     def release(
         self, reservation_id: str, seats: Sequence[str], all_or_nothing: bool = False
     ) -> Effect:
-        """Free those of the seats whose row carries the id, sold or not: this is the danger."""
+        """Free the seats whose row carries the id, sold or not: this is the danger."""
         before = self._view(seats)
         freed = tuple(seat for seat, row in before.items() if row[1] == reservation_id)
         if all_or_nothing and len(freed) < len(set(seats)):
@@ -97,7 +97,7 @@ class Rows:
 
 @dataclass(slots=True)
 class Pool:
-    """General admission: a count of what is free, and who has how many."""
+    """General admission: the number of free places, and of each reservation's."""
 
     capacity: int
     available: int
@@ -116,14 +116,14 @@ class Pool:
         book[record.reservation_id] = record.quantity
 
     def release(self, reservation_id: str, quantity: int) -> Effect:
-        """Put the places back, held or not, sold or not: this is the danger."""
+        """Put the places back, whether held, sold or neither: this is the danger."""
         before = self._view(reservation_id)
         self.available += quantity
         self._take_held(reservation_id, quantity)
         return Effect(StockResult.DONE, (), before, self._view(reservation_id))
 
     def commit(self, reservation_id: str, quantity: int) -> Effect:
-        """Sell what the reservation holds."""
+        """Sell the reservation's held places."""
         before = self._view(reservation_id)
         if before["held"] >= quantity:
             self._take_held(reservation_id, quantity)

@@ -1,7 +1,7 @@
-"""Which loopback port to listen on.
+"""Chooses a loopback port to listen on.
 
-Not port 0: that gives a port of the range from which outgoing connections take theirs, and while
-a neighbour is down one of those could sit on the port it must come back to.
+Port 0 would give one of the range for outgoing connections. While a neighbour is down, one of those
+could take the port that the neighbour must reopen.
 """
 
 import random
@@ -21,12 +21,12 @@ def candidates() -> Iterator[int]:
 
 
 def free_port() -> int:
-    """A port that was free just now; whoever gets it must cope if it is taken."""
+    """A port that is free now; the caller must cope if it is taken meanwhile."""
     return free_ports(1)[0]
 
 
 def free_ports(count: int) -> list[int]:
-    """As many different ones."""
+    """So many different free ports."""
     found: list[int] = []
     with ExitStack() as held:
         for port in candidates():

@@ -1,4 +1,4 @@
-"""Makes bus, rule, queue and dead-letter queue on an emulator, as the shipped definitions say.
+"""Makes bus, rule, queue and dead-letter queue on an emulator, as in k8s/aws/queues.yaml.
 
 python -m reservation_worker.simulator.sqs.provision --endpoint-url http://localhost:4566
 """
@@ -27,7 +27,7 @@ _DAY = 86_400
 def create_queues(
     sqs: "SQSClient", visibility: int = 60, max_receive: int = 30, name: str = NAME
 ) -> tuple[str, str]:
-    """A queue as we ship it, and its dead-letter queue: both URLs. Safe to repeat."""
+    """Make the queue and its dead-letter queue; returns both URLs. Safe to repeat."""
     dead = sqs.create_queue(
         QueueName=f"{name}-dlq", Attributes={"MessageRetentionPeriod": str(14 * _DAY)}
     )["QueueUrl"]
@@ -46,7 +46,7 @@ def create_queues(
 def create_rule(
     events: "EventBridgeClient", sqs: "SQSClient", queue_url: str, bus: str = BUS
 ) -> None:
-    """A bus whose events go to the queue, and the queue's policy. Safe to repeat."""
+    """Make a bus, a rule that delivers its events, and the queue's policy. Safe to repeat."""
     try:
         events.create_event_bus(Name=bus)
     except ClientError as error:
@@ -77,7 +77,7 @@ def arn(sqs: "SQSClient", url: str) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Wait for the emulator, then make all of it; 1 if it does not come."""
+    """Wait for the emulator, then make everything; 1 if the emulator does not answer."""
     parser = argparse.ArgumentParser(prog="provision", description="Queues, bus and rule.")
     parser.add_argument("--endpoint-url", default="http://localhost:4566")
     parser.add_argument("--patience", type=float, default=120.0, help="seconds to wait for it")

@@ -1,4 +1,4 @@
-"""One event in its canonical form (docs/contract.md#events), about a reservation there is. Pure."""
+"""Sample events in their canonical form (docs/contract.md#events). Pure."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from reservation_worker.simulator.neighbours.reservations import Record
 
 TYPES = tuple(kind.event_type for kind in Kind)
 SEEDED_TIME = "2025-01-23T10:00:00Z"
-"""When events happen that a seed makes: always then."""
+"""The time of events that are made from a seed."""
 
 
 def event(
@@ -20,7 +20,7 @@ def event(
     time: str = SEEDED_TIME,
     with_seats: bool = True,
 ) -> dict[str, Any]:
-    """A sample of a canonical type; without seats the worker has to ask for them."""
+    """A sample of a canonical type about `record`; without seats the worker has to ask for them."""
     detail: dict[str, Any] = {"reservation_id": record.reservation_id}
     if with_seats:
         detail["event_id"] = record.event_id

@@ -1,6 +1,6 @@
-"""The demo's story: what to seed, what to publish, and where everything has to end. Pure.
+"""Builds the demo's scenario: reservations to seed, messages to publish, expected ends. Pure.
 
-The messages of one reservation make a *tale*. Every tale is told once, the rest is drawn by
+The messages of one reservation make a *tale*. Every tale comes once and the rest is drawn by
 weight, so that a small scenario has them all.
 """
 
@@ -40,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Tale:
-    """What happens to a reservation that starts as `state`, and where it may end."""
+    """The messages of a reservation that starts as `state`, and its possible `ends`."""
 
     name: str
     weight: int
@@ -73,7 +73,7 @@ TALES = (
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to publish. Those of phase 1 wait until all of phase 0 is settled."""
+    """A message to publish. Messages of phase 1 wait until phase 0 is settled."""
 
     body: str
     tale: str
@@ -106,23 +106,23 @@ def build(events: int = 1000, seed: int = 0, general_admission: float = 0.15) ->
     """
     if events < 1:
         raise ValueError("a scenario needs at least one event")
-    teller = _Teller(random.Random(seed), general_admission)
+    builder = _Builder(random.Random(seed), general_admission)
     copies = events // _ONE_COPY_IN
-    for tale in teller.tales(events - copies):
-        teller.tell(tale)
-    messages = teller.messages
-    # From the back, so that the places not yet visited stay where they are.
-    for place in sorted(teller.random.sample(range(len(messages)), copies), reverse=True):
-        later = teller.random.randint(place + 1, len(messages))
+    for tale in builder.tales(events - copies):
+        builder.add(tale)
+    messages = builder.messages
+    # From the back, so that the remaining positions stay valid.
+    for place in sorted(builder.random.sample(range(len(messages)), copies), reverse=True):
+        later = builder.random.randint(place + 1, len(messages))
         messages.insert(later, messages[place])
-    return Scenario(tuple(teller.seeds), teller.pools, tuple(messages), teller.expected)
+    return Scenario(tuple(builder.seeds), builder.pools, tuple(messages), builder.expected)
 
 
-class _Teller:
+class _Builder:
     """Collects seeds and messages, tale by tale."""
 
-    def __init__(self, dice: random.Random, general_admission: float) -> None:
-        self.random = dice
+    def __init__(self, generator: random.Random, general_admission: float) -> None:
+        self.random = generator
         self._general_admission = general_admission
         self.seeds: list[Record] = []
         self.pools: dict[str, int] = {}
@@ -132,7 +132,7 @@ class _Teller:
         self._turns = {kind: itertools.count() for kind in _KINDS}
 
     def tales(self, messages: int) -> Iterator[Tale]:
-        """Tales that add up to so many messages."""
+        """Tales with exactly so many messages in all."""
         first = list(TALES)
         while messages:
             fitting = [tale for tale in first or TALES if len(tale.steps) <= messages]
@@ -146,7 +146,7 @@ class _Teller:
             messages -= len(tale.steps)
             yield tale
 
-    def tell(self, tale: Tale) -> None:
+    def add(self, tale: Tale) -> None:
         """Seed the reservation and add the messages."""
         if tale.steps[0].kind == POISON:
             variant, body = next(self._poison)
@@ -163,7 +163,7 @@ class _Teller:
         self.seeds.append(record)
         self.expected[record.reservation_id] = tale.ends
         if not record.seat_ids:
-            # Exactly as many places as are spoken for: one sold too many shows.
+            # Exactly as many places as are reserved, so that one oversold place shows.
             self.pools[record.event_id] = self.pools.get(record.event_id, 0) + record.quantity
         for step in tale.steps:
             self.messages.append(self._message(tale, step, record, f"pay_{number}_{step.payment}"))

@@ -1,6 +1,6 @@
-"""Turns a canonical event into every body that real producers send (docs/contract.md#events).
+"""Turns a canonical event into every producer's variant (docs/contract.md#variants).
 
-The demo publishes them, the tests prove that the worker understands them all alike.
+The demo publishes them, and tests prove that the worker parses them alike.
 """
 
 import json
@@ -15,9 +15,9 @@ _UNKNOWN_TO_PAYMENTS = frozenset({"event_id", "qty", "seat_ids"})
 
 
 def variants(event: Mapping[str, Any]) -> dict[str, str]:
-    """The bodies by the variant's name, `canonical` first; only those that fit the event's type.
+    """The bodies by the variant's name, `canonical` first; only variants of the event's type.
 
-    All tell the same facts, except that `payment_status` has no event_id, qty or seats.
+    All have the same facts, except that `payment_status` has no event_id, qty or seats.
     """
     kind, detail = BY_TYPE[event["type"]], event["detail"]
     name = kind.event_type

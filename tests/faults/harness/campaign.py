@@ -29,7 +29,7 @@ FUZZED_BODIES, FUZZED_THROUGH_WORKER, HEALTHY = 225_000, 5_000, 1_000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """What one run showed, as the report has it; `broken` says all that was not as promised."""
+    """A row of the report; `broken` has a sentence for each broken promise."""
 
     part: str
     name: str
@@ -77,7 +77,7 @@ def _fuzz_worker(seed: int) -> Row:
 
 
 def parts(seed: int) -> dict[str, list[Callable[[], Row]]]:
-    """What there is to run, by part."""
+    """All runs, by part."""
     return {
         "scenarios": [partial(_scenario, name, seed) for name in CASES],
         "sabotages": [partial(_sabotage, name) for name in SABOTAGES],
@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(
             f"[{number}/{len(chosen)}] {row.part}: {row.name}: {result}, {seconds:.0f} s\n"
         )
-        # After each, so that an interrupted campaign leaves what it has found.
+        # After each run, so that an interrupted campaign leaves a report.
         (args.out / "report.md").write_text(report(rows))
         everything = [dataclasses.asdict(row) for row in rows]
         (args.out / "report.json").write_text(json.dumps(everything, indent=1))

@@ -97,10 +97,10 @@ def handled_again(
             for one in frozen
         ):
             continue  # the bad news and the message reach it together
-        if last.told not in ("ok", "", "error") and delivery["trace_id"] in called:
+        if last.answer not in ("ok", "", "error") and delivery["trace_id"] in called:
             found.append(
                 f"{delivery['message_id']} was handled again (delivery {delivery['number']} to"
-                f" {delivery['worker']}), although its delete was known to have failed: {last.told}"
+                f" {delivery['worker']}), although its delete had failed: {last.answer}"
             )
     return found
 
@@ -132,10 +132,10 @@ def _end(
             closed = min(closed, (use.asked_at + _AT_ONCE, "it had been deleted"))
         elif use.seconds < visibility:
             closed = min(closed, (use.asked_at + GRACE, "it had been given back"))
-        elif use.told in _GONE:
+        elif use.answer in _GONE:
             closed = min(closed, (use.answered_at + GRACE, "its receipt was refused"))
         elif use.done and use.answered_at <= end + GRACE:
             granted = max(visibility, min(use.seconds, longest))
             end = max(end, use.answered_at + granted)
-    # A receipt that two deliveries to a worker share: which of them ended is not to be told.
+    # Two deliveries to a worker share a receipt: nobody knows which of them ended.
     return min((end + GRACE, why), (float("inf"), "") if shared else closed)

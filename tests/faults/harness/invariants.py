@@ -1,4 +1,4 @@
-"""What a run's accounts say of design.md's invariants: a plain sentence for each breach. Pure."""
+"""Checks the invariants of docs/reliability.md on a run's accounts: a sentence a breach. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,7 +33,7 @@ def check_invariants(
 
 
 def check_bounds(broken: Broken, most: Mapping[str, int], slots: int) -> None:
-    """Invariant 5: the most that was ever seen of what is bounded."""
+    """Invariant 5: the maxima of bounded figures."""
     # The pool, a connection or two for each of its threads, and the fixed ones.
     limits = {"in_flight": slots, "threads": slots + 30, "fds": 4 * slots + 40}
     broken[5] += [

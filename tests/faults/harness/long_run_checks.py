@@ -1,4 +1,4 @@
-"""What the outcome of a long run says of the promises that only time can break. Pure."""
+"""Checks the promises that only a long run can break. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from typing import Any
 from tests.faults.harness.case import Outcome, Sample
 
 FULL_SPEED = 0.9
-"""Of what was in flight before an outage: from there on the workers are back at full speed.
+"""The share of the in-flight count before an outage at which workers are back at full speed.
 
-Not events a second: what else the machine does by then has a say in those.
+Events a second would also depend on the machine's other work.
 """
 _WINDOW = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class LongRun:
-    """`broken`: a plain sentence for each promise that was not kept, the invariants included."""
+    """`broken`: a sentence for each broken promise, the invariants included."""
 
     name: str
     figures: Mapping[str, Any]
@@ -31,7 +31,7 @@ class LongRun:
 
 
 def check_soak(outcome: Outcome) -> LongRun:
-    """What a worker holds after a tenth of the events is what it holds at the end."""
+    """A worker needs no more resources at the end than after a tenth of the events."""
     events = outcome.events
     early = _between(outcome.samples, 0.10 * events, 0.12 * events)
     late = _between(outcome.samples, 0.98 * events, 2 * events)
@@ -70,7 +70,7 @@ def check_soak(outcome: Outcome) -> LongRun:
 
 
 def check_drain(outcome: Outcome) -> LongRun:
-    """Nearly all stops were under load, and how long they took."""
+    """Nearly all stops were under load; the figures have their durations."""
     stops = len(outcome.case.steps)
     under_load = [stop for stop in outcome.stops if stop.in_flight]
     seconds = sorted(stop.seconds for stop in under_load)
@@ -95,7 +95,7 @@ def check_drain(outcome: Outcome) -> LongRun:
 
 
 def check_outage(outcome: Outcome) -> LongRun:
-    """It came back to full speed, and how soon; what happened meanwhile."""
+    """Full speed came back; the figures show how soon, and the work during the outage."""
     broken = _broken(outcome)
     down, up = (mark.at for mark in outcome.marks)
     # The first seconds are for warming up.

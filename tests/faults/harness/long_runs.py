@@ -52,8 +52,8 @@ def soak(events: int, seed: int) -> LongRun:
         Step("clear", RS, pause=5),
     )
     env = {"CALL_TIMEOUT": "2", "BACKOFF_BASE_MS": "100", "MAX_RETRIES": "50"}
-    # As the image is to set it: glibc gives each few threads a heap of their own otherwise, and
-    # what they leave free there grows for hours.
+    # As the image sets it: otherwise glibc gives each few threads another heap, and the free
+    # memory in these heaps grows for hours.
     env["MALLOC_ARENA_MAX"] = "2"
     case = Case(rare, answers, steps, visibility=30, latency_ms=(10, 5), env=env, backlog=500)
     return check_soak(Run("soak", case, events, seed).go(limit=60 + events / 25))
@@ -76,7 +76,7 @@ def outage(target: str, seconds: float, seed: int) -> LongRun:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run what is asked for and print a JSON line for each; 1 if a promise was broken."""
+    """Run the chosen ones and print a JSON line for each; 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="long_runs", description="Soak, drain, outages.")
     parser.add_argument("--soak", type=int, metavar="EVENTS", default=0)
     parser.add_argument("--drain", type=int, metavar="STOPS", default=0)

@@ -1,4 +1,4 @@
-"""The fault scenarios of the two neighbours, as data: see case.py for what it means."""
+"""The fault scenarios of the two neighbours, as data (see case.py)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -183,8 +183,8 @@ TODAY: Mapping[str, Case] = {
     "inventory: INTERNAL with one message": Case(
         steps=_trouble(0.0, 8), env=_FEW_TRIES, workers=1, events=1
     ),
-    # Releases that took effect, and whose answer says that they failed, are due again when their
-    # keys are gone. All are of quantities, which nothing but the key guards.
+    # Releases that took effect but were answered with a failure are due again when their keys are
+    # forgotten. All are of quantities, which only the key guards.
     "inventory: keys are forgotten": Case(
         answers=(
             Answers(
@@ -204,7 +204,7 @@ TODAY: Mapping[str, Case] = {
 
 
 def as_today(case: Case) -> Case:
-    """The same with today's neighbours, whose inventory has INTERNAL for what fails in band."""
+    """The same with today's neighbours: in-band failures of inventory become INTERNAL."""
     answers = tuple(
         replace(one, answer={"trouble": True, "name": one.answer["name"]})
         if one.target == IN and {"status", "error_code"} & one.answer.keys()

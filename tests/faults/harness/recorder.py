@@ -1,4 +1,4 @@
-"""Notes what is seen of a run while it goes on, and decides in the end what came of it."""
+"""Records a run while it goes on, and checks it at the end."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ _HARMLESS = {"reorder", "slow_poll", "ghost_receive"}
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """What everybody says at the end; `redirected`: a call came where only a redirect led."""
+    """All accounts at the end; `redirected`: a call reached a redirect's target."""
 
     seconds: float
     report: Report
@@ -31,7 +31,7 @@ class Accounts:
 
 
 class Recorder:
-    """Of one run; `env` is what its workers are told."""
+    """Records one run; `env` is its workers' environment."""
 
     def __init__(self, case: Case, env: Mapping[str, str]) -> None:
         self.case = case
@@ -51,12 +51,12 @@ class Recorder:
         self.broken: Broken = {number: [] for number in range(8)}
 
     def stepped(self, step: Step, at: float) -> None:
-        """A step was taken, `at` seconds since the start of the run."""
+        """Record a step, `at` seconds since the start of the run."""
         self.done[step.action] += 1
         self.marks.append(Mark(step, round(at, 2)))
 
     def look(self, worker: WorkerProcess) -> Counter[str]:
-        """What it holds and has done so far. Raises ChildError, OSError: it has just died."""
+        """Its resources and counters now. Raises ChildError or OSError if it has just died."""
         metrics = worker.metrics()
         seen = Counter(
             threads=worker.status("Threads"),
@@ -71,14 +71,14 @@ class Recorder:
         return seen
 
     def sample(self, total: Counter[str], at: float) -> None:
-        """A look at all workers, `at` seconds since the start of the run."""
+        """Record the sums over all workers, `at` seconds since the start of the run."""
         figures = (total[field.name] for field in fields(Sample)[1:])
         self.samples.append(Sample(round(at, 2), *figures))
 
     def last_look(
         self, workers: Sequence[WorkerProcess], neighbours: Mapping[str, Mapping[str, Any]]
     ) -> None:
-        """What is gone with the workers and with the faults of the neighbours (their health)."""
+        """Record counters that end with the workers, and the neighbours' injected faults."""
         for worker in workers:
             with suppress(ChildError):
                 metrics = worker.metrics()
@@ -88,7 +88,7 @@ class Recorder:
             self.injected.update({f"{name}: {what}": n for what, n in one["injected"].items()})
 
     def died(self, why: str) -> None:
-        """A worker ended by itself, or had to be killed for its health."""
+        """Record that a worker ended by itself, or was killed for its bad health."""
         self.done["died and was started again"] += 1
         if not self.case.may_die:
             self.broken[7].append(why)
@@ -96,7 +96,7 @@ class Recorder:
     def stopped(
         self, worker: WorkerProcess, seconds: float, code: int | None, in_flight: int
     ) -> None:
-        """A worker was told to stop; its exit code is None if it did not."""
+        """Record a stop; the exit code is None if the worker did not stop."""
         if code is None:
             self.broken[5].append(f"the stop of {worker.name} took more than {self.longest_stop} s")
             return
@@ -110,7 +110,7 @@ class Recorder:
             )
 
     def outcome(self, name: str, events: int, seed: int, told: Accounts) -> Outcome:
-        """Everything that came of the run."""
+        """Check the run and return its result."""
         deliveries = [row for row in told.deliveries if row["sent_at"]]
         check_invariants(
             self.broken,

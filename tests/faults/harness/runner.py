@@ -1,4 +1,4 @@
-"""Runs one fault scenario on a whole system of processes; recorder.py decides what came of it."""
+"""Runs one fault scenario on a whole system of processes; recorder.py records the result."""
 
 import signal
 import socket
@@ -30,9 +30,9 @@ ENV = {
     "SHUTDOWN_TIMEOUT": "12",
 }
 KEY_TTL = {Character.CONTRACT: {"INVENTORY_KEY_TTL": "0"}, Character.TODAY: {}}
-"""What workers are told of inventory's memory for keys; nothing: their default."""
+"""The workers' setting for inventory's memory of keys; none: the default."""
 CALLS_AN_EVENT = 1.8
-# A step whose progress does not come (all hangs) happens all the same.
+# A step happens after so many seconds even without its progress, for example if all calls hang.
 STEP_PATIENCE = 15.0
 # As the kubelet does: so many bad answers of /health in a row.
 BAD_HEALTH = 3
@@ -69,7 +69,7 @@ class Run:
         self.recorder = Recorder(case, self.env)
 
     def go(self, limit: float) -> Outcome:
-        """Run it; what is not settled after `limit` seconds counts as lost."""
+        """Run it; messages that are not settled after `limit` seconds count as lost."""
         with ExitStack() as undo:
             stack = undo.enter_context(self.stack)
             proxy = SqsProxyProcess(stack.sqs.url, self.seed, directory=stack.sqs.directory)
@@ -112,7 +112,7 @@ class Run:
     def _start(self, number: int) -> None:
         worker = self.workers[number]
         self.starts += 1
-        # Each start is a worker of its own to the proxy: it remembers nothing of the one before.
+        # To the proxy each start is another worker, because it remembers nothing.
         self.names[number] = f"{worker.name}.{self.starts}"
         worker.env["AWS_ENDPOINT_URL"] = self.proxy.url_for(self.names[number])
         if self.command:
@@ -148,7 +148,7 @@ class Run:
         return poll_until(done, limit, 0.5 if self.case.backlog else 0.15)
 
     def _feed(self, enough: threading.Event) -> None:
-        """Keep the backlog in the queue, whatever the run's own thread waits for."""
+        """Keep the backlog in the queue, independently of the run's thread."""
         feed = self.story.phase(0)
         while feed and not enough.wait(0.1):
             count = max(0, self.case.backlog - self.stack.depth())
@@ -254,7 +254,7 @@ class Run:
         self._start(number)
 
     def _take_stock(self, seconds: float) -> Accounts:
-        """No more faults, all workers are stopped, and everybody is asked."""
+        """End all faults, stop the workers, and collect the accounts."""
         stack, proxy = self.stack, self.proxy
         self.recorder.last_look(self.workers, stack.neighbours.health())
         proxy.set_faults({})

@@ -1,4 +1,4 @@
-"""The mutated bodies that go through a worker, and what must come of each."""
+"""The mutated bodies for a worker, each with its expected end."""
 
 import sys
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from tests.fuzz.harness.mutations import ANY, EVENT, IGNORED, INVALID, Mutant, m
 
 INVALID_PAYLOAD, DROPPED, SETTLED = "invalid_payload", "dropped", "settled"
 PERMANENT, COMPENSATION = "permanent_error", "compensation_required"
-"""The fates. The last two are those of an event whose reservation nobody knows: the PATCH is
-answered 404 RESERVATION_NOT_FOUND, which is permanent, and somebody who paid has no seat."""
+"""The fates. The last two are for an event with an unknown reservation: the PATCH is answered 404
+RESERVATION_NOT_FOUND, which is permanent, and a customer who paid has no seat."""
 
 # More frames than any two callers of the parser differ by.
 _MARGIN = 150
@@ -20,7 +20,7 @@ _MARGIN = 150
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A mutated body that was sent, and what must come of it; kind and id only of what parses."""
+    """A mutated body and its expected end; kind and id only if it parses."""
 
     mutant: Mutant
     message: Message
@@ -69,7 +69,7 @@ def _sent(mutant: Mutant, body: str, seeded: bool) -> Sent | None:
 
 
 def _parsed(body: str, deeper: int = 0) -> tuple[str, str, str]:
-    """Where nothing but the parser knows, it is at least held to be of one mind.
+    """The parser's own answer, where nothing else decides; it must not depend on the stack.
 
     Of nesting, Python reads as much as the stack has room for: `deeper` is how much more it has
     used already.

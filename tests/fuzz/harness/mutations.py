@@ -64,7 +64,7 @@ def sns(text: str) -> str:
 
 
 def mutants(seed: int) -> Iterator[Mutant]:
-    """An endless row, always the same; each is about a reservation and a show of its own."""
+    """An endless sequence, the same for a seed; each has another reservation and show."""
     number = 0
     while True:
         number += 1

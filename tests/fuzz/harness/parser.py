@@ -92,7 +92,7 @@ def fuzz_parser(examples: int, seed: int, parse: Parse = events.parse) -> Parser
 
 
 def _shard(count: int, seed: int, parse: Parse, tally: _Tally) -> None:
-    """A Hypothesis run of its own: what it remembers of its examples grows with their number."""
+    """A separate Hypothesis run, because its memory grows with the number of examples."""
 
     @hypothesis.seed(seed)
     @settings(

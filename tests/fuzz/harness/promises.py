@@ -16,14 +16,14 @@ Parse = Callable[[str | bytes, Mapping[str, str]], events.Event | events.Ignored
 Answer = events.Event | events.Ignored | InvalidEvent
 
 LIMIT_MS = 1000
-"""Of CPU time, for a body of up to 1 MiB: several times what the worst one takes."""
+"""CPU time for a body of up to 1 MiB: several times that of the worst one."""
 # What else is looked at in an answer costs more than the parser itself.
 _SMALL = 20_000
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 
 class BrokenPromise(AssertionError):
-    """The parser did not do what it promises; the text says with which body."""
+    """The parser broke a promise; the text quotes the body."""
 
 
 def check(one: Mutant, parse: Parse = events.parse) -> tuple[str, float]:
@@ -64,7 +64,7 @@ def facts(event: events.Event) -> dict[str, Any]:
 
 def _timed(one: Mutant, parse: Parse) -> tuple[Answer, float]:
     answer: Any
-    # Else what is measured is a collection of all the garbage that Hypothesis makes.
+    # Otherwise the measured time would include collections of Hypothesis's garbage.
     gc.disable()
     began = time.thread_time()
     try:
@@ -96,7 +96,7 @@ def _sentence(text: str) -> None:
 
 
 def _sound(answer: events.Event | events.Ignored) -> None:
-    """What the pipeline relies on, whatever the body says."""
+    """The properties that the pipeline relies on, for every body."""
     rid = answer.reservation_id
     _promise(_ID.fullmatch(rid) is not None, f"the reservation_id {rid!r:.200} is unsafe")
     for text in _texts(dataclasses.astuple(answer)):

@@ -1,4 +1,4 @@
-"""Values that a fuzzer puts into bodies: the contract's own words, and what it rules out."""
+"""Values for the fuzzers: the contract's words, and invalid values."""
 
 import copy
 from random import Random
@@ -6,7 +6,7 @@ from typing import Any
 
 from reservation_worker.events.kinds import BY_PAYMENT_STATUS, Kind
 
-# The contract's names, written down a second time: the check must not borrow the parser's.
+# The contract's names, repeated on purpose: the check must not use the parser's.
 NAMES = {
     "reservation_id": ("reservation_id", "reservationId"),
     "event_id": ("event_id", "eventId"),

@@ -50,12 +50,12 @@ class WorkerFigures:
 
     @property
     def slowed(self) -> float:
-        """How many times as long a sound event takes beside the mutated bodies (the median)."""
+        """The slow-down of a sound event by the mutated bodies, as a factor (median)."""
         return round(self.median_ms_beside / (self.median_ms_alone or 1), 2)
 
     @property
     def ok(self) -> bool:
-        """Each sound event and each body was settled as the contract says."""
+        """Each sound event and each body was settled by the contract."""
         return not self.broken
 
 
@@ -71,7 +71,7 @@ def fuzz_worker(
 
 
 class Run:
-    """One run; `sent`, `story` and `accounts` are what its figures are computed from."""
+    """One run; its figures are computed from `sent`, `story` and `accounts`."""
 
     def __init__(
         self,

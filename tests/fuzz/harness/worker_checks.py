@@ -1,4 +1,4 @@
-"""What a worker's accounts say of mutated bodies among sound events: a sentence a breach. Pure."""
+"""Checks a worker's accounts of mutated bodies among sound events: a sentence a breach. Pure."""
 
 import json
 from collections import Counter, defaultdict
@@ -22,7 +22,7 @@ from tests.fuzz.harness.fates import (
 TARGETS = {kind.label: kind.value.target for kind in Kind}
 MOST_RSS_MB = 300
 LONGEST_LINE = 100_000
-# What must not have happened at all, by the worker's own metrics.
+# Metrics that must be 0.
 _NEVER = (
     ("worker_retries_total", {"reason": "bug"}),
     ("worker_retries_total", {"reason": "breaker"}),
@@ -36,7 +36,7 @@ _NEVER = (
 
 @dataclass(slots=True)
 class Accounts:
-    """What the neighbours, the queues, the log and the metrics tell of one run."""
+    """The accounts of one run: neighbours, queues, log and metrics."""
 
     dump: Mapping[str, Any] = field(default_factory=dict)
     letters: list[DeadLetter] = field(default_factory=list)
@@ -84,7 +84,7 @@ def _fates(sent: Sequence[Sent], accounts: Accounts) -> list[str]:
 
 
 def _calls(sent: Sequence[Sent], story: Scenario, accounts: Accounts) -> list[str]:
-    """The calls for each body's reservation, in order, and what came of them."""
+    """The calls for each body's reservation, in order, and their effects."""
     calls: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for call in accounts.calls:
         calls[call["reservation_id"]].append(call)

@@ -25,7 +25,7 @@ def section(title: str) -> str:
 
 
 def rows(title: str, first: str) -> Iterator[list[str]]:
-    """The cells of the table whose first column is called `first`, without backticks."""
+    """The rows of the table with the first column `first`, without backticks."""
     table = re.search(rf"^\| {first} \|.*\n\|-.*\n((?:\|.*\n)+)", section(title), re.MULTILINE)
     assert table, f"{title}: no table of {first}"
     for line in table[1].splitlines():
@@ -48,7 +48,7 @@ def test_an_alias_is_the_type_in_pascal_case_or_named_by_the_contract(kind: Kind
             assert alias == kind.event_type.title().replace(".", "")
 
 
-def test_the_contract_says_what_each_payment_status_means() -> None:
+def test_the_contract_lists_the_meaning_of_each_payment_status() -> None:
     meant = {
         status: meaning
         for statuses, meaning in rows("Variants", "payment status")
@@ -61,7 +61,7 @@ def test_the_contract_says_what_each_payment_status_means() -> None:
     }
 
 
-def test_the_contract_says_what_each_kind_does_and_what_its_refusal_means() -> None:
+def test_the_contract_lists_the_effects_of_each_kind_and_the_meaning_of_a_refusal() -> None:
     described = {cells[0]: cells[1:] for cells in rows("Settlement", "event")}
     assert set(described) == {kind.event_type for kind in Kind}
     for kind in Kind:
@@ -97,7 +97,7 @@ def test_every_kind_asks_for_a_final_state_and_every_sample_of_a_payment_names_i
 
 
 class CloudFormation(yaml.SafeLoader):
-    """YAML whose short functions (!Ref, !GetAtt, !Sub) stay text."""
+    """YAML in which short functions (!Ref, !GetAtt, !Sub) stay text."""
 
 
 def _function(loader: yaml.SafeLoader, suffix: str, node: Any) -> str:

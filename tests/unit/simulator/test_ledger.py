@@ -1,4 +1,4 @@
-"""The pretend world's truth: states, keys, seats, and the known danger."""
+"""The simulated ledgers: states, keys, seats, and the known danger."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -76,7 +76,7 @@ def test_a_change_without_a_key_works_as_well(ledger: Ledger) -> None:
     assert not again.done
 
 
-def test_an_unknown_reservation_is_nobodys(ledger: Ledger) -> None:
+def test_an_unknown_reservation_has_no_record(ledger: Ledger) -> None:
     assert ledger.reservations.change("rsv_x", "EXPIRED", "key") is None
     assert ledger.reservations.get("rsv_x") is None
 
@@ -90,7 +90,7 @@ def test_of_many_at_the_same_time_exactly_one_wins(ledger: Ledger) -> None:
     assert outcomes(ledger, "status").count("applied") == 1
 
 
-def test_a_commit_sells_what_is_held(ledger: Ledger) -> None:
+def test_a_commit_sells_held_seats(ledger: Ledger) -> None:
     answer = ledger.seats.commit("rsv_1", HALL, ["A1", "A2"], 2, "commit:rsv_1")
     assert answer.result is StockResult.DONE
     assert answer.order_id == "ord_rsv_1"

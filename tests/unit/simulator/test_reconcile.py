@@ -180,7 +180,7 @@ def test_leaked_is_a_confirmed_reservation_whose_seats_are_not_sold(rid: str) ->
     only(bent.report(), "leaked")
 
 
-def test_leaked_are_places_that_nobody_has() -> None:
+def test_leaked_are_places_without_a_reservation() -> None:
     bent = run(message("expired", "rsv_2"), ends="EXPIRED").settle_all()
     dump = bent.ledger.dump()
     dump["pools"][LAWN]["available"] = 1
@@ -209,7 +209,7 @@ def test_lost_is_a_payment_that_is_neither_settled_nor_a_dead_letter() -> None:
     assert not report.compensations_found
 
 
-def test_lost_is_a_second_payment_that_nobody_heard_of() -> None:
+def test_lost_is_a_second_payment_without_a_dead_letter() -> None:
     both = (message("approved", "rsv_1"), message("approved", "rsv_1", payment=2, phase=1))
     bent = run(*both, ends="CONFIRMED")
     bent.settle(both[0])
@@ -289,7 +289,7 @@ def test_unexpected_is_a_dead_letter_for_the_wrong_reason_or_for_none() -> None:
         only(bent.report(), "unexpected_dead_letters")
 
 
-def test_unexpected_is_a_dead_letter_that_nobody_published() -> None:
+def test_unexpected_is_a_dead_letter_that_was_never_published() -> None:
     bent = run(message("expired", "rsv_1"), ends="EXPIRED").settle_all()
     bent.bury(message("poison", "", 7), "invalid_payload")
     only(bent.report(), "unexpected_dead_letters")

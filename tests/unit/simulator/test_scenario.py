@@ -1,4 +1,4 @@
-"""The demo's scenario holds everything it promises, whatever its size."""
+"""The demo's scenario keeps its promises at every size."""
 
 from collections import Counter
 
@@ -32,7 +32,7 @@ def test_no_events_are_no_scenario() -> None:
         build(0)
 
 
-def test_every_tale_is_told_even_in_a_small_one() -> None:
+def test_even_a_small_scenario_has_every_tale() -> None:
     assert {message.tale for message in build(30).messages} == {tale.name for tale in TALES}
 
 

@@ -40,7 +40,7 @@ class Today:
         }
 
 
-def test_the_key_is_the_services_own_whatever_the_caller_sends() -> None:
+def test_the_callers_key_is_ignored() -> None:
     today = Today()
     for key in ("one", "two", ""):
         today.seats.release("rsv_2", LAWN, [], 3, key)

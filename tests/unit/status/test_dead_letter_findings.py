@@ -85,6 +85,12 @@ def test_a_payment_without_a_seat_comes_first_and_is_counted_as_far_as_it_is_kno
     assert "payments without a seat" not in letters.detail
 
 
+def test_a_depth_that_may_not_include_the_last_letters_limits_nothing() -> None:
+    owed, letters = look(depth=2, in_window=5, last_seconds_ago=69.0, **OWED)
+    assert "at most" not in owed.detail
+    assert letters.detail.startswith("2 in the dead-letter queue when SQS last reported it;")
+
+
 def test_a_depth_that_cannot_be_read_is_no_good_news() -> None:
     [finding] = look(depth=None)
     assert "sqs:GetQueueAttributes" in finding.advice

@@ -1,4 +1,4 @@
-"""Sabotage: leases are renewed, but nobody asks them before a call or a settlement."""
+"""Sabotage: leases are renewed, but never checked before a call or a settlement."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Sabotage: inventory moves first, reservation-api is told afterwards (the order of old)."""
+"""Sabotage: inventory moves before the PATCH."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from tests.faults.harness.sabotage.entry import main
 
 @dataclass
 class Backwards:
-    """The neighbours, but what inventory would do after the PATCH has been done before it."""
+    """The neighbours; a release after the PATCH does nothing, because it came before."""
 
     real: Neighbours
     event: Event

@@ -12,7 +12,7 @@ _Response = health_pb2.HealthCheckResponse
 _StatusCode = grpc.StatusCode
 
 
-class Serving(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
+class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
     """Runs the checks at each call.
 
     The library's HealthServicer notifies watchers while it holds the lock that the end of a watch
