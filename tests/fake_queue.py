@@ -1,4 +1,4 @@
-"""An in-memory SQS queue with a clock of its own, and what tests put into it.
+"""An in-memory SQS queue with its own clock, and the messages that tests send to it.
 
 FakeQueue passes the same contract tests as SqsQueue (tests/contract/test_queue.py). Where AWS
 promises little it does the worst that AWS may do: a receipt from before the newest receive is
@@ -26,11 +26,11 @@ from reservation_worker.sqs.facts import QueueFacts
 from reservation_worker.sqs.queue import Depths, Message
 
 PATIENCE = 30.0
-"""How long a test waits for what must happen before it fails, in seconds."""
+"""How long a test waits for an event before it fails, in seconds."""
 
 
 class FakeClock:
-    """Monotonic seconds that pass only when told to."""
+    """Monotonic seconds that pass only by `advance`."""
 
     def __init__(self, now: float = 1_000.0) -> None:
         self._now = now
@@ -50,7 +50,7 @@ def eventually(condition: Callable[[], object], timeout: float = PATIENCE) -> No
     until = time.monotonic() + timeout
     pause = threading.Event()
     while not condition():
-        assert time.monotonic() < until, "what the test waits for did not happen"
+        assert time.monotonic() < until, "the awaited event did not happen"
         pause.wait(0.002)
 
 

@@ -149,7 +149,7 @@ class Dispatcher:
     def exclusive(self, key: str, timeout: float) -> Iterator[bool]:
         """Keep a reservation's deliveries waiting while the caller handles it outside the pool.
 
-        Yields false, and keeps nothing, if `key` is taken for `timeout` seconds or after `close`.
+        Yields false, and keeps nothing, if `key` stays taken `timeout` seconds or after `close`.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or key not in self._backlog, timeout)

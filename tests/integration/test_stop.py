@@ -122,7 +122,7 @@ def test_a_delete_that_hangs_makes_the_stop_return_one(worker: MakeWorker) -> No
 def test_a_give_back_that_hangs_makes_the_stop_return_one(worker: MakeWorker) -> None:
     made, _, _ = full(worker, shutdown_timeout=1.0)
     made.work.then = lambda event, neighbours: Retry("down")
-    made.queue.during("change_visibility", lambda: None)  # what waits is given back
+    made.queue.during("change_visibility", lambda: None)  # waiting messages are given back
     retry = made.queue.hold("change_visibility")
     stopping = made.stopping()
     eventually(lambda: len(made.queue.calls("change_visibility")) == 1)

@@ -1,4 +1,4 @@
-"""A whole worker on a fake queue, with neighbours and handlers that do what a test says."""
+"""A whole worker on a fake queue, with scripted neighbours and handlers."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ Handler = Callable[[Event, Neighbours], Outcome]
 
 
 class Neighbour:
-    """Both ports: answers what a test says, as late as it says."""
+    """Both ports: notes each PATCH, and answers when a test lets it."""
 
     def __init__(self) -> None:
         self.patched: list[str] = []
@@ -60,7 +60,7 @@ class Neighbour:
 
 
 class Work:
-    """A handler that stands still for the reservations it is told to, until it is let go."""
+    """A handler that blocks for chosen reservations until a test releases them."""
 
     def __init__(self) -> None:
         self.began: list[str] = []
@@ -109,7 +109,7 @@ class Worker:
         return [self.queue.send(event_body("reservation.expired", one)) for one in reservations]
 
     def probe(self, path: str) -> tuple[int, list[str]]:
-        """Status and what fails."""
+        """The status code, and the failing checks."""
         with requests.Session() as session:
             session.trust_env = False
             answer = session.get(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE)
@@ -167,7 +167,7 @@ def worker() -> Iterator[MakeWorker]:
 
 
 def full(worker: MakeWorker, **changes: Any) -> tuple[Worker, list[str], list[str]]:
-    """A worker whose threads both stand still, and three more that wait: ids of each."""
+    """A worker whose two threads block, and three more messages that wait: the ids of each."""
     made = worker(**changes)
     made.work.stand_still("rsv_1", "rsv_2")
     running = made.send("rsv_1", "rsv_2")

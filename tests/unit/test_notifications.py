@@ -1,4 +1,4 @@
-"""Settlements are published to SNS, and never wait for it."""
+"""Settlements are published to SNS, and publishing never blocks a settlement."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ PAID = replace(
 
 
 class Topic:
-    """Records its notifications; a test makes it hang, refuse or fail."""
+    """Keeps the notifications; blocks, refuses or fails if a test asks for it."""
 
     def __init__(self) -> None:
         self.sent: list[Mapping[str, str]] = []
@@ -66,7 +66,7 @@ def rig() -> Iterator[Rig]:
     made.notifier.stop(PATIENCE)
 
 
-def test_the_notification_of_a_confirmed_reservation_has_all_its_facts() -> None:
+def test_a_confirmed_reservation_is_notified_with_the_customers_facts() -> None:
     assert notification(PAID) == {
         "id": "reservation_confirmed:rsv_1",
         "type": "reservation_confirmed",
@@ -97,7 +97,7 @@ def test_each_kind_of_event_has_its_notification(kind: Kind) -> None:
         replace(PAID, counted="invalid_payload", label="unknown"),
     ],
 )
-def test_an_outcome_without_effect_for_the_customer_is_not_notified(other: object) -> None:
+def test_an_event_that_changed_nothing_for_the_customer_is_not_notified(other: object) -> None:
     assert notification(other) is None
 
 
@@ -107,7 +107,7 @@ def test_a_text_of_a_megabyte_is_left_out() -> None:
     assert "user_id" not in facts
 
 
-def test_notifications_are_sent_in_batches_of_ten_and_counted(rig: Rig) -> None:
+def test_notifications_are_sent_in_batches_and_counted(rig: Rig) -> None:
     for number in range(12):
         rig.notifier.add(replace(PAID, reservation_id=f"rsv_{number}"))
     rig.notifier.start()
@@ -115,7 +115,7 @@ def test_notifications_are_sent_in_batches_of_ten_and_counted(rig: Rig) -> None:
     assert rig.topic.batches == [10, 2]
 
 
-def test_a_duplicate_is_notified_once(rig: Rig) -> None:
+def test_a_duplicate_is_not_notified_twice(rig: Rig) -> None:
     rig.notifier.add(PAID)
     rig.notifier.add(replace(PAID, note="replayed"))
     rig.notifier.start()
@@ -123,7 +123,9 @@ def test_a_duplicate_is_notified_once(rig: Rig) -> None:
     assert [one["id"] for one in rig.topic.sent] == ["reservation_confirmed:rsv_1"]
 
 
-def test_a_hanging_topic_blocks_nothing_and_dropped_notifications_are_counted(rig: Rig) -> None:
+def test_a_hanging_topic_blocks_no_settlement_and_dropped_notifications_are_counted(
+    rig: Rig,
+) -> None:
     rig.topic.go.clear()
     rig.notifier.start()
     rig.notifier.add(PAID)
@@ -134,7 +136,7 @@ def test_a_hanging_topic_blocks_nothing_and_dropped_notifications_are_counted(ri
     rig.notifier.stop(0.01)  # a stop is bounded, too
 
 
-def test_a_dropped_notification_may_be_sent_for_the_next_delivery(rig: Rig) -> None:
+def test_a_dropped_notification_may_be_sent_by_the_next_delivery(rig: Rig) -> None:
     for number in range(CAPACITY):
         rig.notifier.add(replace(PAID, reservation_id=f"rsv_x{number}"))
     rig.notifier.add(PAID)
@@ -158,7 +160,7 @@ def test_refused_and_failed_ones_are_counted_and_the_thread_goes_on(rig: Rig) ->
     eventually(lambda: rig.count("sent") == 1)
 
 
-def test_a_failed_notification_may_be_sent_for_the_next_delivery(rig: Rig) -> None:
+def test_a_failed_notification_may_be_sent_by_the_next_delivery(rig: Rig) -> None:
     rig.topic.error = OSError("no route")
     rig.notifier.start()
     rig.notifier.add(PAID)
@@ -169,7 +171,7 @@ def test_a_failed_notification_may_be_sent_for_the_next_delivery(rig: Rig) -> No
     assert [one["id"] for one in rig.topic.sent] == ["reservation_confirmed:rsv_1"]
 
 
-def test_a_stop_logs_that_some_are_not_sent(rig: Rig) -> None:
+def test_a_stop_logs_that_notifications_are_not_sent(rig: Rig) -> None:
     lines: list[str] = []
     sink = logger.add(lines.append, format="{message}")
     rig.topic.go.clear()

@@ -24,6 +24,13 @@ class Api:
         pool = requests.adapters.HTTPAdapter(pool_maxsize=60)
         self._session.mount("https://", pool)
 
+    def is_ready(self) -> bool:
+        """Whether the API server has come up, its own roles and namespaces included."""
+        try:
+            return self._session.get(f"{SERVER}/readyz", timeout=5).ok
+        except requests.RequestException:
+            return False
+
     def get(self, path: str) -> Json:
         """The object or list at `path`."""
         return self._ask("GET", path)

@@ -3,8 +3,6 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-import requests
-
 from reservation_worker.simulator.processes.child import Child, poll_until
 from tests.cluster.harness.api import Api
 from tests.cluster.harness.network import HOST
@@ -62,7 +60,7 @@ def start_control_plane(programs: Path, folder: Path, ends: ExitStack) -> Api:
     server = Program(programs / "kube-apiserver", _api_server(pki), {}, folder)
     ends.enter_context(server)
     api = Api(pki)
-    server.until(lambda: _answers(api), 120, "become ready")
+    server.until(api.is_ready, 120, "become ready")
     for name in _CONTROLLERS:
         config = f"{pki}/{name}.conf"
         flags = {"kubeconfig": config, "bind-address": "127.0.0.1", "leader-elect": "false"}
@@ -104,10 +102,3 @@ def _api_server(pki: Path) -> dict[str, str]:
         "proxy-client-cert-file": f"{pki}/front-proxy-client.crt",
         "proxy-client-key-file": f"{pki}/front-proxy-client.key",
     }
-
-
-def _answers(api: Api) -> bool:
-    try:
-        return api.find("/api/v1/namespaces/kube-system") is not None
-    except requests.RequestException:
-        return False

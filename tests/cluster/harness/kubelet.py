@@ -65,8 +65,11 @@ class Kubelet:
 
     def _renew(self) -> None:
         while not self._stop.wait(10):
-            for name in NODES:
-                self._api.patch(f"{_LEASES}/{name}", {"spec": {"renewTime": _stamp()}})
+            try:
+                for name in NODES:
+                    self._api.patch(f"{_LEASES}/{name}", {"spec": {"renewTime": _stamp()}})
+            except requests.RequestException as error:
+                log.warning("the nodes' leases are not renewed: %s", error)
 
     def _follow(self) -> None:
         while not self._stop.is_set():

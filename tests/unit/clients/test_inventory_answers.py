@@ -58,7 +58,7 @@ STATUSES: dict[grpc.StatusCode, tuple[Meaning, Meaning]] = {
 
 
 @pytest.mark.parametrize(("status", "meanings"), STATUSES.items(), ids=str)
-def test_a_grpc_status_means_what_the_contract_says(
+def test_each_grpc_status_has_its_meaning_in_the_contract(
     inventory: Neighbour,
     inventory_client: InventoryClient,
     status: grpc.StatusCode,
@@ -122,7 +122,7 @@ def test_an_in_band_code_decides_over_a_status_success_or_unspecified(
 @pytest.mark.parametrize(
     ("code", "meaning"), [(code, release_means) for code, (release_means, _) in CODES.items()][1:]
 )
-def test_a_failed_release_is_what_its_code_says(
+def test_a_failed_release_is_classified_by_its_code(
     inventory: Neighbour, inventory_client: InventoryClient, code: int, meaning: Meaning
 ) -> None:
     inventory.answer(Release(status=pb.RELEASE_STATUS_FAILED, error=errors.Error(code=code)))
@@ -208,7 +208,7 @@ def test_a_release_that_was_done_before_is_done(
 # What a person on call gets to read, and what the handler gets back.
 
 
-def test_the_error_names_the_call_and_what_was_answered(
+def test_the_error_names_the_call_and_its_answer(
     inventory: Neighbour, inventory_client: InventoryClient
 ) -> None:
     inventory.answer(Commit(status=4, error=errors.Error(code=14, message="A1 is sold")))
@@ -265,7 +265,7 @@ def test_a_commit_carries_all_its_fields_and_the_key_of_its_effect(
     ]
 
 
-def test_the_key_names_the_effect_not_what_led_to_it(
+def test_the_key_names_the_effect_not_its_cause(
     inventory: Neighbour, inventory_client: InventoryClient
 ) -> None:
     inventory.answer(Release())

@@ -52,7 +52,7 @@ def test_a_call_ends_at_its_deadline(
         enough.set()
 
 
-def test_the_deadline_is_told_to_the_server(
+def test_the_deadline_reaches_the_server(
     inventory: Neighbour, inventory_client: InventoryClient
 ) -> None:
     left: list[float] = []

@@ -1,4 +1,4 @@
-"""Guarded neighbours in front of one that does what a test says."""
+"""Guarded neighbours in front of a scripted one."""
 
 from collections.abc import Callable
 from functools import partial
@@ -42,7 +42,7 @@ KEY_TTL = 300.0
 
 
 class Neighbour:
-    """Both ports in one: notes what it is asked, and does what the test says."""
+    """Both ports in one: notes each call, and runs `during` in it."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []

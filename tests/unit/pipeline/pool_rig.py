@@ -1,4 +1,4 @@
-"""A dispatcher whose work stands still until a test lets it go."""
+"""A dispatcher whose work blocks until a test releases it."""
 
 import json
 import threading
@@ -33,7 +33,7 @@ def some(count: int, first: int = 0) -> list[Delivery]:
 
 
 class Pool:
-    """A dispatcher whose work stands still until it is let go, one delivery or all."""
+    """A dispatcher whose work blocks until it is released, one delivery or all."""
 
     def __init__(self, concurrency: int) -> None:
         self.clock = FakeClock()

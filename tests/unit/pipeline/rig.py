@@ -197,7 +197,7 @@ class ProcessorRig(CompleterRig):
         return delivery
 
     def run(self, delivery: Delivery) -> None:
-        """Process a delivery; returns when what became of it is proved."""
+        """Process a delivery; returns when its ending is proved."""
         self.processor.process(delivery)
         eventually(lambda: self.custody.endings.total() + self._given_up() == self.taken)
 

@@ -31,7 +31,7 @@ def names(deliveries: list[Delivery]) -> list[str]:
     return [one.message.id for one in deliveries]
 
 
-def test_what_came_first_goes_first() -> None:
+def test_deliveries_start_in_the_order_of_their_receives() -> None:
     backlog = pushed(*(delivery(f"m{number}", f"rsv_{number}") for number in range(3)))
     assert len(backlog) == 3
     assert names([backlog.pop() for _ in range(3)]) == ["m0", "m1", "m2"]

@@ -128,7 +128,7 @@ def test_all_threads_exist_after_the_start(pool: MakePool, monkeypatch: pytest.M
     made.idle()
 
 
-def test_a_start_that_gets_too_few_threads_says_so_and_leaves_none_behind(
+def test_a_start_that_gets_too_few_threads_raises_and_leaves_none_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     dispatcher = Dispatcher(3, lambda delivery: None, FakeClock())

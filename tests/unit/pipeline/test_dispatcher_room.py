@@ -79,7 +79,7 @@ def test_without_a_free_slot_nothing_is_asked_for_though_threads_idle(
     assert made.dispatcher.room(None, NO_WAIT) == 0
 
 
-def test_a_limit_bounds_what_is_in_flight(pool: MakePool) -> None:
+def test_a_limit_bounds_the_messages_in_flight(pool: MakePool) -> None:
     made = pool(4)
     assert made.dispatcher.room(1, NO_WAIT) == 1
     made.accept(some(1))

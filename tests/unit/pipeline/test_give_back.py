@@ -1,4 +1,4 @@
-"""The stop gives messages back: which, when, and that each is open until that is proved."""
+"""The stop gives messages back, and each stays open until its give-back is confirmed."""
 
 import threading
 

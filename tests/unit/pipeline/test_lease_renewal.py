@@ -66,7 +66,7 @@ def test_a_renewal_counts_from_before_its_call() -> None:
 def test_a_renewal_answered_after_the_deadline_does_not_revive_the_lease() -> None:
     rig = LeaseRig()
     rig.clock.advance(20)
-    # SQS says yes, but by then somebody else may have the message.
+    # SQS confirms it, but by then another worker may have the message.
     rig.queue.during("change_visibility", lambda: rig.clock.advance(10))
     rig.leases.tick()
     assert not rig.leases.held(rig.one)

@@ -88,7 +88,7 @@ def test_a_call_starts_only_with_its_own_timeout_left_on_the_lease() -> None:
     assert rig.queue.hidden_for("m1") == VISIBILITY
 
 
-def test_where_the_visibility_is_shorter_than_a_call_the_call_gets_what_is_left() -> None:
+def test_where_the_visibility_is_shorter_than_a_call_the_call_gets_the_time_left() -> None:
     rig = LeaseRig(visibility=6)
     rig.clock.advance(2)
     assert rig.leases.begin_call(rig.one, CALL) == 4

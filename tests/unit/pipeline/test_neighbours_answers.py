@@ -1,4 +1,4 @@
-"""What an answer counts for: the breaker, the evidence, and the keys that inventory-svc forgets."""
+"""Answers count for the breaker and as evidence; keys that inventory-svc may have forgotten."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A handling that failed: another try, when, or a dead letter; by breakers, tries and evidence."""
+"""A failed handling becomes another try or a dead letter, by breakers, tries and evidence."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What the worker remembers of settled messages whose delete may not have worked."""
+"""The memory of settled messages whose delete is not confirmed."""
 
 from reservation_worker.pipeline.deleter import SettledMemory
 

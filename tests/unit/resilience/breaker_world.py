@@ -37,7 +37,7 @@ class World:
         assert self.breaker.state is State.HALF_OPEN
 
     def fail_probe(self) -> float:
-        """Wait until a probe is due, let it fail, and say for how long it is open now."""
+        """Wait until a probe is due and let it fail; returns the open time from then on."""
         self.now += self.breaker.remaining()
         self.breaker.probed(ok=False)
         return self.breaker.remaining()

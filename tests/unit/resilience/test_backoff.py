@@ -68,7 +68,7 @@ def test_a_receive_count_of_zero_waits_as_the_first() -> None:
 @pytest.mark.parametrize(
     ("max_retries", "max_receive_count", "expected"),
     [
-        (5, 30, 6),  # what we ship: the retry budget decides
+        (5, 30, 6),  # as shipped: the retry budget decides
         (5, 6, 6),
         (5, 3, 3),  # deployed today: SQS would move the message after the third
         (5, 1, 1),

@@ -118,7 +118,7 @@ def test_one_good_call_also_forgets_the_messages_of_the_row(world: World) -> Non
     assert world.breaker.state is State.CLOSED
 
 
-# Open: for how long, and what happens meanwhile.
+# Open.
 
 
 def test_an_open_breaker_refuses_calls_with_the_rest_of_its_time(world: World) -> None:
