@@ -180,7 +180,7 @@ def test_a_stop_logs_that_notifications_are_not_sent(rig: Rig) -> None:
     assert rig.topic.entered.wait(PATIENCE)
     rig.notifier.stop(0.01)
     logger.remove(sink)
-    assert lines == ["notifications do not get through; those that wait are not sent\n"]
+    assert lines == ["notifications do not get through; the waiting ones are not sent\n"]
 
 
 class FakeSns:
