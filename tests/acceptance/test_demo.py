@@ -44,7 +44,7 @@ def test_the_demo_as_json_is_one_object_with_the_reconciliation():
     assert [found[kind] for kind in ("oversold", "leaked", "lost", "doubled")] == [[], [], [], []]
 
 
-def test_a_demo_that_is_kept_names_the_page_the_debug_server_and_the_other_verbs_settings():
+def test_a_kept_demo_prints_its_page_its_debug_server_and_settings_for_other_verbs():
     command = [sys.executable, "-m", "reservation_worker"]
     with subprocess.Popen(
         [*command, "demo", "--events", "100", "--keep"],
@@ -83,7 +83,7 @@ def test_a_demo_that_is_kept_names_the_page_the_debug_server_and_the_other_verbs
     assert demo.returncode == 128 + signal.SIGTERM
 
 
-def test_without_its_extra_the_demo_names_a_package_that_is_there(
+def test_without_its_extra_the_demo_prints_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr(verb.importlib.util, "find_spec", lambda name: None)

@@ -53,7 +53,7 @@ def run(environ: dict[str, str], directory: Path) -> "subprocess.CompletedProces
     )
 
 
-def test_every_value_that_a_library_would_refuse_is_refused_in_a_sentence(
+def test_every_value_that_a_library_would_refuse_is_a_configuration_error(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
     done = run(environ | WRONG, tmp_path)
@@ -71,7 +71,7 @@ def test_every_value_that_a_library_would_refuse_is_refused_in_a_sentence(
         ("OTEL_PYTHON_EXPORTER_OTLP_GRPC_RETRYABLE_ERROR_CODES", "NONE"),
     ],
 )
-def test_what_only_the_library_itself_can_judge_is_a_sentence_too(
+def test_a_value_that_only_the_library_can_check_is_a_configuration_error_too(
     environ: dict[str, str], tmp_path: Path, name: str, text: str
 ) -> None:
     done = run(environ | {name: text, "OTEL_EXPORTER_OTLP_ENDPOINT": "127.0.0.1:1"}, tmp_path)
@@ -80,7 +80,7 @@ def test_what_only_the_library_itself_can_judge_is_a_sentence_too(
     assert "Traceback" not in done.stderr
 
 
-def test_doctor_names_the_wrong_ones_and_checks_all_else(
+def test_doctor_names_the_wrong_variables_and_checks_everything_else(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
     with started(environ | WRONG, tmp_path) as process:
@@ -92,7 +92,7 @@ def test_doctor_names_the_wrong_ones_and_checks_all_else(
 
 
 @pytest.mark.parametrize("in_a_file", [False, True])
-def test_variables_that_are_not_a_librarys_to_decide_change_nothing(
+def test_library_variables_that_the_worker_overrides_change_nothing(
     world: World, in_a_file: bool
 ) -> None:
     worker = world.worker({"SQS_WAIT_TIME": "1"} | ({} if in_a_file else NOT_THEIRS), "worker")
@@ -135,7 +135,7 @@ def certified(tmp_path: Path) -> Iterator[dict[str, str]]:
 @pytest.mark.parametrize(
     ("trusting", "status"), [("", "failure"), ("environment", "ok"), (".env", "ok")]
 )
-def test_one_bundle_holds_for_rest_grpc_and_the_collector(
+def test_one_ca_bundle_applies_to_rest_grpc_and_the_collector(
     environ: dict[str, str],
     certified: dict[str, str],
     tmp_path: Path,
@@ -178,7 +178,7 @@ def proxy() -> Iterator[str]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def test_doctor_names_the_proxy_before_the_collector(
+def test_doctor_names_the_proxy_in_front_of_the_collector(
     environ: dict[str, str], tmp_path: Path, proxy: str
 ) -> None:
     collector = Collector()

@@ -7,7 +7,7 @@ from reservation_worker.simulator.sqs.emulator import REGION
 from tests.world import World, until
 
 
-def test_each_settled_event_is_told_to_the_topic_once(world: World) -> None:
+def test_each_settled_event_is_published_to_the_topic_once(world: World) -> None:
     topic, url = world.subscribed_topic()
     ids = world.seed(12)
     world.expire([*ids, *ids[:3]])
@@ -21,7 +21,7 @@ def test_each_settled_event_is_told_to_the_topic_once(world: World) -> None:
     assert {one["event_id"] for one in told} == {"show"}
 
 
-def test_a_topic_that_never_answers_keeps_nothing_from_being_settled(world: World) -> None:
+def test_a_topic_that_never_answers_prevents_no_settlement(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=100) as deaf:
         ids = world.seed(50)
         world.expire(ids)

@@ -101,7 +101,7 @@ def test_an_event_that_changed_nothing_for_the_customer_is_not_notified(other: o
     assert notification(other) is None
 
 
-def test_a_text_of_a_megabyte_is_left_out() -> None:
+def test_a_megabyte_of_text_is_left_out() -> None:
     facts = notification(replace(PAID, user_id="x" * (LONGEST + 1)))
     assert facts is not None
     assert "user_id" not in facts

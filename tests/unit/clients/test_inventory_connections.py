@@ -66,7 +66,7 @@ def test_the_deadline_reaches_the_server(
     assert 2.0 < left[0] < 8.0  # gRPC rounds it up
 
 
-def test_the_call_is_not_repeated_behind_our_back(
+def test_a_failed_call_is_not_retried_by_grpc(
     inventory: Neighbour, inventory_client: InventoryClient
 ) -> None:
     inventory.refuse(Status.UNAVAILABLE)
@@ -108,7 +108,7 @@ def test_a_neighbour_that_speaks_plaintext_to_a_tls_client_is_down(
 # The probe of a breaker that is open.
 
 
-def test_the_probe_is_content_with_a_server_that_has_no_health_service(
+def test_the_probe_accepts_a_server_without_a_health_service(
     inventory: Neighbour, inventory_client: InventoryClient
 ) -> None:
     inventory_client.probe(timeout=10.0)

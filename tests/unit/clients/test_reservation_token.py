@@ -154,7 +154,7 @@ def test_an_answer_that_echoes_the_token_does_not_bring_it_into_the_error(
         ("Bearer", True, "it refuses the token in"),
     ],
 )
-def test_doctor_says_what_a_401_means(
+def test_doctor_explains_a_401(
     neighbour: Neighbour, path: Path, challenge: str, has_token: bool, said: str
 ) -> None:
     neighbour.says(401, WWW_Authenticate=challenge)

@@ -225,7 +225,7 @@ def test_a_trace_id_that_can_be_a_header_is_forwarded_as_it_came(given: str) -> 
 @pytest.mark.parametrize(
     "given", ["x" * 129, "자리", "tab\there", "line\nbreak", "\x7f", "\x00", "caf\xe9"]
 )
-def test_a_trace_id_that_can_not_be_a_header_is_only_logged(given: str) -> None:
+def test_a_trace_id_that_cannot_be_a_header_is_only_logged(given: str) -> None:
     trace = read(top={"trace_id": given})
     assert trace.header_id == f"{trace.trace_id:032x}"
     assert trace.log_id == given[:128]
@@ -239,7 +239,7 @@ def test_without_a_trace_id_from_outside_the_traces_own_is_used(given: dict[str,
     assert trace.header_id == trace.log_id == f"{trace.trace_id:032x}"
 
 
-def test_a_trace_id_is_forwarded_also_beside_a_traceparent(tracing: Tracing) -> None:
+def test_a_trace_id_is_forwarded_beside_a_traceparent_too(tracing: Tracing) -> None:
     trace = read({"traceparent": traceparent(trace_number(1)), "TraceId": "trace_abc"})
     headers = handed_on(tracing, trace)
     assert (ids(headers)[0], headers["x-trace-id"]) == (trace_number(1), "trace_abc")
@@ -303,7 +303,7 @@ def test_a_trace_id_without_a_parent_makes_the_messages_span_the_root(
     assert f"{message.context.trace_id:032x}" == trace_number(4)
 
 
-def test_a_span_that_ended_in_an_error_says_why(
+def test_a_span_that_ended_in_an_error_carries_the_reason(
     tracing: Tracing, spans: InMemorySpanExporter
 ) -> None:
     with tracing.message_span("payment.failed", "rsv_1", "m1", read()) as span:
@@ -411,7 +411,7 @@ def test_the_samplers_decision_is_the_same_with_and_without_an_exporter(
     with_one.shutdown(PATIENCE)
 
 
-def test_hints_without_anything_are_no_reason_to_fail() -> None:
+def test_empty_hints_start_a_trace() -> None:
     assert read_trace(TraceHints(), None).trace_id > 0
 
 
