@@ -20,28 +20,28 @@ class Exchange:
         self.begin(0.0)
 
     def begin(self, deadline: float) -> None:
-        """Forget the exchange before; this one ends at `deadline`, by the monotonic clock."""
+        """Begin an exchange that ends at `deadline`, by the monotonic clock."""
         self.deadline = deadline
         self.in_head = True
         self.connected = self.sent = self.answered = False
 
     def remaining(self) -> float:
-        """Seconds until the deadline. Raises TimeoutError when it is over."""
+        """Seconds until the deadline. Raises TimeoutError when it has passed."""
         remaining = self.deadline - time.monotonic()
         if remaining <= 0:
             raise TimeoutError("the call's deadline is over")
         return remaining
 
     def met_a_stale_connection(self) -> bool:
-        """Whether a kept connection was used and not one byte of an answer came."""
+        """Whether a kept connection was used and no byte of an answer has come."""
         return self.sent and not self.connected and not self.answered
 
 
 def resolve(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
     """The TCP addresses of `host`, as getaddrinfo gives them.
 
-    Raises OSError if there are none, TimeoutError after `seconds`: the system's own limits may be
-    a minute. The look-up that goes on then ends by itself, on a thread of its own.
+    Raises OSError if there are none, TimeoutError after `seconds`: the system's own limits may be a
+    minute. The abandoned look-up goes on in a separate thread.
     """
     found: SimpleQueue[list[tuple[Any, ...]] | Exception] = SimpleQueue()
 
@@ -64,7 +64,7 @@ def resolve(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
 
 
 class _Deadline:
-    """Bounds every wait of a socket by what is left of the exchange."""
+    """Bounds every wait of a socket by the time left for the exchange."""
 
     exchange: Exchange
 
@@ -102,9 +102,9 @@ class TLSSocket(_Deadline, ssl.SSLSocket):
 
 
 class Connection(HTTPConnection):
-    """A kept connection, for one `exchange` at a time; it connects, again if need be, by itself.
+    """A kept connection, for one `exchange` at a time. It connects and reconnects by itself.
 
-    The sockets of `tls` are to be TLSSockets; None: plain HTTP. Every method may raise OSError.
+    The sockets of `tls` must be TLSSockets; None: plain HTTP. Every method may raise OSError.
     """
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:

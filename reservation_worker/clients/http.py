@@ -1,4 +1,4 @@
-"""HTTP calls that end in time: kept connections, total deadline, bounded body."""
+"""HTTP calls with kept connections, a total deadline and a bounded body."""
 
 import ssl
 import time
@@ -24,7 +24,7 @@ MAX_BODY = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, body and the Retry-After header in seconds (0: none or not readable).
+    """Status, body and the Retry-After header in seconds (0: absent or unreadable).
 
     `challenge` is the WWW-Authenticate header.
     """
@@ -46,7 +46,7 @@ class HttpTransport:
         self._token = TokenFile(token_file) if token_file else None
         url = parse_url(base)
         self._prefix = (url.path or "").rstrip("/")
-        # An IPv6 host comes in brackets, which belong to URLs only.
+        # urllib3 keeps an IPv6 host's brackets, which belong to URLs only.
         self._host = (url.host or "").strip("[]")
         self._port = url.port or (443 if url.scheme == "https" else 80)
         self._headers = {
@@ -59,7 +59,7 @@ class HttpTransport:
             self._tls = ssl.create_default_context()
             self._tls.sslsocket_class = TLSSocket
             self._tls.set_alpn_protocols(["http/1.1"])
-        # The last one used is used next. Another list after each reconnect.
+        # The last one used is used next. Each reconnect makes a new list.
         self._idle: list[Connection] = []
 
     def request(
@@ -73,8 +73,8 @@ class HttpTransport:
         """One call of at most `timeout` seconds; redirects are answers, not followed.
 
         It is sent again, once and on a new connection, if a kept connection broke before the first
-        byte of an answer: the server had closed it, or a middlebox had forgotten it. So every
-        request must be safe to repeat.
+        byte of an answer: the server had closed it, or a middlebox had forgotten it. Every request
+        must therefore be safe to repeat.
 
         A 401 is final only if the file still holds the same token.
 
@@ -110,7 +110,7 @@ class HttpTransport:
                 connection = self._connection()
                 answer = self._exchange(connection, method, path, deadline, headers, body)
         except (HTTPException, OSError) as error:
-            # It may quote a line of the answer, and a line may be 64 KiB.
+            # The error may quote a line of the answer, and a line may be 64 KiB.
             text = redact(f"{type(error).__name__}: {error}"[:1000])[:200]
             raise TransientError(f"{method} {path}: {text}") from error
         if idle is self._idle and len(idle) < self._connections:
@@ -169,7 +169,7 @@ def _take(idle: list[Connection]) -> Connection | None:
         connection = idle.pop()
     except IndexError:
         return None
-    # An idle connection that is readable was closed, or the server wrote that it gives it up.
+    # An idle connection that is readable was closed, or the server announced that it will close it.
     if connection.sock is not None and wait_for_read(connection.sock, 0.0):
         connection.close()
     return connection

@@ -24,14 +24,15 @@ CHANNEL_OPTIONS = (
     # Go servers answer pings without calls with GOAWAY (docs/contract.md#inventory).
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.max_receive_message_length", 10 * 1024 * 1024),
-    # HTTPS_PROXY is for AWS; no seat goes to it in plain text. (http.client ignores it too.)
+    # HTTPS_PROXY is meant for AWS; calls about seats must not pass through it in plain text.
+    # (http.client ignores it too.)
     ("grpc.enable_http_proxy", 0),
     # The queue retries; a hidden retry here would double the calls in an outage.
     ("grpc.enable_retries", 0),
-    # By default channels to one address share a connection: a new channel would get the dead one.
+    # By default channels to one address share a connection, even if it is dead.
     ("grpc.use_local_subchannel_pool", 1),
-    # Finds a pod that moved within seconds. By default an address that does not answer gets 20 s,
-    # the next try waits up to two minutes, and DNS is asked again after 30 s at the earliest.
+    # Finds a pod that moved within seconds. By default an unanswered connect takes 20 s, the next
+    # one comes up to two minutes later, and DNS is asked again after 30 s at the earliest.
     ("grpc.min_reconnect_backoff_ms", 2_000),
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 3_000),
@@ -67,7 +68,7 @@ class _Connection:
 class InventoryClient:
     """The Inventory port over one shared channel; safe for all pool threads.
 
-    Raises what the port says. Every call ends within its `call.begin()` seconds, connecting
+    Raises the port's errors. Every call ends within its `call.begin()` seconds, connecting
     included.
     """
 
@@ -111,7 +112,7 @@ class InventoryClient:
         codes: Mapping[grpc.StatusCode, Meaning],
         classify: Callable[[Any], Meaning],
     ) -> Any:
-        """The answer of a call that is done; None if it is done by its gRPC status alone."""
+        """The answer of a successful call; None if its gRPC status alone means that it is done."""
         connection = self._connection  # held to the end of the call
         try:
             answer = getattr(connection.stub, method)(
@@ -134,7 +135,7 @@ class InventoryClient:
         return answer
 
     def probe(self, timeout: float) -> None:
-        """A health check on a new connection, which later calls go on using.
+        """A health check on a new connection, which later calls then use.
 
         Raises TransientError unless gRPC answers, whatever it answers, in `timeout` seconds.
         """

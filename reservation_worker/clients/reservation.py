@@ -1,4 +1,4 @@
-"""reservation-api over HTTP: the two calls, and the table of the answers' meanings."""
+"""reservation-api over HTTP: its two calls, and the meanings of its answers."""
 
 import json
 from typing import Any, NoReturn
@@ -75,7 +75,7 @@ class ReservationClient:
         return _read_change(answer, change.status)
 
     def get(self, reservation_id: str, call: CallContext) -> Reservation | None:
-        """The reservation now; None for every answer without one that is not a passing fault."""
+        """The reservation now; None for an answer without one, unless it is a passing fault."""
         answer = self._http.request(
             "GET",
             f"/internal/reservations/{reservation_id}",
@@ -85,7 +85,7 @@ class ReservationClient:
         return read_reservation(answer)
 
     def probe(self, timeout: float) -> None:
-        """A GET that names no reservation, on a new connection, which later calls go on using.
+        """A GET that names no reservation, on a new connection, which later calls then use.
 
         Raises TransientError unless the API answers, whatever it answers, in `timeout` seconds.
         """
@@ -143,7 +143,8 @@ def _read_change(answer: Answer, wanted: str) -> StatusAnswer:
 
 
 def _fail(method: str, answer: Answer, meaning: Meaning, code: str | None = None) -> NoReturn:
-    # Before it is cut: an answer may echo the token, and the error goes into logs and dead letters.
+    # Redacted before it is cut: an answer may echo the token, and the error goes into logs and dead
+    # letters.
     shown = redact(code or answer.body[:1000].decode("utf-8", "replace"))[:80]
     raise_for(
         meaning, f"reservation-api {method}: HTTP {answer.status} {shown!r}", answer.retry_after

@@ -1,6 +1,6 @@
-"""Environment variables that libraries read: checked before the libraries are imported.
+"""Checks the environment variables of libraries before the libraries are imported.
 
-A wrong value would end the process with a traceback, or in gRPC's abort().
+A wrong value would otherwise end the process with a traceback, or in gRPC's abort().
 """
 
 import re
@@ -82,7 +82,7 @@ CHECKED = (
 
 
 def drop_reserved(environ: MutableMapping[str, str]) -> None:
-    """Remove the variables whose effect the worker sets itself."""
+    """Remove the variables that the worker decides for itself."""
     for name in list(filter(_RESERVED.fullmatch, environ)):
         del environ[name]
 

@@ -1,4 +1,4 @@
-"""Hides secrets in text that people read: a library's error may quote its input.
+"""Hides secrets in text that people read, because a library's error may quote its input.
 
 Two rules: values that the process was started with are hidden wherever they occur; credentials that
 came later (IRSA's change hourly) are found by their place in URLs and in signed requests.
@@ -10,7 +10,7 @@ from typing import ClassVar
 from urllib.parse import unquote
 
 HIDDEN = "***"
-# Shorter values are no secrets, and hiding them would hide half the text.
+# Shorter values are hardly secrets, and hiding them would hide half the text.
 _SHORTEST = 6
 
 _SECRETS = (
@@ -41,7 +41,7 @@ class Redactor:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         known = {text for text in _secrets_of(environ) if len(text) >= _SHORTEST}
-        # The longest first: one may hold another.
+        # The longest first, because one secret may contain another.
         self._known = re.compile(
             "|".join(re.escape(text) for text in sorted(known, key=len, reverse=True)) or r"(?!)"
         )
@@ -51,7 +51,7 @@ class Redactor:
         for secret in (self._known, *self._later):
             text = secret.sub(HIDDEN, text)
         text = hide_userinfo(text)
-        # The test is for speed: every log line comes through here.
+        # Only for speed: every log line comes through here.
         return _SIGNED.sub(rf"\g<1>{HIDDEN}", text) if ":" in text or "=" in text else text
 
 
@@ -72,7 +72,7 @@ def hide_userinfo(text: str) -> str:
 
 
 def _without_userinfo(word: re.Match[str]) -> str:
-    # No single expression: on a field of a million slashes it would never end.
+    # A single expression would never end on a field of a million slashes.
     before, slashes, rest = word[0].partition("//")
     # Up to the last @, so that a password with a / or an @ in it is covered too.
     _, at, host = rest.rpartition("@")
@@ -95,13 +95,13 @@ def _secrets_of(environ: Mapping[str, str]) -> Iterator[str]:
                 userinfo = before.partition("//")[2] or before
                 yield userinfo
                 yield userinfo.partition(":")[2]
-                # An error quotes the part of an unescaped password that a parser read.
+                # An error may quote only the part of an unescaped password that a parser read.
                 yield from re.split(r"[\s:/?#@]+", userinfo)
             query = value.partition("?")[2]
             yield from (query, *(pair.partition("=")[2] for pair in query.split("&")))
 
 
 def _pieces(value: str) -> Iterator[str]:
-    """A value, and its parts where it breaks: a message may show a line break escaped."""
+    """A value, and its lines: a message may show a line break escaped."""
     yield value.strip()
     yield from re.split(r"[\s\x00-\x1f]+", value)

@@ -68,7 +68,7 @@ def read_secret(
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
-    # No exception: json's error carries the whole secret.
+    # Not chained: json's error carries the whole secret.
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -95,7 +95,7 @@ def _fetch(name: str, region: str, unattended: bool) -> str:
     except ClientError as error:
         advice = ADVICE.get(error.response.get("Error", {}).get("Code", ""), advice)
         why = str(error)
-    # OSError: a token file or CA bundle that is not there. ValueError: AWS_* that boto3 parses.
+    # OSError: a missing token file or CA bundle. ValueError: AWS_* that boto3 parses.
     except (BotoCoreError, OSError, ValueError) as error:
         why = str(error)
     else:

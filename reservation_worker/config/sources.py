@@ -30,7 +30,7 @@ READ_BY_LIBRARIES = ("AWS_", "OTEL_", "GRPC_", "SSL_CERT_")
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is set and what is wrong with it.
+    """The settings found and the problems with them.
 
     `known` has the valid values by field of Settings, without those from a secret that could not
     be read. `warnings` are sentences on oddities that do not stop the worker.
@@ -71,20 +71,21 @@ def survey(
     *,
     unattended: bool = False,
 ) -> Survey:
-    """As load_settings, but the right values can be used although others are wrong.
+    """Like load_settings, but the valid values can be used although others are wrong.
 
-    `unattended`: nobody can answer a credential_process, so it is bounded where it reads a secret.
+    `unattended`: nobody can answer a credential_process's prompt, so the read of the secret is
+    bounded.
     """
     problems: list[str] = []
     values, sources = gather(environ, directory, problems)
     _share_with_libraries(values, sources, environ, problems)
-    # A file must not name this machine.
+    # A file must not set the name of this machine.
     values["HOSTNAME"] = environ.get("HOSTNAME", "").strip() or socket.gethostname()
     options = dict.fromkeys(given, "option")
     values |= given
     sources |= options
 
-    # A wrong USE_SECRET_MANAGER is not in `parsed`: then the secret may be wanted.
+    # A wrong USE_SECRET_MANAGER is not in `parsed`; the secret may be wanted then.
     parsed, wrong = inspect(values, sources)
     unread: set[str] = set()
     if parsed.get("use_secret_manager", True):
@@ -132,10 +133,10 @@ def gather(
 def _read_file(
     path: Path, problems: list[str], lower: Mapping[str, str], environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """The variables of one .env file, none if it is not there; appends to `problems`.
+    """The variables of one .env file, none if it does not exist; appends to `problems`.
 
-    ${NAME} and ${NAME:-default} are expanded as python-dotenv does it; where NAME is set more than
-    once, the one that wins elsewhere wins here: `environ`, this file so far, `lower`.
+    ${NAME} and ${NAME:-default} are expanded as python-dotenv does it; `environ` wins over this
+    file so far, and that over `lower`.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")

@@ -46,7 +46,8 @@ class TokenFile:
 
     def _refreshed(self, always: bool) -> str:
         try:
-            # Before reading: a change in between means one read too many, never one too few.
+            # Taken before reading, so that a change in between causes one read too many, not one
+            # too few.
             version = self._stat()
             if always or version != self._version:
                 with self._lock:

@@ -1,6 +1,6 @@
 """JSON log lines through loguru: one object per line, whatever a message's fields hold.
 
-No line holds a secret, and each field is cut to a maximum length: an event's may be a mebibyte.
+No line holds a secret. Each field is cut to a maximum length: an event's may be a mebibyte.
 """
 
 import json
@@ -79,8 +79,8 @@ def _is_plain(values: Sequence[Any], redact: Callable[[str], str]) -> bool:
 
 
 def _cut(text: str, longest: int) -> str:
-    """Both ends of a text that is too long: a traceback's last line names the error."""
-    # Its length in the line, where one character takes up to twelve.
+    """Both ends of a text that is too long, because a traceback's last line names the error."""
+    # The length in the line, where one character takes up to twelve.
     size = len(text) if text.isascii() and text.isprintable() else len(json.dumps(text))
     if size <= longest:
         return text
@@ -96,18 +96,19 @@ class _FromStandardLibrary(logging.Handler):
         try:
             text = record.getMessage()
         except Exception:
-            text = str(record.msg)  # the library passed wrong arguments: log the template
+            text = str(record.msg)  # wrong arguments: log the template alone
         logger.bind(logger=record.name).opt(exception=record.exc_info).log(level, "{}", text)
 
 
 def configure(level: str, pod_name: str, write: Callable[[str], object]) -> None:
     """Log JSON lines of at least `level` (debug, info, warn, error) by `write`.
 
-    `write` is called by one thread at a time; it must neither block nor raise. The secrets that the
-    environment holds by now are hidden in every line. Call it before grpc is imported, which is
-    told to be silent unless GRPC_VERBOSITY says otherwise.
+    `write` is called by one thread at a time; it must neither block nor raise. The secrets in the
+    present environment are hidden in every line. Call it before grpc is imported, because it
+    silences grpc's own log unless GRPC_VERBOSITY is set.
     """
-    # Its core writes to stderr past any logger, and quotes a neighbour line breaks and all.
+    # gRPC's core writes to stderr past any logger, and quotes a neighbour's text with its line
+    # breaks.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     redact = Redactor(os.environ)
 

@@ -1,4 +1,4 @@
-"""Every metric of the worker; names and labels are the contract's (section 6)."""
+"""Every metric of the worker; names and labels are those of docs/contract.md#metrics."""
 
 import itertools
 import threading
@@ -27,7 +27,7 @@ AGE_BUCKETS = (0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 900, 3600, 14_400, 86_400)
 
 
 class Peak:
-    """The largest value since it was last taken, which a histogram does not keep."""
+    """The largest value since it was last read, which a histogram does not keep."""
 
     def __init__(self) -> None:
         self._value: float | None = None
@@ -39,14 +39,14 @@ class Peak:
             self._value = value if self._value is None else max(self._value, value)
 
     def take(self) -> float | None:
-        """The largest value so far, and forget it; None if there was none."""
+        """Return the largest value so far and forget it; None if there was none."""
         with self._lock:
             value, self._value = self._value, None
             return value
 
 
 class _LogLinesDropped(Collector):
-    """Reads the counter from the log writer, which may not wait for a metric's lock."""
+    """Reads the counter from the log writer, which must not wait for a metric's lock."""
 
     def __init__(self) -> None:
         self.read: Callable[[], int] = lambda: 0
@@ -160,7 +160,7 @@ class Metrics:
         self._log_lines_dropped.read = read
 
     def observe_age(self, seconds: float) -> None:
-        """An event was received that is so old."""
+        """Record the age of an event that was received."""
         self.event_age.observe(seconds)
         self.oldest_age.note(seconds)
 

@@ -1,4 +1,4 @@
-"""OpenTelemetry: a message's trace context by the contract's precedence, spans, export."""
+"""OpenTelemetry: a message's trace context, its spans and their export."""
 
 import os
 import re
@@ -37,7 +37,7 @@ _chosen_trace_id: ContextVar[int | None] = ContextVar("chosen_trace_id", default
 
 
 class _Ids(RandomIdGenerator):
-    """Random ids, but a root span takes the trace id that came with the message."""
+    """Random ids, except that a root span takes the trace id that came with the message."""
 
     def generate_trace_id(self) -> int:
         return _chosen_trace_id.get() or super().generate_trace_id()
@@ -104,7 +104,7 @@ class _Resource(Resource):
 
 
 class _Unrecorded(otel.NoOpTracer):
-    """For spans that are not exported: it makes ids and asks the sampler, but records nothing.
+    """For spans that are not exported: makes ids and asks the sampler, but records nothing.
 
     Recording is two thirds of a span's cost.
     """
@@ -134,7 +134,7 @@ class _Unrecorded(otel.NoOpTracer):
 
 
 class Tracing:
-    """Spans of the contract. Without a processor their ids are handed on, and nothing recorded."""
+    """The spans of the contract. Without a processor they are propagated but not recorded."""
 
     def __init__(
         self, pod_name: str, queue_name: str, processor: SpanProcessor | None = None
@@ -187,16 +187,16 @@ class Tracing:
 
     @contextmanager
     def call_span(self, name: str, trace: Trace) -> Iterator[tuple[tuple[str, str], ...]]:
-        """The span of one call; yields the headers that hand the trace on."""
+        """The span of one call; yields the headers that propagate the trace."""
         span = self._tracer.start_span(name, kind=SpanKind.CLIENT)
         try:
             context = span.get_span_context()
-            if not context.is_valid:  # OTEL_SDK_DISABLED: the trace is propagated all the same
+            if not context.is_valid:  # OTEL_SDK_DISABLED: the trace is still propagated
                 context = SpanContext(
                     trace.trace_id, secrets.randbits(64) or 1, False, TraceFlags(0)
                 )
-            # Only the sampled flag: for the newer random flag (03) OpenTelemetry for Go drops the
-            # whole context.
+            # Only the sampled flag, because OpenTelemetry for Go drops the whole context on the
+            # newer random flag (03).
             flags = context.trace_flags & TraceFlags.SAMPLED
             traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"
             yield (("traceparent", traceparent), ("x-trace-id", trace.header_id))
@@ -208,9 +208,9 @@ class Tracing:
             span.end()
 
     def shutdown(self, timeout: float) -> None:
-        """Export what is left, for at most `timeout` seconds: a collector may hang."""
+        """Export the remaining spans, for at most `timeout` seconds: a collector may hang."""
         thread = threading.Thread(target=self._provider.shutdown, name="telemetry", daemon=True)
-        with suppress(RuntimeError):  # no thread left: the spans are lost
+        with suppress(RuntimeError):  # no thread can be started: the spans are lost
             thread.start()
             thread.join(timeout)
 
@@ -232,7 +232,7 @@ def exporter(endpoint: str, insecure: bool) -> SpanProcessor:
 
         return BatchSpanProcessor(otlp(endpoint, insecure))
     except Exception as error:  # the SDK has no error of its own for it
-        # Some have no text: StopIteration, or KeyError with the name alone.
+        # Some have no useful text: StopIteration, or KeyError with the name alone.
         said = f"{type(error).__name__}: {error}".rstrip(": ")
         raise ConfigurationError(
             [f"OpenTelemetry refuses its settings ({said}): check the OTEL_* variables."]
