@@ -23,7 +23,8 @@ compose = @docker compose version >/dev/null 2>&1 || { echo "docker compose is m
 buildx = @docker buildx version >/dev/null 2>&1 || { echo "docker buildx is missing: install Docker's Buildx plugin"; exit 1; }
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[36m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@[ ! -t 1 ] || [ -n "$$NO_COLOR" ] || { colour=$$(printf '\033[36m') plain=$$(printf '\033[0m'); }; \
+	  awk -v colour="$$colour" -v plain="$$plain" 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %s%-20s%s %s\n", colour, $$1, plain, $$2}' $(MAKEFILE_LIST)
 
 # One virtual environment for everything, made again when a pin changes.
 $(READY): requirements.txt requirements-dev.txt setup.cfg

@@ -1,6 +1,7 @@
 """Measures the worker against its goals, on stubs that cost it nothing.
 
 Usage: python -m benchmarks.bench [--quick] [--rounds 3] [--rows "40 ms"] [--out build/bench]
+       python -m benchmarks.bench --compare REVISION [--quick] [--rounds 7]
 
 Every round runs its rows in another order, so that what else the machine does falls on all
 of them. The peers are installed at first, a minute; where that fails their rows are not measured.
@@ -15,19 +16,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import compare
 from benchmarks.account import machine
 from benchmarks.contestants import CONTESTANTS, PEERS
 from benchmarks.figures import medians, spreads
 from benchmarks.peers.install import install
+from benchmarks.report import evaluate, goal_table, number, other_table, peer_table, row_table
 from benchmarks.rig import Rig
 from benchmarks.rows import GOALS, ROWS, Row
 from benchmarks.scenarios import SCENARIOS
-from benchmarks.verdicts import goal_table, judge, number, other_table, peer_table, row_table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0 whatever the verdicts are; 1 if a row could not be measured, 2 for no row."""
+    """Exit code 0 even if goals are missed; 1 if a row could not be measured, 2 for no row.
+
+    With --compare those of compare.main.
+    """
     args = _parser().parse_args(argv)
+    if args.compare:
+        began = time.monotonic()
+        rounds = args.rounds or (compare.QUICK if args.quick else compare.ROUNDS)
+        return compare.main(args.compare, rounds, lambda text: say(began, text))
     rows = chosen(args.rows, quick=args.quick)
     if not rows:
         sys.stderr.write(f"no row is named like {args.rows!r}; there are:\n")
@@ -40,9 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     found, failed = measure(rows, rounds, quick=args.quick)
     figures = {name: medians(runs) for name, runs in found.items()}
     spread = {name: spreads(runs) for name, runs in found.items()}
-    verdicts = [judge(goal, figures) for goal in GOALS]
+    goal_results = [evaluate(goal, figures) for goal in GOALS]
     tables = (
-        goal_table(verdicts),
+        goal_table(goal_results),
         row_table(figures, spread),
         peer_table(figures, rows, {one.name: one.lacks for one in CONTESTANTS.values()}),
         other_table(figures),
@@ -74,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         },
         "goals": [
             {"goal": one.goal.what, "bound": one.goal.bound, "value": one.value, "met": one.met}
-            for one in verdicts
+            for one in goal_results
         ],
     }
     (args.out / "results.json").write_text(json.dumps(document, indent=2) + "\n")
@@ -145,6 +154,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="the main rows once, under a minute")
     parser.add_argument("--rounds", type=int, default=0, help="runs of each row (3; quick: 1)")
     parser.add_argument("--rows", nargs="+", default=[], help="only rows with this in their name")
+    parser.add_argument(
+        "--compare",
+        metavar="REVISION",
+        help="CPU per event of the working tree against that of REVISION",
+    )
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="for the results")
     return parser
 

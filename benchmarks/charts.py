@@ -2,7 +2,7 @@
 
 Usage: python -m benchmarks.charts build/bench/results.json docs/charts
 
-A chart whose rows were not measured is not drawn, which stderr tells; an older one stays.
+A chart whose rows were not measured is not drawn and is named on stderr; an older one stays.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contestants import OURS
+from benchmarks.report import DISTURBED, SIGNS, GoalResult, evaluate, number, with_unit
 from benchmarks.rows import GOALS, ROWS
 from benchmarks.svg import Bar, bar_chart
-from benchmarks.verdicts import DISTURBED, SIGNS, Verdict, judge, number, with_unit
 
 Results = Mapping[str, Any]
 """What bench.py writes."""
@@ -29,7 +29,7 @@ OURS_BESIDE = ("{}", "{}, all spans", "{}, no spans")
 
 
 class MissingError(Exception):
-    """What a chart needs was not measured; the text says what."""
+    """The text names the rows that a chart needs and that were not measured."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,27 +56,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 def goals(results: Results) -> str:
     """Each goal as the share of its bound that is used, whichever way the bound is."""
     medians = {name: row["median"] for name, row in results["rows"].items()}
-    verdicts = [judge(goal, medians) for goal in GOALS]
-    if all(verdict.value is None for verdict in verdicts):
+    goal_results = [evaluate(goal, medians) for goal in GOALS]
+    if all(result.value is None for result in goal_results):
         raise MissingError("the row of any goal")
     return bar_chart(
         "Goals",
         "A bar within 100 %: met, ✓. One beyond it, pale and dashed: not met, ✗.",
         "% of the bound used (figure / bound; bound / figure where more is better)",
-        [_goal_bar(verdict) for verdict in verdicts],
+        [_goal_bar(result) for result in goal_results],
         {"bound": 100},
     )
 
 
-def _goal_bar(verdict: Verdict) -> Bar:
-    goal, value = verdict.goal, verdict.value
+def _goal_bar(result: GoalResult) -> Bar:
+    goal, value = result.goal, result.value
     if value is None:
         return Bar(goal.what, 0, "not measured")
     part, whole = (value, goal.bound) if goal.sign == "<=" else (goal.bound, value)
     used = part / whole if whole else math.inf if part else 0
-    sign, mark = SIGNS[goal.sign][2], "✓" if verdict.met else "✗"
+    sign, mark = SIGNS[goal.sign][2], "✓" if result.met else "✗"
     label = f"{with_unit(value, goal.unit)}, {sign} {number(goal.bound)} {mark}"
-    return Bar(goal.what, 100 * used, label, plain=verdict.met is True)
+    return Bar(goal.what, 100 * used, label, plain=result.met is True)
 
 
 def cpu(results: Results) -> str:

@@ -12,7 +12,7 @@ from benchmarks.account import foreign_cpus
 from benchmarks.contestants import CONTESTANTS, Contestant
 from benchmarks.figures import quantiles_ms
 from benchmarks.rig import Process, Rig, Team
-from benchmarks.rows import Row
+from benchmarks.rows import Row, Setup
 from benchmarks.viewers import watching
 
 WARM = 342
@@ -21,8 +21,12 @@ HOUR = 3600
 
 
 def settle(rig: Rig, row: Row, events: int) -> dict[str, float]:
+    """`settled` by the row's contestant."""
+    return settled(rig, CONTESTANTS[row.contestant], row.setup, events)
+
+
+def settled(rig: Rig, contestant: Contestant, setup: Setup, events: int) -> dict[str, float]:
     """A fixed number of events, or as many of a deeper backlog, by warm processes."""
-    setup, contestant = row.setup, CONTESTANTS[row.contestant]
     rig.reset(setup, contestant.form)
     with rig.running(contestant, setup) as team, ExitStack() as stack:
         _warm(rig, team)

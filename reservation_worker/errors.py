@@ -1,21 +1,21 @@
 """Every error the worker raises on purpose.
 
 WorkerError
-├── ConfigurationError     the person who started us must change something: exit 2
-├── OperationError         what an operator's verb was asked for could not be done: exit 1
-├── InvalidEvent           the message's content is wrong for ever: dead-lettered at once
-├── PermanentError         a neighbour said no for good to this message
+├── ConfigurationError     the settings must be changed: exit 2
+├── OperationError         an operator's verb failed: exit 1
+├── InvalidEvent           the message can never be understood: dead-lettered at once
+├── PermanentError         a neighbour refused this message for good
 ├── TransientError         may pass: the message is given back, and the breaker counts it
 ├── BreakerOpen            not tried: the neighbour's breaker is open
 ├── LeaseTooShort          not tried: the message is ours, but not long enough for a call
 ├── LeaseLost              not tried: the message is no longer ours
-├── NotNow                 not taken on: the worker is stopping, or busy with the same thing
+├── NotNow                 not taken on: the worker stops, or handles the same reservation
 └── SqsError               SQS refused or did not answer
 """
 
 
 class WorkerError(Exception):
-    """The root of the tree; its text is meant for a person."""
+    """The root of the tree. Its text is written for a person."""
 
 
 class ConfigurationError(WorkerError):
@@ -27,7 +27,7 @@ class ConfigurationError(WorkerError):
 
 
 class OperationError(WorkerError):
-    """A verb could not do its work; the text says what, where and what to do."""
+    """A verb failed; the text names the problem, its place and the remedy."""
 
 
 class InvalidEvent(WorkerError):
@@ -35,21 +35,21 @@ class InvalidEvent(WorkerError):
 
 
 class PermanentError(WorkerError):
-    """A neighbour's answer that no repetition changes."""
+    """A neighbour refused this message for good."""
 
 
 class TransientError(WorkerError):
-    """A failure that may pass. `retry_after` is what the neighbour asked for, in seconds."""
+    """A failure that may pass. `retry_after` is the neighbour's Retry-After in seconds."""
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-        # Which neighbour failed; unknown where the error is not of a call.
+        # The neighbour that failed, None if the error did not come from a call.
         self.neighbour: str | None = None
 
 
 class BreakerOpen(WorkerError):
-    """The call was refused here. `retry_after` is the rest of the open time in seconds."""
+    """The call was not made. `retry_after` is the rest of the open time in seconds."""
 
     def __init__(self, neighbour: str, retry_after: float) -> None:
         super().__init__(f"the breaker of {neighbour} is open for another {retry_after:.1f} s")
@@ -57,7 +57,7 @@ class BreakerOpen(WorkerError):
 
 
 class LeaseTooShort(WorkerError):
-    """The lease could not be renewed for as long as a call may take: the message is given back."""
+    """The lease is shorter than a call may take: the message is given back."""
 
 
 class LeaseLost(WorkerError):
@@ -65,7 +65,7 @@ class LeaseLost(WorkerError):
 
 
 class NotNow(WorkerError):
-    """What was asked for can't be done at this moment; the text says why."""
+    """The request can't be served at this moment; the text gives the reason."""
 
 
 class SqsError(WorkerError):

@@ -1,4 +1,4 @@
-"""Thread: tells the customer's side by SNS what was settled; best effort, never in the way."""
+"""Thread: publishes each settlement to an SNS topic; best effort, never blocks a message."""
 
 import json
 import threading
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from botocore.config import Config
 from loguru import logger
 
+from reservation_worker.events.kinds import BY_LABEL
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.outcome import SUPERSEDED, Settled
 from reservation_worker.pipeline.batching import Batches
-from reservation_worker.pipeline.memory import SettledMemory
+from reservation_worker.pipeline.deleter import SettledMemory
 from reservation_worker.sqs import session as aws
 from reservation_worker.sqs.clients import RenewedClients
 
@@ -22,29 +23,22 @@ if TYPE_CHECKING:
     from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef as Entry
 
 CAPACITY = 1_000
-"""Notifications that may wait; beyond it they are dropped and counted."""
+"""How many notifications may wait; any more are dropped and counted."""
 FLUSH = 3.0
-"""How long a stop waits for what is still to be sent, in seconds."""
+"""How long a stop waits until the last notifications are sent, in seconds."""
 LONGEST = 1_000
-"""A longer text of an event is left out of its notification, in characters."""
-
-TYPES = {
-    "approved": "reservation_confirmed",
-    "failed": "payment_failed",
-    "expired": "reservation_expired",
-}
-"""The notification's type by the metrics' `type` of the event."""
+"""A field with more characters is left out of its notification."""
 
 
 def notification(settled: Settled) -> dict[str, str] | None:
-    """What the customer's side is told of a settled delivery; None: nothing.
+    """The notification of a settled delivery; None if there is none to send.
 
-    A replay tells it again, for the first try may have ended before it was told: `id` names the
-    effect, so that readers can tell copies.
+    A replay sends it again, because the first try may have ended before its notification. `id`
+    names the effect, so that subscribers recognise copies.
     """
     if settled.counted != "success" or settled.note == SUPERSEDED:
         return None
-    kind = TYPES[settled.label]
+    kind = BY_LABEL[settled.label].value.notification
     facts = {
         "id": f"{kind}:{settled.reservation_id}",
         "type": kind,
@@ -59,7 +53,7 @@ def notification(settled: Settled) -> dict[str, str] | None:
 
 
 class SnsTopic:
-    """An SNS topic by boto3; `connect` makes the client, for the first notification."""
+    """An SNS topic by boto3; `connect` makes the client at the first notification."""
 
     def __init__(self, arn: str, connect: "Callable[[], SNSClient] | None" = None) -> None:
         self._arn = arn
@@ -75,7 +69,7 @@ class SnsTopic:
         return aws.session(region, config, unattended=True).client("sns")
 
     def publish(self, notifications: Sequence[Mapping[str, str]]) -> int:
-        """Send up to ten; returns how many SNS refused. Raises what boto3 raises, and SqsError."""
+        """Send up to ten; returns how many SNS refused. Raises boto3's errors and SqsError."""
         entries = [self._entry(str(n), one) for n, one in enumerate(notifications)]
         answer = self._clients.call(
             lambda client: client.publish_batch(
@@ -90,11 +84,11 @@ class SnsTopic:
         entry: Entry = {
             "Id": name,
             "Message": json.dumps(facts),
-            # For subscriptions that filter.
+            # For the filters of subscriptions.
             "MessageAttributes": {"type": {"DataType": "String", "StringValue": facts["type"]}},
         }
         if self._arn.endswith(".fifo"):
-            # Hashed, for SNS takes 128 characters, and that many a reservation's id may have.
+            # Hashed, because SNS takes 128 characters, and a reservation's id may have as many.
             entry["MessageDeduplicationId"] = sha256(facts["id"].encode()).hexdigest()
             entry["MessageGroupId"] = facts["reservation_id"]
         return entry
@@ -113,8 +107,8 @@ class Notifier:
         self._publish = publish
         self._metrics = metrics
         self._waiting: Batches[dict[str, str]] = Batches(CAPACITY)
-        # A duplicate publication is not told twice by the same pod.
-        self._told = SettledMemory()
+        # One pod does not notify twice of a duplicate publication.
+        self._notified = SettledMemory()
         self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
 
     def start(self) -> None:
@@ -122,22 +116,22 @@ class Notifier:
         self._thread.start()
 
     def add(self, settled: Settled) -> None:
-        """A watcher of the settler: never blocks, never raises."""
+        """Queue the notification of a delivery. A watcher of outcomes: never blocks."""
         facts = notification(settled)
-        if facts is None or self._told.knows(facts["id"]):
+        if facts is None or self._notified.knows(facts["id"]):
             return
         if self._waiting.put(facts):
-            self._told.remember(facts["id"])
+            self._notified.remember(facts["id"])
         else:
             self._count("dropped", 1)
 
     def stop(self, timeout: float) -> None:
-        """Send what waits, for at most `timeout` seconds; safe before start and twice."""
+        """Send the waiting ones for at most `timeout` seconds; safe before start and twice."""
         if self._thread.is_alive():
             self._waiting.close()
             self._thread.join(timeout)
             if self._thread.is_alive():
-                logger.warning("notifications do not get through; those that wait are not sent")
+                logger.warning("notifications do not get through; the waiting ones are not sent")
 
     def _run(self) -> None:
         while batch := self._waiting.take():
@@ -146,10 +140,10 @@ class Notifier:
     def _send(self, batch: Sequence[Mapping[str, str]]) -> None:
         try:
             failed = self._publish(batch)
-        except Exception as error:  # whatever it is, the events are settled
+        except Exception as error:  # the events are settled all the same
             failed = len(batch)
             for facts in batch:
-                self._told.forget(facts["id"])
+                self._notified.forget(facts["id"])
             logger.warning("{} notifications could not be sent: {}", failed, error)
         self._count("failed", failed)
         self._count("sent", len(batch) - failed)

@@ -1,4 +1,4 @@
-"""What a handled message ended in: data, settled in one place (pipeline.completer)."""
+"""The outcome of a handled message as data; pipeline.completer carries it out."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,14 +15,14 @@ class DeadLetterReason(StrEnum):
 
 
 SUPERSEDED = "superseded"
-"""The note of an event that came too late: another one has settled its reservation."""
+"""The note of an event that came too late: another event has settled its reservation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """Done: delete the message. `note` says how, for the log; `warning` what was odd.
+    """Delete the message. `note` and `warning` are for the log.
 
-    `seat_ids` are those that inventory was asked to move.
+    `seat_ids` are the seats that inventory was asked to move.
     """
 
     note: str = "settled"
@@ -34,11 +34,11 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Give the message back. `at_least` is the wait in seconds that a neighbour asked for.
+    """Give the message back. `at_least` is the shortest delay, in seconds, that a neighbour wants.
 
-    The reasons in UNTRIED are no failed try: nothing was tried, or the neighbour is known to be
-    down. `failed` names what failed. `beyond_tries`: the tries are used up, but nothing shows that
-    the failure is the message's own.
+    The reasons in UNTRIED do not count as a try. `failed` names the neighbour that failed, or our
+    own code. `beyond_tries`: the tries are used up, but there is no evidence that the failure is
+    the message's own.
     """
 
     error: str
@@ -58,10 +58,10 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A delivery whose outcome was carried out, as those who watch see it.
+    """A completed delivery, as the watchers of outcomes see it.
 
-    `label` is the metrics' `type`, `counted` their `outcome`. `seconds` is from the receive to the
-    outcome; `at` is when, in Unix seconds. `reason` is the dlq_reason, or why it was given back.
+    `label` is the metrics' `type`, `counted` their `outcome`. `seconds` runs from the receive to
+    the outcome, which came `at` (Unix seconds). `reason` is the dlq_reason, or the Retry's.
     """
 
     message_id: str

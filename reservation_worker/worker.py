@@ -1,9 +1,9 @@
-"""The built worker: in which order its parts are started, and stopped."""
+"""The built worker: the order in which its parts start and stop."""
 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from loguru import logger
 
@@ -12,72 +12,38 @@ from reservation_worker.config.settings import Settings
 from reservation_worker.notifications import FLUSH, Notifier
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.observability.tracing import Tracing
-from reservation_worker.pipeline.breakers import Breakers
-from reservation_worker.pipeline.completer import Completer
-from reservation_worker.pipeline.custody import Custody
-from reservation_worker.pipeline.deleter import Deleter
-from reservation_worker.pipeline.dispatcher import Dispatcher
-from reservation_worker.pipeline.leases import Leases
-from reservation_worker.pipeline.poller import Poller
-from reservation_worker.pipeline.processor import Processor
+from reservation_worker.pipeline.assembly import Pipeline
 from reservation_worker.servers.debug.direct import DirectHandler
 from reservation_worker.servers.debug.server import DebugServer
 from reservation_worker.servers.health import HealthServer
+from reservation_worker.sqs.identity import QueueIdentity
 from reservation_worker.sqs.watch import AttributeWatch
 from reservation_worker.status.history import History
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
-    """The parts that a message passes, wired to each other."""
-
-    breakers: Breakers
-    custody: Custody
-    leases: Leases
-    deleter: Deleter
-    completer: Completer
-    processor: Processor
-    dispatcher: Dispatcher
-    poller: Poller
-
-
+@dataclass(eq=False)
 class Worker:
     """Starts and stops the parts. `closers` close the clients; `draining` is set by the stop."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        metrics: Metrics,
-        tracing: Tracing,
-        pipeline: Pipeline,
-        history: History,
-        health: HealthServer,
-        debug: DebugServer,
-        direct: DirectHandler,
-        notifier: Notifier | None,
-        watch: AttributeWatch | None,
-        closers: Sequence[Callable[[], None]],
-        draining: threading.Event,
-    ) -> None:
-        self.settings = settings
-        self.metrics = metrics
-        self.tracing = tracing
-        self.pipeline = pipeline
-        self.history = history
-        self.health = health
-        self.debug = debug
-        self.direct = direct
-        self.notifier = notifier
-        self.draining = draining
-        self._watch = watch
-        self._closers = closers
-        self._stop_lock = threading.Lock()
-        self._exit_code: int | None = None
+    settings: Settings
+    metrics: Metrics
+    tracing: Tracing
+    pipeline: Pipeline
+    history: History
+    health: HealthServer
+    debug: DebugServer
+    direct: DirectHandler
+    notifier: Notifier | None
+    watch: AttributeWatch | None
+    closers: Sequence[Callable[[], None]]
+    draining: threading.Event
+    _stop_lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _exit_code: int | None = field(default=None, init=False)
 
     def start(self) -> None:
-        """Start the threads; the poller last, when everything it feeds is there.
+        """Start the threads; the poller follows everything that it feeds.
 
-        Raises RuntimeError when the system has no thread left.
+        Raises RuntimeError if the system has no thread left.
         """
         if self.draining.is_set():
             return
@@ -88,14 +54,17 @@ class Worker:
         self.pipeline.deleter.start()
         if self.notifier:
             self.notifier.start()
-        if self._watch:
-            self._watch.start()
+        if self.watch:
+            self.watch.start()
         self.pipeline.poller.start()
         self.debug.start()
         logger.info(
-            "reservation-worker {} started, health on port {}, debug server on {} port {}",
+            "reservation-worker {} started on queue {} in {}; status page {}, debug server on {}"
+            " port {}",
             __version__,
-            self.health.port,
+            QueueIdentity.of_url(self.settings.sqs_queue_url).name,
+            self.settings.sqs_region,
+            self.health.url,
             self.debug.host,
             self.debug.port,
         )
@@ -118,16 +87,16 @@ class Worker:
         def left(share: float) -> float:
             return max(0.0, began + share * limit - time.monotonic())
 
-        # 1. At once: /ready turns red, nothing new is received, what waits goes to other pods.
+        # 1. At once: /ready turns red, nothing is received, waiting messages go to other pods.
         self.draining.set()
         self.metrics.drain_seconds.set_function(lambda: time.monotonic() - began)
         parts.poller.stop()
         waiting = parts.dispatcher.close()
         _within(left(0.7), lambda: parts.completer.give_back(waiting))
-        # 2. Meanwhile the pool works on and a long poll may end: cut off, it would leave a ghost
-        #    receive, messages handed out to nobody. What it still brings is given back.
+        # 2. Meanwhile the pool works on, and a long poll ends by itself: cut off, it would leave
+        #    messages that SQS has handed out to nobody. The messages it brings are given back.
         parts.poller.join(max(left(0.7), min(left(0.8), self.settings.sqs_wait_time + 0.5)))
-        # 3. What still runs is fenced and comes back when its call in flight must be over.
+        # 3. Messages that still run are fenced, and come back when their call must be over.
         parts.dispatcher.wait_idle(left(0.8))
         self.direct.fence()
         running = parts.dispatcher.running()
@@ -135,20 +104,20 @@ class Worker:
         # 4. The acks are flushed, and no lease needs renewing any more.
         parts.deleter.stop(left(28 / 30))
         parts.leases.stop()
-        if self._watch:
-            self._watch.stop()
+        if self.watch:
+            self.watch.stop()
         self.history.stop()
-        # 5. Notifications and telemetry, so that the last ones get out; then clients; health last.
+        # 5. Notifications and telemetry, so that the last ones are sent; then clients; health last.
         parts.dispatcher.shutdown()
         if self.notifier:
             self.notifier.stop(min(FLUSH, left(28.5 / 30)))
         self.tracing.shutdown(left(29 / 30))
-        # It has refused settlements since the dispatcher was closed, and reported state until now.
+        # It has handled nothing since the dispatcher was closed, but reported the state until now.
         self.debug.stop(min(1.0, left(29 / 30)))
-        for close in self._closers:
+        for close in self.closers:
             _within(left(29.5 / 30), close)
         self.health.stop(left(1))
-        # Only now: a thread may have ended after the flush.
+        # Not earlier, because a thread may have ended after the flush.
         still_open = parts.custody.open()
         logger.info(
             "stopped in {:.1f} s: {} messages neither settled nor given back",
@@ -164,7 +133,7 @@ def _within(timeout: float, work: Callable[[], None]) -> None:
     try:
         thread.start()
     except RuntimeError:
-        # The system has no thread left: here, then; SHUTDOWN_TIMEOUT bounds the whole stop.
+        # The system has no thread left. SHUTDOWN_TIMEOUT bounds the stop all the same.
         work()
         return
     thread.join(timeout)

@@ -1,4 +1,4 @@
-"""An in-memory SQS queue with a clock of its own, and what tests put into it.
+"""An in-memory SQS queue with its own clock, and the messages that tests send to it.
 
 FakeQueue passes the same contract tests as SqsQueue (tests/contract/test_queue.py). Where AWS
 promises little it does the worst that AWS may do: a receipt from before the newest receive is
@@ -26,11 +26,11 @@ from reservation_worker.sqs.facts import QueueFacts
 from reservation_worker.sqs.queue import Depths, Message
 
 PATIENCE = 30.0
-"""How long a test waits for what must happen before it fails, in seconds."""
+"""How long a test waits for an event before it fails, in seconds."""
 
 
 class FakeClock:
-    """Monotonic seconds that pass only when told to."""
+    """Monotonic seconds that pass only by `advance`."""
 
     def __init__(self, now: float = 1_000.0) -> None:
         self._now = now
@@ -50,7 +50,7 @@ def eventually(condition: Callable[[], object], timeout: float = PATIENCE) -> No
     until = time.monotonic() + timeout
     pause = threading.Event()
     while not condition():
-        assert time.monotonic() < until, "what the test waits for did not happen"
+        assert time.monotonic() < until, "the awaited event did not happen"
         pause.wait(0.002)
 
 
@@ -130,7 +130,7 @@ class FakeQueue:
     ) -> None:
         self.dlq: list[DeadLetter] = []
         self.dlq_max_bytes = 1024 * 1024
-        self._clock = clock
+        self.clock = clock
         self._wall_clock = wall_clock
         self._visibility = visibility
         self._max_receive_count = max_receive_count
@@ -164,7 +164,7 @@ class FakeQueue:
                 attributes or {},
                 trace,
                 self._wall_clock(),
-                self._clock(),
+                self.clock(),
             )
             self._changed.notify_all()
             return message_id
@@ -177,12 +177,17 @@ class FakeQueue:
     def hidden_for(self, message_id: str) -> float:
         """Seconds until a message is visible again; 0 if it is."""
         with self._changed:
-            return max(0.0, self._stored[message_id].visible_at - self._clock())
+            return max(0.0, self._stored[message_id].visible_at - self.clock())
 
     def calls(self, method: str) -> list[tuple[Any, ...]]:
         """The arguments of each call of `method` so far; receipts are `<message id>#<receive>`."""
         with self._changed:
             return list(self._calls[method])
+
+    def forget_calls(self) -> None:
+        """Later answers of `calls` begin here."""
+        with self._changed:
+            self._calls.clear()
 
     def script(self, method: str, *steps: Step) -> None:
         """What the next calls of `method` do before they do anything else."""
@@ -255,11 +260,11 @@ class FakeQueue:
         self._begin("receive", (), limit, wait)
         if not (1 <= limit <= BATCH and 0 <= wait <= 20):
             raise SqsError("InvalidParameterValue", f"limit {limit}, wait {wait}")
-        until = self._clock() + wait
+        until = self.clock() + wait
         with self._changed:
             while True:
                 found = self._take(limit)
-                now = self._clock()
+                now = self.clock()
                 if found or now >= until or not self._polling:
                     return found
                 hidden = (one.visible_at for one in self._stored.values())
@@ -282,7 +287,7 @@ class FakeQueue:
                 if stored is None or not 0 <= seconds <= 43_200:
                     failures[position] = BatchFailure("InvalidParameterValue", sender_fault=True)
                 else:
-                    stored.visible_at = self._clock() + seconds
+                    stored.visible_at = self.clock() + seconds
             self._changed.notify_all()
         return failures
 
@@ -304,7 +309,7 @@ class FakeQueue:
     def depths(self) -> Depths:
         self._begin("depths", ())
         with self._changed:
-            hidden = sum(one.visible_at > self._clock() for one in self._stored.values())
+            hidden = sum(one.visible_at > self.clock() for one in self._stored.values())
             return Depths(len(self._stored) - hidden, hidden, 0, len(self.dlq))
 
     def _begin(self, method: str, receipts: Sequence[str], *args: Any) -> dict[int, BatchFailure]:
@@ -334,7 +339,7 @@ class FakeQueue:
 
     def _take(self, limit: int) -> list[Message]:
         found: list[Message] = []
-        now = self._clock()
+        now = self.clock()
         for stored in tuple(self._stored.values()):
             if len(found) == limit or stored.visible_at > now:
                 continue

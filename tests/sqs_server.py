@@ -85,7 +85,7 @@ class SqsServer:
         return f"{self.endpoint}/{ACCOUNT}/{name}"
 
     def redrive_to(self, name: str) -> None:
-        """What the RedrivePolicy of `queue` says from now on."""
+        """Let the RedrivePolicy of `queue` name another DLQ."""
         policy = {"deadLetterTargetArn": arn(name), "maxReceiveCount": 30}
         self.attributes["queue"]["RedrivePolicy"] = json.dumps(policy)
 

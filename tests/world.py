@@ -2,11 +2,16 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
+
+import boto3
 
 from reservation_worker.simulator.neighbours.reservations import Record
 from reservation_worker.simulator.processes.child import poll_until
 from reservation_worker.simulator.processes.stack import Stack
 from reservation_worker.simulator.processes.worker import WorkerProcess
+from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
+from reservation_worker.simulator.sqs.provision import arn
 from reservation_worker.simulator.story.scenario import Message
 
 
@@ -67,6 +72,24 @@ class World(Stack):
         for entry in self.neighbours.ledger()["journal"]:
             if entry["op"] == "release" and entry["outcome"] == "applied":
                 found[entry["reservation_id"]] = found.get(entry["reservation_id"], 0) + 1
+        return found
+
+    def subscribed_topic(self) -> tuple[str, str]:
+        """The ARN of a new SNS topic, and the URL of a queue that gets all it is sent."""
+        keys: dict[str, Any] = {name.lower(): text for name, text in CREDENTIALS.items()}
+        sns = boto3.client("sns", endpoint_url=self.sqs.url, region_name=REGION, **keys)
+        topic = sns.create_topic(Name="customers")["TopicArn"]
+        url = self.client.create_queue(QueueName="customers")["QueueUrl"]
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn(self.client, url))
+        return topic, url
+
+    def notifications(self, url: str) -> list[dict[str, str]]:
+        """What the queue of `subscribed_topic` holds."""
+        found = []
+        while messages := self.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
+            found += [json.loads(json.loads(one["Body"])["Message"]) for one in messages]
         return found
 
     def calls(self) -> int:

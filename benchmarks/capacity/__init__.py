@@ -1,1 +1,1 @@
-"""The capacity plan: a small simulation of KEDA, the pods and the queue, and what it says."""
+"""The capacity plan: a small simulation of KEDA, the pods and the queue, and its results."""

@@ -2,8 +2,8 @@
 
 Usage: python -m benchmarks.capacity
 
-What it works with: benchmarks/measured.json, benchmarks/capacity/assumptions.json and the manifests
-in k8s/deploy/base. The same files give the same charts and tables.
+Its inputs are benchmarks/measured.json, benchmarks/capacity/assumptions.json and the manifests in
+k8s/deploy/base. The same files give the same charts and tables.
 """
 
 import re
@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.capacity.figures import ROOT
-from benchmarks.capacity.plan import Plan
-from benchmarks.capacity.simulation import Run
-from benchmarks.capacity.tables import all_of
+from benchmarks.capacity.plan import CapacityPlan
+from benchmarks.capacity.simulation import SimulationResult
+from benchmarks.capacity.tables import all_tables
 from benchmarks.svg import Points, line_chart
 
 PAGE = ROOT / "docs/capacity.md"
@@ -25,28 +25,28 @@ WINDOW = 5
 def main() -> None:
     """Write charts and tables."""
     try:
-        plan = Plan()
+        plan = CapacityPlan()
     except KeyError as missing:
         where = "benchmarks/measured.json, benchmarks/capacity/assumptions.json or k8s/deploy/base"
         raise SystemExit(f"{missing} is not in {where}: put it back") from None
     except ValueError as wrong:
         raise SystemExit(str(wrong)) from None
     CHARTS.mkdir(exist_ok=True)
-    for path, text in drawn(plan).items():
+    for path, text in draw(plan).items():
         path.write_text(text)
         print(path.relative_to(ROOT))
 
 
-def drawn(plan: Plan) -> dict[Path, str]:
-    """Every file of the plan and its text."""
+def draw(plan: CapacityPlan) -> dict[Path, str]:
+    """The text of every file of the plan, by its path."""
     files = {CHARTS / f"capacity-{name}.svg": text for name, text in charts(plan).items()}
-    return {**files, PAGE: filled(PAGE.read_text(), all_of(plan))}
+    return {**files, PAGE: fill(PAGE.read_text(), all_tables(plan))}
 
 
-def filled(page: str, tables: Mapping[str, str]) -> str:
+def fill(page: str, tables: Mapping[str, str]) -> str:
     """The page with each table between its marks replaced.
 
-    Raises ValueError if page and tables do not name the same.
+    Raises ValueError if the page's marks and `tables` differ in their names.
     """
     marks = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
     named = {found[1] for found in marks.findall(page)}
@@ -55,13 +55,13 @@ def filled(page: str, tables: Mapping[str, str]) -> str:
     return marks.sub(lambda found: found[1] + tables[found[2]] + "\n" + found[3], page)
 
 
-def charts(plan: Plan) -> dict[str, str]:
+def charts(plan: CapacityPlan) -> dict[str, str]:
     """Every chart by its name."""
     base = plan.shipped
     lighter = base.with_cpu_per_event(1.0).change(concurrency=50)
     shipped, more, quick, slow = (
-        plan.run(load, setup)
-        for load, setup in (
+        plan.run(load, sizing)
+        for load, sizing in (
             (plan.headline, base),
             (plan.headline, base.change(most=150)),
             (plan.headline, lighter),
@@ -111,11 +111,11 @@ def charts(plan: Plan) -> dict[str, str]:
     }
 
 
-def _column(run: Run, place: int) -> Points:
+def _column(run: SimulationResult, place: int) -> Points:
     return [(point[0], point[place]) for point in run.points]
 
 
-def _delays(run: Run, share: float) -> Points:
+def _delays(run: SimulationResult, share: float) -> Points:
     ends = range(WINDOW, int(run.settled_at) + WINDOW, WINDOW)
     return [(end, run.delay(share, end - WINDOW, end)) for end in ends]
 

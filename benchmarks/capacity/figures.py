@@ -1,4 +1,4 @@
-"""What the model is fed with: measured figures, assumptions and the manifests, never a memory."""
+"""The model's inputs, read from their files: measured figures, assumptions, the manifests."""
 
 import json
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ BATCH = 10
 
 
 @dataclass(frozen=True)
-class Worker:
-    """What was measured of one worker. Times in seconds."""
+class WorkerFigures:
+    """Measured figures of one worker. Times in seconds."""
 
     cpu_per_event: float
     thread_per_event: float
@@ -31,10 +31,10 @@ class Worker:
 
     @classmethod
     def from_figures(cls, measured: dict[str, float]) -> Self:
-        """From `values(MEASURED)`.
+        """From `read_figures(MEASURED)`.
 
-        The time that an event keeps a thread includes what it waits for the interpreter; the cores
-        that one process can use follow from the rate at which more threads brought nothing.
+        The time that an event occupies a thread includes the wait for the interpreter; the cores
+        that one process can use follow from the rate beyond which more threads gained nothing.
         """
         cpu = measured["cpu_ms_per_event"] / 1000
         return cls(
@@ -51,7 +51,7 @@ class Worker:
 class Pod:
     """One pod's settings: threads, its CPU limit in cores, both neighbours together in seconds."""
 
-    worker: Worker
+    worker: WorkerFigures
     concurrency: int
     cpu: float
     neighbours: float
@@ -65,19 +65,19 @@ class Pod:
 
     @property
     def slots(self) -> int:
-        """Messages that it holds at most."""
+        """The most messages that it holds."""
         return self.concurrency + BATCH
 
     @property
     def start(self) -> float:
-        """Seconds of a start under its CPU limit, until it receives."""
+        """Seconds from its process's start, under its CPU limit, to its first receive."""
         return self.worker.start_cpu / min(self.cpu, 1.0)
 
 
-def values(path: Path) -> dict[str, float]:
+def read_figures(path: Path) -> dict[str, float]:
     """The file's figures without their sources.
 
-    Raises ValueError if the file is no JSON or a figure is no positive number.
+    Raises ValueError if the file is not JSON or a figure is not a positive number.
     """
     try:
         figures = {name: entry["value"] for name, entry in json.loads(path.read_text()).items()}
@@ -95,7 +95,7 @@ def shipped_scaling() -> Scaling:
     return Scaling.from_manifest(_manifest("keda.yaml", "ScaledObject"))
 
 
-def shipped_pod(worker: Worker) -> Pod:
+def shipped_pod(worker: WorkerFigures) -> Pod:
     """k8s/deploy/base/deployment.yaml: its threads and CPU limit, neighbours as measured."""
     spec = _manifest("deployment.yaml", "Deployment")["spec"]["template"]["spec"]
     container = spec["containers"][0]

@@ -10,12 +10,12 @@ from benchmarks.capacity.figures import Pod
 from benchmarks.capacity.sale import TICK
 
 IN_FLIGHT_LIMIT = 120_000
-"""Messages that a standard queue hands out at a time; beyond it receives come back empty."""
+"""The most messages of a standard queue in flight; beyond it receives come back empty."""
 
 
 @dataclass(frozen=True)
 class Retries:
-    """A share of the tries that ends in a message given back for `delay` seconds."""
+    """The share of the tries that give their message back for `delay` seconds."""
 
     share: float
     delay: float
@@ -23,7 +23,7 @@ class Retries:
 
 @dataclass
 class Fleet:
-    """`pods` says how many there are; those that still start are in `starting` (ready times)."""
+    """Pods and queue. `starting` holds the times at which pods that still start become ready."""
 
     pod: Pod
     retries: Retries | None = None
@@ -48,13 +48,13 @@ class Fleet:
 
     @property
     def in_flight(self) -> int:
-        """What SQS counts as not visible."""
+        """Messages that SQS counts as not visible."""
         return self.in_work + self.delayed
 
     def scale(self, pods: int, ready_at: Iterable[float]) -> None:
-        """Have so many; `ready_at` has a time for each new one. Those that start go first.
+        """Change the number of pods; `ready_at` yields a time for each new one.
 
-        What an ended pod held waits again, the oldest first.
+        Pods that still start are removed first. The messages of a removed pod wait again.
         """
         times = iter(ready_at)
         while self.pods < pods:
@@ -84,18 +84,19 @@ class Fleet:
         self._receive()
 
     def _work(self, now: float) -> None:
-        # Only what was received in an earlier tick; but a part of an event no rate is saved up.
+        # Only messages received in an earlier tick. Unused capacity is lost, except for a fraction
+        # of an event, so that low rates add up.
         self._budget = self._budget % 1 + self.ready * self.pod.rate * TICK
         room = min(int(self._budget), self.in_work)
         self._budget -= room
         self.in_work -= room
         for arrived_at, count in _take(self._in_work, room):
-            settled = count - self._put_off(now, arrived_at, count)
+            settled = count - self._give_back_later(now, arrived_at, count)
             self.settled += settled
             if settled:
                 self.delays.append((now, now - arrived_at, settled))
 
-    def _put_off(self, now: float, arrived_at: float, count: int) -> int:
+    def _give_back_later(self, now: float, arrived_at: float, count: int) -> int:
         if self.retries is None:
             return 0
         self._owed += count * self.retries.share

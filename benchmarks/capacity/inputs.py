@@ -1,11 +1,11 @@
-"""What the plan works with, as Markdown tables: figures with their sources, and settings."""
+"""The plan's inputs as Markdown tables: figures with their sources, and settings."""
 
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.capacity.figures import BATCH
-from benchmarks.capacity.plan import Plan
+from benchmarks.capacity.plan import CapacityPlan
 from benchmarks.capacity.scaler import SYNC, TOLERANCE, Direction
 
 
@@ -22,8 +22,8 @@ def sources(path: Path) -> str:
     return table(("figure", "value", "where from"), rows)
 
 
-def settings(plan: Plan) -> str:
-    """What the manifests set."""
+def settings(plan: CapacityPlan) -> str:
+    """The settings of the manifests."""
     scaling, pod = plan.shipped.scaling, plan.shipped.pod
 
     def behaviour(direction: Direction) -> str:
@@ -48,7 +48,7 @@ def settings(plan: Plan) -> str:
     return table(("setting", "value"), rows)
 
 
-def fit(plan: Plan) -> str:
+def fit(plan: CapacityPlan) -> str:
     """The pod's rate against the table of sizes in docs/deployment.md."""
     measured = {20: 234, 50: 540, 100: 720}
     full = plan.shipped.change(cpu=1.0)

@@ -1,4 +1,4 @@
-"""The runs that the plan is made of: the loads, and what is changed about the pods."""
+"""The loads of the plan and the settings that its runs vary."""
 
 import random
 from collections.abc import Callable
@@ -10,15 +10,15 @@ from benchmarks.capacity.figures import (
     ASSUMED,
     MEASURED,
     Pod,
-    Worker,
+    WorkerFigures,
+    read_figures,
     shipped_pod,
     shipped_scaling,
-    values,
 )
 from benchmarks.capacity.fleet import Retries
 from benchmarks.capacity.sale import TICK, Mix, flash_sale, throttled, wave
 from benchmarks.capacity.scaler import Scaling
-from benchmarks.capacity.simulation import Run, simulate
+from benchmarks.capacity.simulation import SimulationResult, simulate
 
 SEED = 1
 RATE = 30_000
@@ -31,39 +31,39 @@ EVERYDAY = (20, 1_000, 1_200)
 EVENTBRIDGE_RATE = 1_100
 """Events a second that EventBridge delivers to targets in Seoul unless its quota is raised."""
 LEAD = 120
-"""How many seconds before the sale warm pods are asked for."""
+"""Seconds before the sale at which warm pods are requested."""
 
 
 @dataclass(frozen=True)
-class Setup:
-    """What a run is made with."""
+class Sizing:
+    """The settings of a run: KEDA's and a pod's."""
 
     scaling: Scaling
     pod: Pod
 
-    def change(self, **what: Any) -> "Setup":
+    def change(self, **what: Any) -> "Sizing":
         """The same with another queue_length, least or most, concurrency, cpu or neighbours."""
         scaling = {k: v for k, v in what.items() if hasattr(self.scaling, k)}
         pod = {k: v for k, v in what.items() if k not in scaling}
-        return Setup(replace(self.scaling, **scaling), replace(self.pod, **pod))
+        return Sizing(replace(self.scaling, **scaling), replace(self.pod, **pod))
 
-    def with_cpu_per_event(self, milliseconds: float) -> "Setup":
+    def with_cpu_per_event(self, milliseconds: float) -> "Sizing":
         """The same with another CPU time an event."""
         worker = replace(self.pod.worker, cpu_per_event=milliseconds / 1000)
-        return Setup(self.scaling, replace(self.pod, worker=worker))
+        return Sizing(self.scaling, replace(self.pod, worker=worker))
 
 
-class Plan:
-    """Draws each load once and runs it as often as it is asked for."""
+class CapacityPlan:
+    """Draws each load once, for any number of runs."""
 
     def __init__(self) -> None:
-        self.measured, self.assumed = values(MEASURED), values(ASSUMED)
-        self.worker = Worker.from_figures(self.measured)
-        self.shipped = Setup(shipped_scaling(), shipped_pod(self.worker))
+        self.measured, self.assumed = read_figures(MEASURED), read_figures(ASSUMED)
+        self.worker = WorkerFigures.from_figures(self.measured)
+        self.shipped = Sizing(shipped_scaling(), shipped_pod(self.worker))
 
     @cached_property
     def mix(self) -> Mix:
-        """What becomes of the reservations."""
+        """The outcomes of the reservations."""
         a = self.assumed
         payment = a["payment_from_seconds"], a["payment_to_seconds"]
         return Mix(a["approved_share"], a["failed_share"], *payment, a["hold_seconds"])
@@ -85,7 +85,7 @@ class Plan:
 
     @cached_property
     def delivered(self) -> list[int]:
-        """The headline as EventBridge's default quota lets it through."""
+        """The headline as EventBridge delivers it under its default quota."""
         return throttled(self.headline, EVENTBRIDGE_RATE)
 
     @cached_property
@@ -96,15 +96,15 @@ class Plan:
     def run(
         self,
         load: list[int],
-        setup: Setup,
+        sizing: Sizing,
         retries: Retries | None = None,
-        longest: float = 7200,
+        time_limit: float = 7200,
         schedule: float | None = None,
-    ) -> Run:
+    ) -> SimulationResult:
         """One run; `schedule` in seconds instead of the assumed one."""
         wait = self.assumed["schedule_seconds"] if schedule is None else schedule
-        return simulate(load, setup.scaling, setup.pod, wait, SEED, retries, longest)
+        return simulate(load, sizing.scaling, sizing.pod, wait, SEED, retries, time_limit)
 
     @staticmethod
     def _drawn(draw: Callable[[random.Random], list[int]]) -> list[int]:
-        return draw(random.Random(SEED))  # noqa: S311 -- the same run each time is what is wanted
+        return draw(random.Random(SEED))  # noqa: S311 -- runs must be reproducible

@@ -11,7 +11,7 @@ TICK = 0.1
 
 @dataclass(frozen=True)
 class Mix:
-    """What becomes of a reservation: paid, not paid, or nothing until its hold ends (seconds)."""
+    """The outcomes of a reservation: paid, payment failed, or expired. Times in seconds."""
 
     approved: float
     failed: float
@@ -47,7 +47,7 @@ def wave(least: float, most: float, seconds: float, rng: random.Random) -> list[
 
 
 def throttled(counts: list[int], rate: float) -> list[int]:
-    """The same events behind something that lets through `rate` a second and keeps the rest."""
+    """The same events behind a limit of `rate` a second; the rest is delivered later."""
     passed, kept, room, tick = [], 0, 0.0, 0
     while tick < len(counts) or kept:
         kept += counts[tick] if tick < len(counts) else 0

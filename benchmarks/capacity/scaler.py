@@ -1,7 +1,8 @@
 """How many pods: KEDA between none and one, the HorizontalPodAutoscaler from one on.
 
-Both are pure: told the time, the queue's depth and the pods there are, they say how many to have.
-Where a rule comes from: KEDA's `pkg/scaling/executor`, Kubernetes' `pkg/controller/podautoscaler`.
+Both are pure: from the time, the queue's depth and the present number of pods they return the
+wanted number. The rules are those of KEDA's `pkg/scaling/executor` and Kubernetes'
+`pkg/controller/podautoscaler`.
 """
 
 import math
@@ -10,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 TOLERANCE = 0.1
-"""The HPA does nothing while depth per pod is this near to its target (kube-controller-manager)."""
+"""The HPA does nothing while depth per pod is this close to its target (Kubernetes' default)."""
 SYNC = 15.0
-"""Seconds between two looks of the HPA (kube-controller-manager's default)."""
+"""Seconds between two syncs of the HPA (Kubernetes' default)."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Scaling:
 
     @classmethod
     def from_manifest(cls, scaled: Mapping[str, Any]) -> Self:
-        """Read what the model needs; KeyError names what a ScaledObject lacks."""
+        """Read a ScaledObject; the KeyError of a missing field names it."""
         spec = scaled["spec"]
         metadata = spec["triggers"][0]["metadata"]
         behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
@@ -71,12 +72,12 @@ class Scaling:
         )
 
     def depth(self, waiting: int, in_flight: int) -> int:
-        """What the trigger measures."""
+        """The depth as the trigger measures it."""
         return waiting + in_flight if self.in_flight_counts else waiting
 
 
 class Keda:
-    """From none to the first pods, and from any number back, once nothing came for a cooldown."""
+    """From no pod to the first ones, and back from any number after a cooldown without messages."""
 
     def __init__(self, scaling: Scaling) -> None:
         self._scaling = scaling
@@ -87,7 +88,8 @@ class Keda:
         if depth > 0:
             self._active_at = now
             return replicas or max(1, self._scaling.least)
-        if not self._scaling.least and now - self._active_at > self._scaling.cooldown:
+        # KEDA keeps the time in whole seconds, so the poll one cooldown later is late enough.
+        if not self._scaling.least and now - self._active_at >= self._scaling.cooldown:
             return 0
         return max(replicas, self._scaling.least)
 

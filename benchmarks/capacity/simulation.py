@@ -16,8 +16,8 @@ JITTER = 0.3
 
 
 @dataclass
-class Run:
-    """What a run was like. `points` are (second, waiting, in flight, pods, ready), one a second."""
+class SimulationResult:
+    """The record of a run. `points` are (second, waiting, in flight, pods, ready), one a second."""
 
     points: list[tuple[float, int, int, int, int]] = field(default_factory=list)
     delays: list[tuple[float, float, int]] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Run:
     seconds: float = 0.0
 
     def delay(self, share: float, since: float = 0.0, until: float = float("inf")) -> float:
-        """The settle delay in seconds that this share of the events settled then stayed within."""
+        """The quantile `share` of the delays, in seconds, of events settled in [since, until)."""
         chosen = sorted((delay, n) for at, delay, n in self.delays if since <= at < until)
         due = share * sum(n for _, n in chosen)
         for delay, n in chosen:
@@ -45,7 +45,7 @@ class Run:
 
     @property
     def most_in_flight(self) -> int:
-        """The most that SQS counted as not visible."""
+        """The most messages in flight at a time."""
         return max(point[2] for point in self.points)
 
     @property
@@ -61,17 +61,17 @@ def simulate(
     schedule: float,
     seed: int,
     retries: Retries | None = None,
-    longest: float = 7200.0,
-    watch: Callable[[float, Fleet], None] | None = None,
-) -> Run:
-    """From no pods until all is settled and KEDA's least is left, or for `longest` seconds.
+    time_limit: float = 7200.0,
+    on_tick: Callable[[float, Fleet], None] | None = None,
+) -> SimulationResult:
+    """From no pods until all is settled and KEDA's least is left, or for `time_limit` seconds.
 
-    `schedule` is the time in seconds from a pod's creation to its process; `watch` is told of each
-    tick's end.
+    `schedule` is the time in seconds from a pod's creation to its process; `on_tick` is called at
+    the end of each tick.
     """
-    rng = random.Random(seed)  # noqa: S311 -- the same run each time is what is wanted
-    fleet, keda, hpa, run = Fleet(pod, retries), Keda(scaling), Hpa(scaling), Run()
-    # What happens at the same time happens in this order; KEDA and the HPA start anywhere.
+    rng = random.Random(seed)  # noqa: S311 -- runs must be reproducible
+    fleet, keda, hpa, run = Fleet(pod, retries), Keda(scaling), Hpa(scaling), SimulationResult()
+    # Events of the same time happen in this order; KEDA and the HPA start at a random phase.
     timers = [
         (0.0, 0, "tick"),
         (rng.uniform(0, scaling.polling), 1, "poll"),
@@ -87,15 +87,15 @@ def simulate(
 
     while True:
         now, order, what = timers[0]
-        if now > longest or (fleet.settled == total and fleet.pods == scaling.least):
+        if now > time_limit or (fleet.settled == total and fleet.pods == scaling.least):
             break
         if what == "tick":
             number = next(ticks)
             heapq.heapreplace(timers, ((number + 1) * TICK, order, what))
             fleet.step(now, arrivals[number] if number < len(arrivals) else 0)
             _record(run, fleet, number, now)
-            if watch:
-                watch(now, fleet)
+            if on_tick:
+                on_tick(now, fleet)
             continue
         heapq.heapreplace(timers, (now + periods[what], order, what))
         depth = scaling.depth(fleet.waiting, fleet.in_flight)
@@ -106,7 +106,7 @@ def simulate(
     return run
 
 
-def _record(run: Run, fleet: Fleet, number: int, now: float) -> None:
+def _record(run: SimulationResult, fleet: Fleet, number: int, now: float) -> None:
     run.pod_seconds += fleet.pods * TICK
     if not fleet.in_work:
         run.idle_pod_seconds += fleet.ready * TICK

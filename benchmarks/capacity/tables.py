@@ -1,18 +1,18 @@
-"""The plan's tables as Markdown, each from runs of its own."""
+"""The plan's results as Markdown tables."""
 
 from benchmarks.capacity.figures import ASSUMED, MEASURED
 from benchmarks.capacity.fleet import IN_FLIGHT_LIMIT, Retries
 from benchmarks.capacity.inputs import fit, settings, sources, table
-from benchmarks.capacity.plan import LEAD, RATE, Plan, Setup
+from benchmarks.capacity.plan import LEAD, RATE, CapacityPlan, Sizing
 from benchmarks.capacity.sale import peak
 from benchmarks.capacity.scaler import SYNC
-from benchmarks.capacity.simulation import Run
+from benchmarks.capacity.simulation import SimulationResult
 
 PAST_THE_PEAK = 600.0
-"""Runs with retries end after so many seconds: some of them never settle everything."""
+"""Time limit in seconds of runs with retries, some of which never settle everything."""
 
 
-def loads(plan: Plan) -> str:
+def loads(plan: CapacityPlan) -> str:
     """The four loads under the shipped settings."""
     named = {
         "headline: 30,000/s for 60 s": plan.headline,
@@ -27,12 +27,12 @@ def loads(plan: Plan) -> str:
     return table(("load", "events", "peak/s", *_OUTCOME), rows)
 
 
-def headline(plan: Plan) -> str:
-    """What each change brings to the headline."""
+def headline(plan: CapacityPlan) -> str:
+    """The effect of each change on the headline."""
     base = plan.shipped
     lighter = base.with_cpu_per_event(1.0)
     half, full = {"cpu": 0.5}, {"cpu": 1.0}
-    setups = {
+    sizings = {
         "as shipped": base,
         "CPU limit 1": base.change(**full),
         "50 threads, CPU limit 0.5": base.change(concurrency=50, **half),
@@ -45,7 +45,8 @@ def headline(plan: Plan) -> str:
         "1.0 ms an event, 100 threads, CPU limit 1": lighter.change(concurrency=100, **full),
     }
     rows = [
-        _headline_row(name, setup, plan.run(plan.headline, setup)) for name, setup in setups.items()
+        _headline_row(name, sizing, plan.run(plan.headline, sizing))
+        for name, sizing in sizings.items()
     ]
     warm = base.change(least=base.scaling.most)
     announced = plan.run(plan.announced, warm)
@@ -58,14 +59,14 @@ def headline(plan: Plan) -> str:
     return table(("change", "pod events/s", "pods for 30,000/s", *_OUTCOME), rows)
 
 
-def queue_length(plan: Plan) -> str:
-    """queueLength alone: it matters at everyday loads; a flash sale asks for every pod anyway."""
+def queue_length(plan: CapacityPlan) -> str:
+    """The effect of queueLength, mostly at everyday loads: a flash sale needs every pod anyway."""
     wide = plan.shipped.change(concurrency=50, cpu=1.0)
     rows = []
     for length in (5, 10, 20, 30, 50, 100, 500):
         everyday, stadium, many = (
-            plan.run(load, setup.change(queue_length=length))
-            for load, setup in (
+            plan.run(load, sizing.change(queue_length=length))
+            for load, sizing in (
                 (plan.everyday, plan.shipped),
                 (plan.stadium, plan.shipped),
                 (plan.everyday, wide),
@@ -78,20 +79,20 @@ def queue_length(plan: Plan) -> str:
     return table(head, rows)
 
 
-def pods(plan: Plan) -> str:
+def pods(plan: CapacityPlan) -> str:
     """Threads and CPU limit together, with quick and with slow neighbours."""
     rows = []
     for cpu in (0.25, 0.5, 1.0):
         for concurrency in (10, 20, 50, 100):
-            setup = plan.shipped.change(cpu=cpu, concurrency=concurrency)
-            slow = setup.change(neighbours=0.4)
+            sizing = plan.shipped.change(cpu=cpu, concurrency=concurrency)
+            slow = sizing.change(neighbours=0.4)
             rows.append(
                 (
                     f"{cpu:g}",
                     concurrency,
-                    f"{setup.pod.rate:.0f}",
-                    f"{setup.pod.rate * setup.pod.worker.cpu_per_event / cpu * 100:.0f} %",
-                    f"{plan.run(plan.headline, setup).delay(0.95):.0f} s",
+                    f"{sizing.pod.rate:.0f}",
+                    f"{sizing.pod.rate * sizing.pod.worker.cpu_per_event / cpu * 100:.0f} %",
+                    f"{plan.run(plan.headline, sizing).delay(0.95):.0f} s",
                     f"{slow.pod.rate:.0f}",
                     f"{plan.run(plan.headline, slow).delay(0.95):.0f} s",
                 )
@@ -100,8 +101,8 @@ def pods(plan: Plan) -> str:
     return table((*head, "events/s, neighbours 200 + 200 ms", "headline P95"), rows)
 
 
-def in_flight(plan: Plan) -> str:
-    """Where the 120,000 messages in flight are hit: only by what is given back for later."""
+def in_flight(plan: CapacityPlan) -> str:
+    """When the limit of messages in flight is reached: only by messages given back with a delay."""
     rows = []
     for share, delay in (
         (0.0, 0),
@@ -113,7 +114,7 @@ def in_flight(plan: Plan) -> str:
         (0.2, 300),
     ):
         retries = Retries(share, delay) if share else None
-        run = plan.run(plan.headline, plan.shipped, retries, longest=PAST_THE_PEAK)
+        run = plan.run(plan.headline, plan.shipped, retries, time_limit=PAST_THE_PEAK)
         hit = "never" if run.limit_hit_at is None else f"after {run.limit_hit_at:.0f} s"
         rows.append((f"{share * 100:.0f} %", f"{delay} s", f"{run.most_in_flight:,}", hit))
     head = ("tries given back", "for", "most in flight", f"{IN_FLIGHT_LIMIT:,} hit")
@@ -124,8 +125,8 @@ def in_flight(plan: Plan) -> str:
     )
 
 
-def month(plan: Plan) -> str:
-    """What a month costs."""
+def month(plan: CapacityPlan) -> str:
+    """The costs of a month."""
     a, cpu = plan.assumed, plan.shipped.pod.cpu
     sale, day = (plan.run(load, plan.shipped) for load in (plan.headline, plan.everyday))
     sales, days = a["sales_a_month"], a["days_of_everyday"]
@@ -173,7 +174,7 @@ _OUTCOME = (
 )
 
 
-def _outcome(run: Run, lead: float = 0.0) -> tuple[str, ...]:
+def _outcome(run: SimulationResult, lead: float = 0.0) -> tuple[str, ...]:
     delays = (f"{run.delay(share):.1f} s" for share in (0.5, 0.95, 1.0))
     end = f"{run.settled_at - lead:.0f} s"
     return (
@@ -185,17 +186,19 @@ def _outcome(run: Run, lead: float = 0.0) -> tuple[str, ...]:
     )
 
 
-def _headline_row(name: str, setup: Setup, run: Run, lead: float = 0.0) -> tuple[str, ...]:
-    needed = -(-RATE // setup.pod.rate)
-    return (name, f"{setup.pod.rate:.0f}", f"{needed:.0f}", *_outcome(run, lead))
+def _headline_row(
+    name: str, sizing: Sizing, run: SimulationResult, lead: float = 0.0
+) -> tuple[str, ...]:
+    needed = -(-RATE // sizing.pod.rate)
+    return (name, f"{sizing.pod.rate:.0f}", f"{needed:.0f}", *_outcome(run, lead))
 
 
-def _brief(run: Run) -> tuple[str, ...]:
+def _brief(run: SimulationResult) -> tuple[str, ...]:
     tail = f"{run.delay(0.999):.1f} s, {run.delay(1.0):.1f} s"
     return (tail, str(run.most_pods), f"{run.pod_seconds / 3600:.2f}")
 
 
-def all_of(plan: Plan) -> dict[str, str]:
+def all_tables(plan: CapacityPlan) -> dict[str, str]:
     """Every table by its name in docs/capacity.md."""
     return {
         "measured": sources(MEASURED),

@@ -1,6 +1,6 @@
-"""Takes out of the image's site-packages what the worker never reads; compiles what it imports.
+"""Removes files that the worker never reads from site-packages; compiles the modules it imports.
 
-Run by the environment's own Python (with -P) while the image is built. Prints what it took away.
+The image's build runs it with the environment's own Python (with -P). Prints what it removed.
 """
 
 import importlib
@@ -12,14 +12,17 @@ import sysconfig
 from pathlib import Path
 
 SERVICES = {"sqs", "sts", "secretsmanager", "sns", "events", "sso", "sso-oidc"}
-"""What the worker and its verbs call, and what boto3's credential chain calls."""
+"""The services that the worker, its commands and boto3's credential chain call."""
 IMPORTED = (
     "reservation_worker.bootstrap",
     "reservation_worker.config.sources",
     "reservation_worker.cli.main",
     "reservation_worker.cli.worker_http",
+    # Loaded when there is a collector.
+    "opentelemetry.exporter.otlp.proto.grpc.trace_exporter",
 )
-"""A read-only image can't keep compiled files: without them each start would compile anew."""
+"""Compiled here, because a read-only container can't keep compiled files and would compile at
+every start."""
 
 
 def main() -> int:
@@ -34,10 +37,10 @@ def main() -> int:
     }
     print(f"{trim(packages / 'botocore/data/endpoints.json') // 1024:>7} KiB  their endpoints")
     for what, directories in surplus.items():
-        print(f"{sum(map(take, directories)) // 1024:>7} KiB  {what}")
+        print(f"{sum(map(remove, directories)) // 1024:>7} KiB  {what}")
     for name in IMPORTED:
         importlib.import_module(name)
-    # By content, not by time: copying a file may change its time.
+    # Unchecked, because copying a file may change its time.
     for module in tuple(sys.modules.values()):
         source = getattr(module, "__file__", None)
         if source and source.endswith(".py") and packages in Path(source).parents:
@@ -48,9 +51,9 @@ def main() -> int:
 
 
 def trim(endpoints: Path) -> int:
-    """Of the table of all endpoints keep the services' own; returns the bytes it lost.
+    """Keep only SERVICES in the table of endpoints; returns the bytes removed.
 
-    Each process reads it whole: 7 MB of memory.
+    Each process reads the whole table, which takes 7 MB of memory.
     """
     before = endpoints.stat().st_size
     table = json.loads(endpoints.read_text())
@@ -61,8 +64,8 @@ def trim(endpoints: Path) -> int:
     return before - endpoints.stat().st_size
 
 
-def take(directory: Path) -> int:
-    """Remove it; returns the bytes it had."""
+def remove(directory: Path) -> int:
+    """Remove it; returns its size in bytes."""
     size = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
     shutil.rmtree(directory, ignore_errors=True)
     return size

@@ -1,4 +1,4 @@
-"""Make alerts.yaml, the PrometheusRule of Kubernetes, from rules.yaml beside it."""
+"""Make alerts.yaml, the PrometheusRule for Kubernetes, from rules.yaml beside it."""
 
 import textwrap
 from pathlib import Path
@@ -18,7 +18,7 @@ spec:
 
 
 def main() -> None:
-    """Write the file anew."""
+    """Write alerts.yaml."""
     rules = (HERE / "rules.yaml").read_text()
     groups = rules[rules.index("groups:") :]
     (HERE / "alerts.yaml").write_text(HEAD + textwrap.indent(groups, "  "))

@@ -1,4 +1,4 @@
-"""What the verbs' arguments must be, in the settings' own words."""
+"""Types of the verbs' arguments, built on the parsers of the settings."""
 
 import argparse
 import math
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from reservation_worker.config.parsers import must_be
+from reservation_worker.events.kinds import Kind
 
 T = TypeVar("T")
 
@@ -23,7 +24,7 @@ bus = must_be(
 
 
 def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """A parser of parsers.py as an argument's type: wrong usage says what it must be."""
+    """Makes a parser of parsers.py an argument's type; its error names the expected form."""
 
     def convert(text: str) -> T:
         try:
@@ -35,17 +36,15 @@ def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
 
 
 def kind(text: str) -> str:
-    """The canonical type of an event, from it or from the metrics' label."""
-    from reservation_worker.events.parse import Kind  # noqa: PLC0415
-
-    names = {name: one.event_type for one in Kind for name in (one.value, one.event_type)}
+    """An event's canonical type, from that type or from the metrics' label."""
+    names = {name: one.event_type for one in Kind for name in (one.label, one.event_type)}
     if text not in names:
         raise ValueError(f"one of {', '.join(names)}")
     return names[text]
 
 
 def rate(text: str) -> float:
-    """Events a second."""
+    """A number of events a second."""
     try:
         number = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""ctrl-C as a wish: what is under way is finished, then the verb ends with 130."""
+"""A ctrl-C that is noted: the call under way is finished, then the verb ends with 130."""
 
 import os
 import select
@@ -9,15 +9,15 @@ from types import FrameType
 
 
 class Interrupt:
-    """Whether ctrl-C `came`; `heard` is a pipe that becomes readable with it."""
+    """Whether ctrl-C `came`; `woken` is a pipe that becomes readable with it."""
 
-    def __init__(self, heard: int) -> None:
+    def __init__(self, woken: int) -> None:
         self.came = False
-        self._heard = heard
+        self._woken = woken
 
     def pause(self, seconds: float) -> bool:
         """Wait so long, or until ctrl-C; whether it came."""
-        select.select([self._heard], [], [], seconds)
+        select.select([self._woken], [], [], seconds)
         return self.came
 
     def note(self, number: int, frame: FrameType | None) -> None:
@@ -29,17 +29,17 @@ class Interrupt:
 @contextmanager
 def interrupt_noted() -> Iterator[Interrupt]:
     """Until it is left, SIGINT is only noted. For the main thread."""
-    heard, tell = os.pipe()
-    os.set_blocking(tell, False)
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
     # A signal just before a wait would be missed by the flag alone; the interpreter writes to this
     # pipe at once.
-    fd_before = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
-    interrupt = Interrupt(heard)
+    fd_before = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    interrupt = Interrupt(woken)
     before = signal.signal(signal.SIGINT, interrupt.note)
     try:
         yield interrupt
     finally:
         signal.signal(signal.SIGINT, before)
         signal.set_wakeup_fd(fd_before)
-        os.close(heard)
-        os.close(tell)
+        os.close(woken)
+        os.close(wake)

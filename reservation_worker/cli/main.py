@@ -1,7 +1,4 @@
-"""The command line: picks a verb, and turns its errors into a sentence and an exit code.
-
-Exit codes: 0 done, 1 the verb failed, 2 wrong usage or configuration, 130 interrupted.
-"""
+"""The command line: picks a verb, and turns its errors into a sentence and an exit code."""
 
 import argparse
 import codecs
@@ -14,20 +11,36 @@ from contextlib import suppress
 from typing import Protocol
 
 from reservation_worker import __version__
-from reservation_worker.cli import burst, config, demo, dlq, doctor, health, publish, run
+from reservation_worker.cli import (
+    burst,
+    completion,
+    config,
+    demo,
+    dlq,
+    doctor,
+    health,
+    publish,
+    run,
+)
+from reservation_worker.cli.parser import Parser
 from reservation_worker.config.redaction import Redactor
 from reservation_worker.errors import ConfigurationError, OperationError
 
 PROGRAM = "reservation-worker"
-EPILOG = (
-    "Configuration comes from the environment, .env.local and .env in this order, and above them "
-    "from the AWS secret SECRET_NAME if USE_SECRET_MANAGER is true. .env.example lists every "
-    f"variable; `{PROGRAM} config` shows what is in force and where it was set."
-)
+EXIT_CODES = """\
+Exit codes: 0 done, 1 failed or found something wrong, 2 wrong usage or
+configuration, 130 interrupted by ctrl-C.
+"""
+EPILOG = f"""\
+Configuration comes from the environment, .env.local and .env in this order, and
+above them from the AWS secret SECRET_NAME if USE_SECRET_MANAGER is true.
+.env.example lists every variable; `{PROGRAM} config` shows the values in
+force and where each was set.
+"""
 
 
 class Verb(Protocol):
-    """What each module of a verb has. It must be light: its imports wait for `run`."""
+    """The interface of a verb's module, which imports nothing heavy before `run`."""
 
     @property
     def NAME(self) -> str: ...
@@ -40,15 +53,15 @@ class Verb(Protocol):
     def run(self, args: argparse.Namespace) -> int: ...
 
 
-VERBS: tuple[Verb, ...] = (run, health, doctor, publish, burst, dlq, demo, config)
+VERBS: tuple[Verb, ...] = (run, health, doctor, publish, burst, dlq, demo, config, completion)
 DEFAULT: Verb = run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb that `argv` names, or `run`, and return the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # No locale at all (LC_ALL=C) says ASCII: names of customers in a CSV would be escapes. A
-        # terminal with another encoding keeps it: a character that it lacks is no reason to fail.
+        # Without a locale (LC_ALL=C) Python uses ASCII, and would escape customers' names in a CSV.
+        # Any other encoding stays, and a character that it lacks is escaped.
         ascii_only = codecs.lookup(sys.stdout.encoding).name == "ascii"
         sys.stdout.reconfigure(encoding="utf-8" if ascii_only else None, errors="backslashreplace")
     try:
@@ -66,37 +79,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         if not _reader_is_gone():
-            raise  # some socket's, not ours
-        # Whatever is still buffered would fail again at interpreter exit.
+            raise  # a socket's, not stdout's
+        # The rest of the buffer would fail again at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
 def _run_verb(arguments: list[str]) -> int:
-    parser = _parser()
+    parser = make_parser()
     args = parser.parse_args(arguments)
     if args.verb is None:
         args = parser.parse_args([*arguments, DEFAULT.NAME])
     verb: Verb = args.verb
     from reservation_worker.config import libraries  # noqa: PLC0415
 
-    # Before the verb imports the libraries that would read them.
-    libraries.forget(os.environ)
+    # Must come before the verb imports the libraries that read the variables.
+    libraries.drop_reserved(os.environ)
     return verb.run(args)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = Parser(
         prog=PROGRAM,
         description="Settles ticket reservations from an SQS queue.",
-        epilog=EPILOG,
+        epilog=f"{EPILOG}\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"{PROGRAM} {__version__}")
     parser.set_defaults(verb=None)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", description="no verb: run")
     for verb in VERBS:
         child = verbs.add_parser(verb.NAME, help=verb.HELP, description=verb.HELP)
         verb.add_arguments(child)
+        exit_codes = getattr(verb, "EXIT_CODES", EXIT_CODES)
+        child.epilog = f"{child.epilog or ''}\n{exit_codes}"
         child.set_defaults(verb=verb)
     return parser
 
@@ -104,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
 def _report(problems: Sequence[str]) -> None:
     plural = "" if len(problems) == 1 else "s"
     _complain(f"{PROGRAM}: {len(problems)} configuration problem{plural}")
-    # Some quote what boto3 or OpenTelemetry say of a value.
+    # Some quote errors of boto3 or OpenTelemetry, which contain values.
     redact = Redactor(os.environ)
     for problem in problems:
         _complain(f"  - {redact(problem)}")

@@ -1,12 +1,42 @@
-"""What the verbs print with: tables on stdout, progress on stderr."""
+"""The verbs' output: tables on stdout, progress on stderr."""
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+_WIDE = 1_000
+"""More columns than any table has."""
 
 
 def stdout() -> Console:
     """Where results go. Text of messages must be escaped (rich.markup.escape) or be a Text."""
     return Console(highlight=False)
+
+
+def stderr() -> Console:
+    """Where tables go if stdout is for machines; see `stdout`."""
+    return Console(highlight=False, stderr=True)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print it, on a narrow terminal wider than that: it never breaks inside a word."""
+    least = Measurement.get(console, console.options.update(width=_WIDE), table).minimum
+    if least > console.width:
+        table.width = least
+    console.print(table, crop=False)
+
+
+def print_text(console: Console, text: str, indent: int = 0) -> None:
+    """Print it indented: wrapped between words on a terminal, one line elsewhere."""
+    lines = [Text(text)]
+    if console.is_terminal:
+        whole = Text(text, overflow="ignore")
+        lines = [*whole.wrap(console, max(20, console.width - indent))]
+    for line in lines:
+        line.rstrip()
+        console.print(Text(" " * indent).append_text(line), soft_wrap=True)
 
 
 def marks(console: Console) -> tuple[str, str, str]:

@@ -1,6 +1,5 @@
 """HTTP of the operators' verbs: one call in a bounded time, no proxies, no redirects."""
 
-import ipaddress
 import ssl
 import threading
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from requests.adapters import HTTPAdapter
 from reservation_worker import __version__
 from reservation_worker.clients.http import MAX_BODY, Answer
 from reservation_worker.errors import OperationError
+from reservation_worker.servers.listening import local_url
 
 T = TypeVar("T")
 
@@ -28,15 +28,7 @@ def base_url(host: str, port: int) -> str:
     """
     if port == 0:
         raise OperationError("SERVER_PORT is 0, any free port: name the worker's URL")
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return f"http://{host}:{port}"
-    if address.is_unspecified:
-        # Also for ::, which takes IPv4 too and is IPv4 alone where the machine has no IPv6.
-        address = ipaddress.ip_address("127.0.0.1")
-    shown = f"[{address}]" if address.version == 6 else str(address)
-    return f"http://{shown}:{port}"
+    return local_url(host, port)
 
 
 def get(url: str, timeout: float = TIMEOUT, headers: dict[str, str] | None = None) -> Answer:
@@ -50,7 +42,7 @@ def post_json(url: str, body: bytes) -> Answer:
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
-    """What `work` returns or raises. Raises TimeoutError after `seconds`; `work` then goes on."""
+    """The value or error of `work`. Raises TimeoutError after `seconds`; `work` then goes on."""
     result: SimpleQueue[tuple[Any, Exception | None]] = SimpleQueue()
 
     def do() -> None:

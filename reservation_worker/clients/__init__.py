@@ -1,1 +1,1 @@
-"""The two neighbours: what they offer (ports) and how they are reached."""
+"""The two neighbours: their ports, and the clients that reach them."""

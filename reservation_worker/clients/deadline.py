@@ -1,57 +1,47 @@
-"""Connections that end with their call: looking up the name, connecting, sending and reading
-share one deadline, which is the calling thread's.
+"""HTTP connections with one deadline for the whole call: DNS, connecting, sending and reading.
 
-A socket's own timeout bounds each wait; a server that sends a byte now and then would hold the
-thread for ever.
+A socket's own timeout bounds each wait only: a server that sends a byte now and then would hold
+the thread for ever.
 """
 
 import socket
 import ssl
 import threading
 import time
+from http.client import HTTPConnection
 from queue import Empty, SimpleQueue
-from typing import Any
-
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from typing import Any, cast
 
 
-class Exchange(threading.local):
-    """One request and its answer on the calling thread."""
+class Exchange:
+    """One request and its answer on a connection."""
 
-    deadline = 0.0
-    """In seconds of the monotonic clock."""
-    in_head = True
-    connected = False
-    sent = False
-    answered = False
+    def __init__(self) -> None:
+        self.begin(0.0)
 
-    def begin(self) -> None:
-        """Forget the exchange before, whose deadline may be this one's too."""
+    def begin(self, deadline: float) -> None:
+        """Begin an exchange that ends at `deadline`, by the monotonic clock."""
+        self.deadline = deadline
         self.in_head = True
         self.connected = self.sent = self.answered = False
 
     def remaining(self) -> float:
-        """Seconds until the deadline. Raises TimeoutError when it is over."""
+        """Seconds until the deadline. Raises TimeoutError when it has passed."""
         remaining = self.deadline - time.monotonic()
         if remaining <= 0:
             raise TimeoutError("the call's deadline is over")
         return remaining
 
     def met_a_stale_connection(self) -> bool:
-        """Whether a kept connection was used and not one byte of an answer came."""
+        """Whether a kept connection was used and no byte of an answer has come."""
         return self.sent and not self.connected and not self.answered
-
-
-exchange = Exchange()
 
 
 def resolve(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
     """The TCP addresses of `host`, as getaddrinfo gives them.
 
-    Raises OSError if there are none, TimeoutError after `seconds`: the system's own limits may be
-    a minute. The look-up that goes on then ends by itself, on a thread of its own.
+    Raises OSError if there are none, TimeoutError after `seconds`: the system's own limits may be a
+    minute. The abandoned look-up goes on in a separate thread.
     """
     found: SimpleQueue[list[tuple[Any, ...]] | Exception] = SimpleQueue()
 
@@ -74,81 +64,85 @@ def resolve(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
 
 
 class _Deadline:
-    """Bounds every wait of a socket by what is left of the call."""
+    """Bounds every wait of a socket by the time left for the exchange."""
+
+    exchange: Exchange
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(exchange.remaining())  # type: ignore[attr-defined]
+        self.settimeout(self.exchange.remaining())  # type: ignore[attr-defined]
         size: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]
         if size:
-            exchange.answered = True
-        elif exchange.in_head:
+            self.exchange.answered = True
+        elif self.exchange.in_head:
             # http.client takes the end of the stream for the end of the headers.
             raise ConnectionResetError("the answer broke off in its head")
         return size
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
-        exchange.sent = True
-        self.settimeout(exchange.remaining())  # type: ignore[attr-defined]
+        self.exchange.sent = True
+        self.settimeout(self.exchange.remaining())  # type: ignore[attr-defined]
         super().sendall(*args, **kwargs)  # type: ignore[misc]
 
 
-class _DeadlineSocket(_Deadline, socket.socket):
+class _Socket(_Deadline, socket.socket):
     pass
 
 
-class DeadlineTLSSocket(_Deadline, ssl.SSLSocket):
+class TLSSocket(_Deadline, ssl.SSLSocket):
     """For `sslsocket_class` of an SSLContext."""
 
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        # sendall calls it for each part.
+        self.settimeout(self.exchange.remaining())
+        return super().send(*args, **kwargs)
+
     def do_handshake(self, block: bool = False) -> None:
-        self.settimeout(exchange.remaining())
+        self.settimeout(self.exchange.remaining())
         super().do_handshake(block)
 
 
-class _Connect:
-    """Connects within the deadline; urllib3's own gives each address the whole time, and the
-    look-up of the name as much as it likes."""
+class Connection(HTTPConnection):
+    """A kept connection, for one `exchange` at a time. It connects and reconnects by itself.
 
-    def _new_conn(self: Any) -> socket.socket:
-        exchange.connected = True
-        try:
-            addresses = resolve(self._dns_host, self.port, exchange.remaining())
-            for left, (family, kind, protocol, _, place) in zip(
-                range(len(addresses), 0, -1), addresses, strict=True
-            ):
-                connection = _DeadlineSocket(family, kind, protocol)
-                try:
-                    for option in self.socket_options or ():
-                        connection.setsockopt(*option)
-                    connection.settimeout(exchange.remaining() / left)
-                    connection.connect(place)
-                    return connection
-                except OSError as error:
-                    connection.close()
-                    last = error
+    The sockets of `tls` must be TLSSockets; None: plain HTTP. Every method may raise OSError.
+    """
+
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        super().__init__(host, port)
+        self._tls = tls
+        self.exchange = Exchange()
+
+    def connect(self) -> None:
+        """Look the name up and connect to the first of its addresses that answers."""
+        self.exchange.connected = True
+        addresses = resolve(self.host, self.port, self.exchange.remaining())
+        for left, (family, kind, protocol, _, place) in zip(
+            range(len(addresses), 0, -1), addresses, strict=True
+        ):
+            connection = _Socket(family, kind, protocol)
+            connection.exchange = self.exchange
+            try:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection.settimeout(self.exchange.remaining() / left)
+                connection.connect(place)
+            except OSError as error:
+                connection.close()
+                last = error
+            else:
+                self.sock = connection
+                break
+        else:
             raise last
-        except socket.gaierror as error:
-            raise NameResolutionError(self.host, self, error) from error
-        except TimeoutError as error:
-            raise ConnectTimeoutError(self, f"no connection to {self.host}: {error}") from error
-        except OSError as error:
-            raise NewConnectionError(self, f"no connection: {error}") from error
-
-
-class _Connection(_Connect, HTTPConnection):
-    pass
-
-
-class _TLSConnection(_Connect, HTTPSConnection):
-    pass
-
-
-class DeadlinePool(HTTPConnectionPool):
-    """urllib3's pool, over http."""
-
-    ConnectionCls = _Connection
-
-
-class DeadlineTLSPool(HTTPSConnectionPool):
-    """urllib3's pool, over https; its `ssl_context` is to make DeadlineTLSSockets."""
-
-    ConnectionCls = _TLSConnection
+        if self._tls is not None:
+            # Certificates name hosts without the dot that keeps search domains out of a look-up.
+            secure = cast(
+                "TLSSocket",
+                self._tls.wrap_socket(
+                    connection,
+                    server_hostname=self.host.rstrip("."),
+                    do_handshake_on_connect=False,
+                ),
+            )
+            secure.exchange = self.exchange
+            self.sock = secure
+            secure.do_handshake()

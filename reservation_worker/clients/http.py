@@ -1,35 +1,30 @@
-"""HTTP calls that end in time: connection pool, total deadline, bounded body."""
+"""HTTP calls with kept connections, a total deadline and a bounded body."""
 
 import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 
-import urllib3
-from urllib3.exceptions import HTTPError, InvalidHeader
-from urllib3.util import Retry, parse_url
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry, parse_url, wait_for_read
 
 from reservation_worker import __version__
-from reservation_worker.clients.deadline import (
-    DeadlinePool,
-    DeadlineTLSPool,
-    DeadlineTLSSocket,
-    exchange,
-)
+from reservation_worker.clients.deadline import Connection, TLSSocket
 from reservation_worker.config.redaction import Redactor
 from reservation_worker.config.token import TokenFile, bearer
 from reservation_worker.errors import TransientError
 
 redact = Redactor({})
-"""For what answers say, before it is cut: they may echo the token."""
+"""For text of answers, before it is cut: they may echo the token."""
 
 MAX_BODY = 1024 * 1024
-"""The largest answer that is read, in bytes: our neighbours' are a few hundred."""
+"""The largest answer that is read, in bytes; the usual one has a few hundred."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, body and the Retry-After header in seconds (0: none or not readable).
+    """Status, body and the Retry-After header in seconds (0: absent or unreadable).
 
     `challenge` is the WWW-Authenticate header.
     """
@@ -41,37 +36,31 @@ class Answer:
 
 
 class HttpTransport:
-    """One pool of kept-alive connections to one base URL, shared by all pool threads.
+    """Connections to one base URL, shared by all pool threads; at most `connections` stay idle.
 
     With a `token_file` every request carries the bearer token in it.
-    Raises ConfigurationError when there is none.
+    Raises ConfigurationError if there is none.
     """
 
     def __init__(self, base: str, connections: int, token_file: str | None = None) -> None:
         self._token = TokenFile(token_file) if token_file else None
         url = parse_url(base)
         self._prefix = (url.path or "").rstrip("/")
-        # An IPv6 host comes in brackets, which belong to URLs only.
+        # urllib3 keeps an IPv6 host's brackets, which belong to URLs only.
         self._host = (url.host or "").strip("[]")
         self._port = url.port or (443 if url.scheme == "https" else 80)
+        self._headers = {
+            "Host": url.netloc or "",
+            "User-Agent": f"reservation-worker/{__version__}",
+        }
         self._connections = connections
         self._tls: ssl.SSLContext | None = None
         if url.scheme == "https":
             self._tls = ssl.create_default_context()
-            self._tls.sslsocket_class = DeadlineTLSSocket
-        self._pool = self._make_pool()
-
-    def _make_pool(self) -> urllib3.HTTPConnectionPool:
-        headers = {"User-Agent": f"reservation-worker/{__version__}"}
-        if self._tls is None:
-            return DeadlinePool(self._host, self._port, maxsize=self._connections, headers=headers)
-        return DeadlineTLSPool(
-            self._host,
-            self._port,
-            maxsize=self._connections,
-            headers=headers,
-            ssl_context=self._tls,
-        )
+            self._tls.sslsocket_class = TLSSocket
+            self._tls.set_alpn_protocols(["http/1.1"])
+        # The last one used is used next. Each reconnect makes a new list.
+        self._idle: list[Connection] = []
 
     def request(
         self,
@@ -83,69 +72,79 @@ class HttpTransport:
     ) -> Answer:
         """One call of at most `timeout` seconds; redirects are answers, not followed.
 
-        It is sent again, once and on a new connection, where a kept connection broke before the
-        first byte of an answer: the server had closed it, or a middlebox had forgotten it. What is
-        sent must therefore bear a repetition.
+        It is sent again, once and on a new connection, if a kept connection broke before the first
+        byte of an answer: the server had closed it, or a middlebox had forgotten it. Every request
+        must therefore be safe to repeat.
 
-        An answer 401 is final only if the token is still the one in its file.
+        A 401 is final only if the file still holds the same token.
 
-        Raises TransientError when there is no whole answer of at most MAX_BODY bytes in time.
+        Raises TransientError unless a whole answer of at most MAX_BODY bytes comes in time.
         """
-        exchange.deadline = time.monotonic() + timeout
-        headers = {**self._pool.headers, **headers}
+        deadline = time.monotonic() + timeout
+        headers = {**self._headers, **headers}
         if self._token is None:
-            return self._send(method, path, headers, body)
+            return self._send(method, path, deadline, headers, body)
         token = self._token.current()
-        answer = self._send(method, path, headers | bearer(token), body)
+        answer = self._send(method, path, deadline, headers | bearer(token), body)
         if answer.status == 401 and (other := self._token.read_again()) != token:
-            answer = self._send(method, path, headers | bearer(other), body)
+            answer = self._send(method, path, deadline, headers | bearer(other), body)
         return answer
 
     def _send(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
-    ) -> Answer:
-        try:
-            try:
-                return self._exchange(self._pool, method, path, headers, body)
-            except (HTTPError, OSError):
-                if not exchange.met_a_stale_connection():
-                    raise
-            # One of its own: this pool may give another that the server has closed as well.
-            with self._make_pool() as pool:
-                return self._exchange(pool, method, path, headers, body)
-        except (HTTPError, OSError) as error:
-            # It may quote a line of the answer, and a line may be 64 KiB.
-            text = redact(f"{type(error).__name__}: {error}"[:1000])[:200]
-            raise TransientError(f"{method} {path}: {text}") from error
-
-    def _exchange(
         self,
-        pool: urllib3.HTTPConnectionPool,
         method: str,
         path: str,
+        deadline: float,
         headers: Mapping[str, str],
         body: bytes | None,
     ) -> Answer:
-        exchange.begin()
-        response = pool.urlopen(
-            method,
-            self._prefix + path,
-            body=body,
-            headers=headers,
-            retries=False,
-            redirect=False,
-            timeout=urllib3.Timeout(total=exchange.remaining()),
-            preload_content=False,
-        )
-        exchange.in_head = False
-        content = response.read(MAX_BODY + 1, decode_content=False)
-        if len(content) > MAX_BODY:
-            response.close()
-            raise TransientError(f"{method} {path}: an answer of over {MAX_BODY} bytes")
-        if response.length_remaining:
-            # urllib3 raises only for a body that breaks off before its first byte.
-            response.close()
-            raise TransientError(f"{method} {path}: the answer broke off in its body")
+        idle = self._idle
+        connection = _take(idle) or self._connection()
+        try:
+            try:
+                answer = self._exchange(connection, method, path, deadline, headers, body)
+            except (HTTPException, OSError):
+                if not connection.exchange.met_a_stale_connection():
+                    raise
+                # A new one: the server may have closed the other kept ones as well.
+                connection = self._connection()
+                answer = self._exchange(connection, method, path, deadline, headers, body)
+        except (HTTPException, OSError) as error:
+            # The error may quote a line of the answer, and a line may be 64 KiB.
+            text = redact(f"{type(error).__name__}: {error}"[:1000])[:200]
+            raise TransientError(f"{method} {path}: {text}") from error
+        if idle is self._idle and len(idle) < self._connections:
+            idle.append(connection)
+        else:
+            connection.close()
+        return answer
+
+    def _connection(self) -> Connection:
+        return Connection(self._host, self._port, self._tls)
+
+    def _exchange(
+        self,
+        connection: Connection,
+        method: str,
+        path: str,
+        deadline: float,
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> Answer:
+        connection.exchange.begin(deadline)
+        try:
+            connection.request(method, self._prefix + path, body, headers)
+            response = connection.getresponse()
+            connection.exchange.in_head = False
+            content = response.read(MAX_BODY + 1)
+            if len(content) > MAX_BODY:
+                raise TransientError(f"{method} {path}: an answer of over {MAX_BODY} bytes")
+            if response.length:
+                # http.client raises only for a body that breaks off in a chunk.
+                raise TransientError(f"{method} {path}: the answer broke off in its body")
+        except BaseException:
+            connection.close()
+            raise
         return Answer(
             response.status,
             content,
@@ -155,12 +154,25 @@ class HttpTransport:
 
     def reconnect(self) -> None:
         """Later calls make new connections. Calls in flight keep theirs until they end."""
-        old, self._pool = self._pool, self._make_pool()
-        old.close()
+        old, self._idle = self._idle, []
+        while connection := _take(old):
+            connection.close()
 
     def close(self) -> None:
         """Close the idle connections."""
-        self._pool.close()
+        self.reconnect()
+
+
+def _take(idle: list[Connection]) -> Connection | None:
+    """The connection that was used last; None if there is none."""
+    try:
+        connection = idle.pop()
+    except IndexError:
+        return None
+    # An idle connection that is readable was closed, or the server announced that it will close it.
+    if connection.sock is not None and wait_for_read(connection.sock, 0.0):
+        connection.close()
+    return connection
 
 
 def _retry_after(value: str | None) -> float:

@@ -24,21 +24,22 @@ CHANNEL_OPTIONS = (
     # Go servers answer pings without calls with GOAWAY (docs/contract.md#inventory).
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.max_receive_message_length", 10 * 1024 * 1024),
-    # HTTPS_PROXY is for AWS; no seat goes to it in plain text. (urllib3's pools don't ask either.)
+    # HTTPS_PROXY is meant for AWS; calls about seats must not pass through it in plain text.
+    # (http.client ignores it too.)
     ("grpc.enable_http_proxy", 0),
-    # A retry is the queue's work; a hidden one here would double calls in an outage.
+    # The queue retries; a hidden retry here would double the calls in an outage.
     ("grpc.enable_retries", 0),
-    # By default channels to one address share a connection, and a new one would get the dead one.
+    # By default channels to one address share a connection, even if it is dead.
     ("grpc.use_local_subchannel_pool", 1),
-    # A pod that moved is found in seconds. By default an address that does not answer is given
-    # 20 s, the next try waits up to two minutes, and DNS is asked again after 30 s at the earliest.
+    # Finds a pod that moved within seconds. By default an unanswered connect takes 20 s, the next
+    # one comes up to two minutes later, and DNS is asked again after 30 s at the earliest.
     ("grpc.min_reconnect_backoff_ms", 2_000),
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 3_000),
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),
 )
 
-# A server without a health service answers UNIMPLEMENTED, which is an answer too.
+# UNIMPLEMENTED, from a server without a health service, is an answer too.
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 NO_ANSWER = (
     grpc.StatusCode.UNAVAILABLE,
@@ -48,9 +49,9 @@ NO_ANSWER = (
 
 
 class _Connection:
-    """A channel and its stub; the channel is closed when the last call lets go of this.
+    """A channel and its stub; the channel is closed when the last call has released this.
 
-    Closing it any sooner would end calls in flight with CANCELLED.
+    Closing it earlier would end calls in flight with CANCELLED.
     """
 
     def __init__(self, address: str, tls: bool) -> None:
@@ -67,7 +68,7 @@ class _Connection:
 class InventoryClient:
     """The Inventory port over one shared channel; safe for all pool threads.
 
-    Raises what the port says. Every call ends within its `call.timeout` seconds, connecting
+    Raises the port's errors. Every call ends within its `call.begin()` seconds, connecting
     included.
     """
 
@@ -111,11 +112,11 @@ class InventoryClient:
         codes: Mapping[grpc.StatusCode, Meaning],
         classify: Callable[[Any], Meaning],
     ) -> Any:
-        """The answer of a call that is done, None if only its gRPC status says so."""
+        """The answer of a successful call; None if its gRPC status alone means that it is done."""
         connection = self._connection  # held to the end of the call
         try:
             answer = getattr(connection.stub, method)(
-                request, timeout=call.timeout, metadata=call.headers
+                request, timeout=call.begin(), metadata=call.headers
             )
         except grpc.RpcError as error:
             meaning = codes.get(error.code(), Meaning.TRANSIENT)
@@ -123,7 +124,7 @@ class InventoryClient:
                 return None
             raise_for(meaning, _refusal(method, error))
         finally:
-            del connection  # the error's traceback would hold it as long as the error lives
+            del connection  # the error's traceback would keep it alive
         meaning = classify(answer)
         if meaning is not Meaning.DONE:
             raise_for(
@@ -134,7 +135,7 @@ class InventoryClient:
         return answer
 
     def probe(self, timeout: float) -> None:
-        """A health check on a new connection, which later calls go on using.
+        """A health check on a new connection, which later calls then use.
 
         Raises TransientError unless gRPC answers, whatever it answers, in `timeout` seconds.
         """

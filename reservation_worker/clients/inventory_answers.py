@@ -1,4 +1,4 @@
-"""What each answer of inventory-svc means: the tables of the docs/contract.md#inventory."""
+"""The meaning of each answer of inventory-svc, as in docs/contract.md#inventory."""
 
 import grpc
 
@@ -8,7 +8,7 @@ from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2 as pb
 
 _Status = grpc.StatusCode
 
-# Every status that is not named is TRANSIENT: an outage, an overload, or a neighbour fault.
+# Every status not listed is TRANSIENT: an outage, an overload, or a neighbour fault.
 _STATUS_CODES = {
     _Status.INVALID_ARGUMENT: Meaning.PERMANENT,
     _Status.FAILED_PRECONDITION: Meaning.PERMANENT,
@@ -19,13 +19,13 @@ RELEASE_STATUS_CODES = _STATUS_CODES | {
     _Status.NOT_FOUND: Meaning.DONE,
     _Status.ALREADY_EXISTS: Meaning.DONE,
 }
-# NOT_FOUND on a commit means that the seats are gone: the customer paid for none.
+# NOT_FOUND on a commit means that the seats are gone, though the customer has paid.
 COMMIT_STATUS_CODES = _STATUS_CODES | {
     _Status.NOT_FOUND: Meaning.PERMANENT,
     _Status.ALREADY_EXISTS: Meaning.DONE,
 }
 
-# In-band error codes. Every code that is known and not named here is PERMANENT.
+# In-band error codes. Every known code that is not listed is PERMANENT.
 _ERROR = dict.fromkeys(errors.ErrorCode.values(), Meaning.PERMANENT) | {
     errors.ERROR_CODE_UNAUTHENTICATED: Meaning.TRANSIENT,
     errors.ERROR_CODE_FORBIDDEN: Meaning.TRANSIENT,
@@ -45,7 +45,7 @@ _RELEASE_ERROR = _ERROR | {
 }
 _COMMIT_ERROR = _ERROR | {errors.ERROR_CODE_ALREADY_EXISTS: Meaning.DONE}
 
-# In-band statuses that stand whatever the error code says; the others leave it to the code.
+# In-band statuses that win over any error code; with the others the code decides.
 _RELEASE_STATUS = {
     pb.RELEASE_STATUS_ALREADY_RELEASED: Meaning.DONE,
     pb.RELEASE_STATUS_NOT_FOUND: Meaning.DONE,
@@ -58,7 +58,7 @@ _COMMIT_STATUS = {
 
 
 def classify_release(answer: pb.ReleaseHoldResponse) -> Meaning:
-    """The meaning of a ReleaseHold that gRPC called OK."""
+    """The meaning of a ReleaseHold whose gRPC status is OK."""
     if answer.status not in pb.ReleaseStatus.values():
         return Meaning.TRANSIENT
     if answer.status in _RELEASE_STATUS:
@@ -70,7 +70,7 @@ def classify_release(answer: pb.ReleaseHoldResponse) -> Meaning:
 
 
 def classify_commit(answer: pb.CommitReservationResponse) -> Meaning:
-    """The meaning of a CommitReservation that gRPC called OK."""
+    """The meaning of a CommitReservation whose gRPC status is OK."""
     if answer.status not in pb.CommitStatus.values():
         return Meaning.TRANSIENT
     if answer.status in _COMMIT_STATUS:

@@ -1,4 +1,4 @@
-"""What a neighbour's answer means for the message, and the error each meaning becomes."""
+"""The classes of a neighbour's answers, and the error that each class raises."""
 
 from enum import Enum, auto
 from typing import NoReturn
@@ -7,7 +7,7 @@ from reservation_worker.errors import PermanentError, TransientError
 
 
 class Meaning(Enum):
-    """The classes of the contract's tables of answers (sections 2 and 3)."""
+    """The classes of docs/contract.md#reservation-api and docs/contract.md#inventory."""
 
     DONE = auto()
     CONFLICT = auto()
@@ -18,7 +18,7 @@ class Meaning(Enum):
 
 
 def raise_for(meaning: Meaning, text: str, retry_after: float = 0.0) -> NoReturn:
-    """Raise the error of an answer that is a failure; `text` says what the neighbour answered."""
+    """Raise the error of an answer that is a failure; `text` describes the answer."""
     if meaning is Meaning.PERMANENT:
         raise PermanentError(text)
     raise TransientError(text, retry_after)

@@ -1,5 +1,6 @@
-"""What the settlement rules may ask of the neighbours, and what the answers look like."""
+"""The calls that the settlement rules may make to the neighbours, and their answers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,15 +10,26 @@ OPEN_STATES = frozenset({"PENDING", "HOLD"})
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What one call carries: its time limit in seconds and the trace headers to hand on."""
+    """The context of one call: its time limit in seconds and the trace headers to send.
+
+    `left` returns how much of the limit is left, or raises if the call may not start any more.
+    """
 
     timeout: float
     headers: tuple[tuple[str, str], ...] = ()
+    left: Callable[[], float] | None = None
+
+    def begin(self) -> float:
+        """The seconds that the call may take from now on; call it right before sending.
+
+        A thread may be held up for any time between the check of the lease and the call.
+        """
+        return self.timeout if self.left is None else self.left()
 
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """The PATCH of reservation-api: the state to reach and what goes with it."""
+    """The PATCH of reservation-api: the state to reach and its further fields."""
 
     reservation_id: str
     status: str
@@ -31,8 +43,8 @@ class StatusChange:
 class StatusAnswer:
     """How reservation-api answered the PATCH.
 
-    `done` is false for a 409 and its equals; `status` is then the present state as far as the
-    answer tells (None: it does not).
+    `done` is false for a 409 and its equivalents; `status` is then the present state, or None if
+    the answer does not name it.
     """
 
     done: bool
@@ -42,7 +54,7 @@ class StatusAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A reservation as `GET /internal/reservations/{id}` shows it; None: not (usably) there."""
+    """A reservation as `GET /internal/reservations/{id}` shows it; None: absent or unusable."""
 
     status: str | None = None
     event_id: str | None = None
@@ -53,7 +65,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Seats:
-    """Which seats of which show an inventory call is about. No seat_ids: general admission."""
+    """The show and seats of an inventory call. No seat_ids: general admission."""
 
     reservation_id: str
     event_id: str
@@ -65,7 +77,7 @@ class ReservationApi(Protocol):
     """reservation-api, the arbiter. Both calls raise TransientError."""
 
     def update_status(self, change: StatusChange, call: CallContext) -> StatusAnswer:
-        """PATCH the state. Raises PermanentError when the answer is no for good."""
+        """PATCH the state. Raises PermanentError for a permanent refusal."""
         ...
 
     def get(self, reservation_id: str, call: CallContext) -> Reservation | None:

@@ -1,4 +1,4 @@
-"""reservation-api over HTTP: the two calls, and the table that says what each answer means."""
+"""reservation-api over HTTP: its two calls, and the meanings of its answers."""
 
 import json
 from typing import Any, NoReturn
@@ -29,13 +29,13 @@ BY_STATUS_AND_CODE = {
 }
 BY_STATUS = {
     409: Meaning.CONFLICT,
-    # Neighbour faults, a misrouted or misconfigured deploy, and what asks for patience.
+    # Faults of the neighbour, a misrouted or misconfigured deploy, and requests to wait.
     **dict.fromkeys((401, 403, 404, 405, 408, 425, 429), Meaning.TRANSIENT),
 }
 NOT_THE_API = (502, 503, 504)
-"""A gateway's word that nobody is behind it."""
+"""A gateway's answers when nothing is behind it."""
 BY_CLASS = {2: Meaning.DONE, 4: Meaning.PERMANENT}
-"""Every other status is transient: redirects, server errors, and what is no HTTP."""
+"""Every other status is transient: redirects, server errors, unknown ones."""
 
 
 def classify(status: int, code: str | None) -> Meaning:
@@ -45,7 +45,7 @@ def classify(status: int, code: str | None) -> Meaning:
 
 
 class ReservationClient:
-    """The ReservationApi port; safe for all pool threads. Raises what the port says."""
+    """The ReservationApi port; safe for all pool threads. Raises the port's errors."""
 
     def __init__(self, base: str, connections: int, token_file: str | None = None) -> None:
         self._http = HttpTransport(base, connections, token_file)
@@ -62,25 +62,30 @@ class ReservationClient:
         answer = self._http.request(
             "PATCH",
             f"/internal/reservations/{change.reservation_id}",
-            call.timeout,
-            {
+            headers={
                 "Content-Type": "application/json",
                 "Idempotency-Key": f"status:{change.status}:{change.reservation_id}",
                 **dict(call.headers),
             },
-            json.dumps({name: value for name, value in body.items() if value is not None}).encode(),
+            body=json.dumps(
+                {name: value for name, value in body.items() if value is not None}
+            ).encode(),
+            timeout=call.begin(),
         )
         return _read_change(answer, change.status)
 
     def get(self, reservation_id: str, call: CallContext) -> Reservation | None:
-        """The reservation now; None for every answer without one that is not a passing fault."""
+        """The reservation now; None for an answer without one, unless it is a passing fault."""
         answer = self._http.request(
-            "GET", f"/internal/reservations/{reservation_id}", call.timeout, dict(call.headers)
+            "GET",
+            f"/internal/reservations/{reservation_id}",
+            headers=dict(call.headers),
+            timeout=call.begin(),
         )
         return read_reservation(answer)
 
     def probe(self, timeout: float) -> None:
-        """A GET that names no reservation, on a new connection, which later calls go on using.
+        """A GET that names no reservation, on a new connection, which later calls then use.
 
         Raises TransientError unless the API answers, whatever it answers, in `timeout` seconds.
         """
@@ -138,7 +143,8 @@ def _read_change(answer: Answer, wanted: str) -> StatusAnswer:
 
 
 def _fail(method: str, answer: Answer, meaning: Meaning, code: str | None = None) -> NoReturn:
-    # Before it is cut: an answer may echo the token, and the error goes into logs and dead letters.
+    # Redacted before it is cut: an answer may echo the token, and the error goes into logs and dead
+    # letters.
     shown = redact(code or answer.body[:1000].decode("utf-8", "replace"))[:80]
     raise_for(
         meaning, f"reservation-api {method}: HTTP {answer.status} {shown!r}", answer.retry_after

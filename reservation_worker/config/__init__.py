@@ -1,1 +1,1 @@
-"""Settings: where they come from, what their texts must be, and which are secret."""
+"""Settings: their sources, their parsers, and their secrets."""

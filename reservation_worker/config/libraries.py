@@ -1,6 +1,6 @@
-"""Environment variables of the libraries: judged here, before they judge them while imported.
+"""Checks the environment variables of libraries before the libraries are imported.
 
-A value that a library refuses would end the process in a traceback, or in gRPC's abort().
+A wrong value would otherwise end the process with a traceback, or in gRPC's abort().
 """
 
 import re
@@ -11,10 +11,10 @@ from reservation_worker.config import parsers
 from reservation_worker.config.settings import problem
 from reservation_worker.config.variables import Variable
 
-_OURS_TO_DECIDE = re.compile(
-    # One process a worker; a pod's other processes have no part in our metrics.
+_RESERVED = re.compile(
+    # A worker is one process.
     r"(?i:prometheus_multiproc_dir)"
-    # logger.py and tracing.py set up all of it themselves.
+    # Set up by logger.py and tracing.py.
     r"|LOGURU_\w+"
     r"|OTEL_PROPAGATORS"
     r"|OTEL_PYTHON_(?:CONTEXT|ID_GENERATOR|(?:TRACER|METER|LOGGER)_PROVIDER)"
@@ -43,7 +43,7 @@ _polling = parsers.one_of("epoll1", "poll", "all")
 _compression = parsers.one_of("gzip", "none")
 _OTLP = ("OTEL_EXPORTER_OTLP_", "OTEL_EXPORTER_OTLP_TRACES_")
 
-JUDGED = (
+CHECKED = (
     Variable("SSL_CERT_FILE", _certificates, "", ""),
     Variable("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", _certificates, "", ""),
     Variable("GRPC_POLL_STRATEGY", _polling, "", ""),
@@ -81,16 +81,16 @@ JUDGED = (
 )
 
 
-def forget(environ: MutableMapping[str, str]) -> None:
-    """Take out of `environ` what the worker decides for itself."""
-    for name in list(filter(_OURS_TO_DECIDE.fullmatch, environ)):
+def drop_reserved(environ: MutableMapping[str, str]) -> None:
+    """Remove the variables that the worker decides for itself."""
+    for name in list(filter(_RESERVED.fullmatch, environ)):
         del environ[name]
 
 
-def judge(environ: MutableMapping[str, str], sources: Mapping[str, str]) -> list[str]:
-    """A sentence on each value that a library would refuse; it leaves `environ`."""
+def drop_wrong(environ: MutableMapping[str, str], sources: Mapping[str, str]) -> list[str]:
+    """Remove the values that a library would refuse; returns a sentence on each."""
     found = []
-    for variable in JUDGED:
+    for variable in CHECKED:
         given = environ.get(variable.name, "").strip()
         if not given:
             continue
@@ -104,6 +104,6 @@ def judge(environ: MutableMapping[str, str], sources: Mapping[str, str]) -> list
 
 
 def share_certificates(environ: MutableMapping[str, str]) -> None:
-    """Let gRPC, for inventory-svc and the collector, trust what OpenSSL trusts for REST."""
+    """Make gRPC (inventory-svc, the collector) trust the CAs that OpenSSL trusts for REST."""
     if bundle := environ.get("SSL_CERT_FILE"):
         environ.setdefault("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", bundle)

@@ -1,4 +1,4 @@
-"""What the text of each setting must be: parsers that say what they expect.
+"""Parsers of the settings' texts. Each error states the expected form.
 
 A parser takes stripped, non-empty text and raises ValueError with the words that finish the
 sentence "it must be ...".
@@ -15,7 +15,7 @@ _URL = re.compile(
     r"(?P<scheme>https?)://(?:(?P<user>[^/?#]*)@)?(?P<address>[^/?#@]+)(?P<path>/[^?#]*)?", re.I
 )
 _NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-# A path that ends with twelve digits is an account whose queue's name was forgotten.
+# A path that ends with twelve digits is an account without the queue's name.
 _QUEUE_PATH = re.compile(r"/(?:.*/)?(?![0-9]{12}$)[A-Za-z0-9_-]{1,80}(?:\.fifo)?")
 
 
@@ -66,7 +66,7 @@ def _is_host(text: str) -> bool:
             ipaddress.ip_address(text)
         except ValueError:
             return False
-        return "%" not in text  # a zone means something on one machine only
+        return "%" not in text  # a zone is valid on one machine only
     return _HOST.fullmatch(text) is not None and ".." not in text
 
 
@@ -92,7 +92,7 @@ def _is_queue(text: str) -> bool:
 
 def _is_base(text: str) -> bool:
     url = split_url(text)
-    # Neither requests nor gRPC is to get a user from here; gRPC would dial it as a host's name.
+    # Neither requests nor gRPC may get a user from here; gRPC would dial it as a host name.
     return url is not None and url["user"] is None
 
 

@@ -1,7 +1,7 @@
-"""Takes secrets out of text for people: what libraries say may quote what they were given.
+"""Hides secrets in text that people read, because a library's error may quote its input.
 
-Two nets: values that the process was started with, wherever they turn up; and the places where
-credentials stand in URLs and in signed requests, for those that came later (IRSA's change hourly).
+Two rules: values that the process was started with are hidden wherever they occur; credentials that
+came later (IRSA's change hourly) are found by their place in URLs and in signed requests.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import ClassVar
 from urllib.parse import unquote
 
 HIDDEN = "***"
-# Shorter ones are no secrets, and hiding them would blot out half the text.
+# Shorter values are hardly secrets, and hiding them would hide half the text.
 _SHORTEST = 6
 
 _SECRETS = (
@@ -23,7 +23,7 @@ _HEADERS = re.compile(r"OTEL_EXPORTER_OTLP_(?:[A-Z]+_)?HEADERS")
 _URLS = re.compile(r"AWS_ENDPOINT_URL\w*|AWS_CONTAINER_CREDENTIALS_FULL_URI|\w+_(?i:proxy)")
 
 _WORD = re.compile(r"\S+")
-# In what AWS expected a request to look like, when it refuses a signature.
+# AWS quotes the request it expected when it refuses a signature.
 _SIGNED = re.compile(
     r"(?i)((?:x-amz-security-token|proxy-authorization|authorization|signature)"
     r"['\"]?\s*[:=]\s*)(?:['\"]?(?:bearer|basic|aws4-hmac-sha256)\s+)?[^\s,;&'\"<]+"
@@ -31,17 +31,17 @@ _SIGNED = re.compile(
 
 
 _BEGINNING = 16
-"""So many characters of a token's beginning give it away: an error may quote a part of it only."""
+"""Characters of a token's beginning that identify it: an error may quote only a part."""
 
 
 class Redactor:
-    """Hides the secrets of `environ`, read now, those of `hide`, and what looks like one."""
+    """Hides the secrets of `environ`, those added by `hide`, and text that looks like one."""
 
     _later: ClassVar[tuple[re.Pattern[str], ...]] = ()
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         known = {text for text in _secrets_of(environ) if len(text) >= _SHORTEST}
-        # The longest first: one may hold another.
+        # The longest first, because one secret may contain another.
         self._known = re.compile(
             "|".join(re.escape(text) for text in sorted(known, key=len, reverse=True)) or r"(?!)"
         )
@@ -51,7 +51,8 @@ class Redactor:
         for secret in (self._known, *self._later):
             text = secret.sub(HIDDEN, text)
         text = hide_userinfo(text)
-        return _SIGNED.sub(rf"\g<1>{HIDDEN}", text)
+        # Only for speed: every log line comes through here.
+        return _SIGNED.sub(rf"\g<1>{HIDDEN}", text) if ":" in text or "=" in text else text
 
 
 def hide(token: str) -> None:
@@ -67,11 +68,11 @@ def hide(token: str) -> None:
 
 def hide_userinfo(text: str) -> str:
     """`text` with user and password of each URL as ***."""
-    return _WORD.sub(_without_userinfo, text)
+    return _WORD.sub(_without_userinfo, text) if "//" in text and "@" in text else text
 
 
 def _without_userinfo(word: re.Match[str]) -> str:
-    # Not one expression: where an event's field is a million slashes it would never end.
+    # A single expression would never end on a field of a million slashes.
     before, slashes, rest = word[0].partition("//")
     # Up to the last @, so that a password with a / or an @ in it is covered too.
     _, at, host = rest.rpartition("@")
@@ -85,7 +86,7 @@ def _secrets_of(environ: Mapping[str, str]) -> Iterator[str]:
         elif _HEADERS.fullmatch(name):
             for header in value.split(","):
                 key, _, secret = header.partition("=")
-                # Without a = the SDK quotes all of it and calls it invalid.
+                # Without a = the SDK calls the header invalid and quotes all of it.
                 yield from _pieces(unquote(secret or key))
                 yield from _pieces(secret or key)
         elif _URLS.fullmatch(name):
@@ -94,13 +95,13 @@ def _secrets_of(environ: Mapping[str, str]) -> Iterator[str]:
                 userinfo = before.partition("//")[2] or before
                 yield userinfo
                 yield userinfo.partition(":")[2]
-                # A password that should have been escaped is quoted as far as a parser took it.
+                # An error may quote only the part of an unescaped password that a parser read.
                 yield from re.split(r"[\s:/?#@]+", userinfo)
             query = value.partition("?")[2]
             yield from (query, *(pair.partition("=")[2] for pair in query.split("&")))
 
 
 def _pieces(value: str) -> Iterator[str]:
-    """A value, and its parts where it breaks: a message may show a line break escaped."""
+    """A value, and its lines: a message may show a line break escaped."""
     yield value.strip()
     yield from re.split(r"[\s\x00-\x1f]+", value)

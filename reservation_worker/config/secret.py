@@ -27,9 +27,16 @@ ADVICE = {
 
 
 def read_secret(
-    parsed: Mapping[str, Any], wrong: Mapping[str, str], file_is_wrong: bool
+    parsed: Mapping[str, Any],
+    wrong: Mapping[str, str],
+    file_is_wrong: bool,
+    *,
+    unattended: bool = False,
 ) -> dict[str, str]:
-    """The secret's values by variable name. Raises ConfigurationError if they can't be read."""
+    """The secret's values by variable name. Raises ConfigurationError if they can't be read.
+
+    `unattended`: see sqs.session.
+    """
     blocking = [name for name in NEEDED_FOR_SECRET if name in wrong]
     if blocking or file_is_wrong:
         cause = ", ".join(blocking) or "a .env file"
@@ -37,7 +44,7 @@ def read_secret(
             [f"The secret was not read, and what it sets not checked: correct {cause} first."]
         )
     name, region = parsed["secret_name"], parsed["aws_region"]
-    secret = _json_object(_fetch(name, region))
+    secret = _json_object(_fetch(name, region, unattended))
     if secret is None:
         raise ConfigurationError(
             [
@@ -53,7 +60,7 @@ def read_secret(
     ]
     if problems:
         raise ConfigurationError(problems)
-    # Keys that we don't know belong to others who share the secret.
+    # Other keys belong to other services that share the secret.
     found = {
         variable: secret[key].strip() for key, variable in SECRET_KEYS.items() if key in secret
     }
@@ -61,7 +68,7 @@ def read_secret(
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
-    # Returns rather than raises: json's error carries the whole secret.
+    # Not chained: json's error carries the whole secret.
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -69,7 +76,7 @@ def _json_object(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _fetch(name: str, region: str) -> str:
+def _fetch(name: str, region: str, unattended: bool) -> str:
     """The text of secret `name`; each call ends within 35 s. Raises ConfigurationError."""
     from botocore.config import Config  # noqa: PLC0415 -- slow to load; most starts need no secret
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
@@ -83,12 +90,12 @@ def _fetch(name: str, region: str) -> str:
             read_timeout=SECRET_TIMEOUT,
             retries={"mode": "standard", "total_max_attempts": SECRET_ATTEMPTS},
         )
-        client = aws.session(region, config).client("secretsmanager")
+        client = aws.session(region, config, unattended=unattended).client("secretsmanager")
         answer = client.get_secret_value(SecretId=name)
     except ClientError as error:
         advice = ADVICE.get(error.response.get("Error", {}).get("Code", ""), advice)
         why = str(error)
-    # OSError: a token file or CA bundle that is not there. ValueError: AWS_* that boto3 parses.
+    # OSError: a missing token file or CA bundle. ValueError: AWS_* that boto3 parses.
     except (BotoCoreError, OSError, ValueError) as error:
         why = str(error)
     else:

@@ -1,4 +1,4 @@
-"""Settings: strings in, one frozen and checked value out.
+"""Parses strings into one frozen, checked value.
 
 Pure: reads no file, no environment and no network (sources.py does that).
 """
@@ -17,7 +17,7 @@ STOP_MARGIN = 8
 
 
 class Collector(NamedTuple):
-    """The collector that the traces are exported to: host:port or URL, and whether without TLS."""
+    """The collector that the traces are exported to: host:port or URL, and whether TLS is off."""
 
     endpoint: str
     insecure: bool
@@ -62,6 +62,7 @@ class Settings:
     otel_protocol: str
     otel_traces_protocol: str
     log_level: str
+    log_format: str | None
     server_host: str
     server_port: int
     debug_endpoints: bool
@@ -77,7 +78,7 @@ class Settings:
     def from_mapping(
         cls, values: Mapping[str, str], sources: Mapping[str, str] | None = None
     ) -> Self:
-        """Parse and check `values`; `sources` says where each came from.
+        """Parse and check `values`; `sources` names where each was set.
 
         Raises ConfigurationError with every problem at once.
         """
@@ -127,7 +128,7 @@ def _as_text(value: object) -> str:
 def inspect(
     values: Mapping[str, str], sources: Mapping[str, str] | None = None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Parse `values`: right ones by field of Settings, a sentence on each wrong one by variable."""
+    """Parse `values`: valid ones by field of Settings, a sentence on each wrong one by variable."""
     parsed: dict[str, Any] = {}
     problems: dict[str, str] = {}
     for variable in VARIABLES:
@@ -164,7 +165,7 @@ def problem(variable: Variable, given: str, source: str, expected: str) -> str:
 
 
 def _conflicts(parsed: Mapping[str, Any]) -> dict[str, str]:
-    """Values that are right alone but not together; compares only those that could be parsed."""
+    """Values that are valid alone but not together; compares only those that could be parsed."""
     problems: dict[str, str] = {}
     stop, wait = parsed.get("shutdown_timeout"), parsed.get("sqs_wait_time")
     if stop is not None and wait is not None and stop < wait + STOP_MARGIN:

@@ -1,7 +1,7 @@
 """Gathers the settings: process environment, .env.local, .env and the secret.
 
 Precedence: secret, process environment, .env.local, .env. An empty value is unset in each of them,
-so a lower one shows through. settings.py says what the values mean.
+so a lower one shows through. settings.py defines the values.
 """
 
 import difflib
@@ -30,10 +30,10 @@ READ_BY_LIBRARIES = ("AWS_", "OTEL_", "GRPC_", "SSL_CERT_")
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is set and what is wrong with it.
+    """The settings found and the problems with them.
 
-    `known` has the right values by field of Settings, without those that a secret which could not
-    be read would have set. `warnings` are sentences on what is odd, but no reason to refuse.
+    `known` has the valid values by field of Settings, without those from a secret that could not
+    be read. `warnings` are sentences on oddities that do not stop the worker.
     """
 
     values: Mapping[str, str]
@@ -57,8 +57,8 @@ def load_settings(
     """The settings in force for `environ` and the .env files of `directory`.
 
     `given` are values from a verb's options, by variable name: they win over everything.
-    Prepares `environ` for the libraries: variables of theirs that the files set are put in; those
-    that are empty, wrong or not theirs to decide are taken out.
+    Prepares `environ` for the libraries: adds their variables from the files, and removes those
+    that are empty, wrong or reserved to the worker.
     Raises ConfigurationError with every problem at once.
     """
     return survey(environ, directory, given).settings()
@@ -68,25 +68,31 @@ def survey(
     environ: MutableMapping[str, str] = os.environ,
     directory: Path = Path("."),
     given: Mapping[str, str] = MappingProxyType({}),
+    *,
+    unattended: bool = False,
 ) -> Survey:
-    """As load_settings, but the right values can be used although others are wrong."""
+    """Like load_settings, but the valid values can be used although others are wrong.
+
+    `unattended`: nobody can answer a credential_process's prompt, so the read of the secret is
+    bounded.
+    """
     problems: list[str] = []
     values, sources = gather(environ, directory, problems)
     _share_with_libraries(values, sources, environ, problems)
-    # A file must not name this machine.
+    # A file must not set the name of this machine.
     values["HOSTNAME"] = environ.get("HOSTNAME", "").strip() or socket.gethostname()
     options = dict.fromkeys(given, "option")
     values |= given
     sources |= options
 
-    # A wrong USE_SECRET_MANAGER is not in `parsed`: then the secret may be wanted.
+    # A wrong USE_SECRET_MANAGER is not in `parsed`; the secret may be wanted then.
     parsed, wrong = inspect(values, sources)
     unread: set[str] = set()
     if parsed.get("use_secret_manager", True):
         try:
-            secret = read_secret(parsed, wrong, bool(problems))
+            secret = read_secret(parsed, wrong, bool(problems), unattended=unattended)
         except ConfigurationError as error:
-            # Its values can't be judged without it; the others can.
+            # The values in the secret can't be checked; the others can.
             problems += error.problems
             unread.update(SECRET_KEYS.values())
             values = {name: text for name, text in values.items() if name not in unread}
@@ -109,7 +115,7 @@ def survey(
 def gather(
     environ: Mapping[str, str], directory: Path, problems: list[str]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """The values of `environ` and the .env files, and where each was set; appends to `problems`."""
+    """Values of `environ` and the .env files, and the source of each; appends to `problems`."""
     values: dict[str, str] = {}
     sources: dict[str, str] = {}
     for source in (".env", ".env.local", "environment"):
@@ -127,10 +133,10 @@ def gather(
 def _read_file(
     path: Path, problems: list[str], lower: Mapping[str, str], environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """The variables of one .env file, none if it is not there; appends to `problems`.
+    """The variables of one .env file, none if it does not exist; appends to `problems`.
 
-    ${NAME} and ${NAME:-default} are expanded as python-dotenv does it; where NAME is set more than
-    once, the one that wins elsewhere wins here: `environ`, this file so far, `lower`.
+    ${NAME} and ${NAME:-default} are expanded as python-dotenv does it; `environ` wins over this
+    file so far, and that over `lower`.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -179,23 +185,22 @@ def _share_with_libraries(
                     f"{name!r} in {sources[name]} cannot be an environment variable: remove its "
                     "control characters."
                 )
-    libraries.forget(environ)
-    problems += libraries.judge(environ, sources)
+    libraries.drop_reserved(environ)
+    problems += libraries.drop_wrong(environ, sources)
     libraries.share_certificates(environ)
 
 
 def _misspelt(sources: Mapping[str, str]) -> list[str]:
-    """A sentence on each name of a .env file that is nearly, but not quite, one of ours.
+    """A sentence on each name in a .env file that resembles one of ours.
 
-    The process environment may hold names of anybody's; a .env file is written for the worker.
+    The process environment holds other programs' names too; a .env file is written for the worker.
     """
     ours = [variable.name for variable in VARIABLES]
     found = []
     for name, source in sources.items():
         if name in ours or not source.startswith(".env"):
             continue
-        # The libraries have names of their own that look like ours, and thus only typing errors
-        # are told apart from them.
+        # Libraries have similar names: only a typing error may match.
         cutoff = 0.93 if name.startswith(READ_BY_LIBRARIES) else 0.8
         if near := difflib.get_close_matches(name.upper(), ours, 1, cutoff):
             found.append(f"{name} in {source} is not read: did you mean {near[0]}?")

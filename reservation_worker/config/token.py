@@ -1,4 +1,4 @@
-"""The bearer token of RESERVATION_API_TOKEN_FILE, which somebody else replaces when it is due."""
+"""The bearer token in RESERVATION_API_TOKEN_FILE, which another process replaces in time."""
 
 import os
 import re
@@ -10,14 +10,14 @@ from reservation_worker.config import redaction
 from reservation_worker.errors import ConfigurationError
 
 LONGEST = 16 * 1024
-"""Of a token, in bytes: servers refuse longer headers."""
+"""The longest token, in bytes: servers refuse longer headers."""
 
 
 class TokenFile:
     """The token in the file at `path`; safe for all threads.
 
     Every token that was read is hidden from then on wherever text is redacted.
-    Raises ConfigurationError when there is none.
+    Raises ConfigurationError if it can't be read.
     """
 
     def __init__(self, path: str) -> None:
@@ -37,16 +37,17 @@ class TokenFile:
             ) from None
 
     def current(self) -> str:
-        """The token now: read again if the file is another one."""
+        """The token now; the file is read again if it has changed."""
         return self._refreshed(always=False)
 
     def read_again(self) -> str:
-        """The token now, whatever the file's times say: the last one was refused."""
+        """The token now, read again even if the file looks unchanged: the last one was refused."""
         return self._refreshed(always=True)
 
     def _refreshed(self, always: bool) -> str:
         try:
-            # Before reading: if the file changes in between it is read once more, not once less.
+            # Taken before reading, so that a change in between causes one read too many, not one
+            # too few.
             version = self._stat()
             if always or version != self._version:
                 with self._lock:
@@ -58,14 +59,14 @@ class TokenFile:
                 complained, self._complained = self._complained, True
             if not complained:
                 logger.error(
-                    "no token can be read from {} ({}): the last one is used on",
+                    "no token can be read from {} ({}): the last one stays in use",
                     self._path,
                     _why(error),
                 )
         return self._token
 
     def _stat(self) -> tuple[int, ...]:
-        # Of what links lead to: Kubernetes replaces a link.
+        # os.stat follows links: Kubernetes replaces a link.
         found = os.stat(self._path)
         return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
@@ -76,7 +77,7 @@ class TokenFile:
             raise ValueError("it is empty")
         if len(raw) > LONGEST:
             raise ValueError(f"it is longer than {LONGEST} bytes")
-        # Anything else could end the header, and begin another one.
+        # Any other character could end the header and begin another one.
         if not re.fullmatch(rb"[!-~]+", raw):
             raise ValueError("it holds characters that are in no token")
         token = raw.decode("ascii")

@@ -1,6 +1,6 @@
-"""The table of environment variables: what each may be, and what it means.
+"""The table of environment variables: parser, default and meaning of each.
 
-Parsing, `.env.example`, the README's table and the `config` verb are all made from it.
+Parsing, `.env.example`, the table of docs/configuration.md and the `config` verb all use it.
 """
 
 import re
@@ -13,7 +13,7 @@ from reservation_worker.config.redaction import HIDDEN
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One environment variable. `default` is text; "" means that there is none or it is derived."""
+    """One environment variable. `default` is text; "" means none, or a derived one."""
 
     name: str
     parse: Callable[[str], object]
@@ -28,7 +28,7 @@ class Variable:
         return self.alias or self.name.lower()
 
     def show(self, text: str, source: str) -> str:
-        """`text` for human eyes: no text of the secret, no user, password or query of a URL."""
+        """`text` as it may be shown: no secret, and no user, password or query of a URL."""
         if source == "secret" and text:
             return HIDDEN
         if "://" in text or self.parse in (
@@ -153,6 +153,12 @@ VARIABLES = (
         "otel_traces_protocol",
     ),
     Variable("LOG_LEVEL", parsers.level, "info", "debug, info, warn or error"),
+    Variable(
+        "LOG_FORMAT",
+        parsers.one_of("json", "text"),
+        "",
+        "json or text (lines for people); unset: text on a terminal, otherwise json",
+    ),
     Variable(
         "SERVER_HOST",
         parsers.host,

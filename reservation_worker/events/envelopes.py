@@ -1,6 +1,6 @@
-"""Reads a message's body: JSON, layers of envelopes, single fields, each with a plain complaint.
+"""Reads a message's body: JSON, layers of envelopes, single fields.
 
-Raises InvalidEvent with one sentence for the person on call: what is wrong, and where.
+Raises InvalidEvent with one sentence that names the fault and its place.
 """
 
 import json
@@ -11,21 +11,21 @@ from reservation_worker.errors import InvalidEvent
 
 _MAX_ENVELOPES = 4  # the deepest real one is two: nested in EventBridge in SNS
 _SHOWN = 80
-_TWICE = object()  # stands for the value of a key that came more than once
+_TWICE = object()  # the value of a key that an object has more than once
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
-        # Which of the values was meant is anyone's guess: bad only for a field somebody reads.
+        # Nobody knows which value was meant: an error only in a field that is used.
         counts = Counter(key for key, _ in pairs)
         result |= {key: _TWICE for key, count in counts.items() if count > 1}
     return result
 
 
 def _number(digits: str) -> int | float:
-    # Python refuses to read thousands of digits, and such a number in a field that nobody uses is
-    # no reason to reject. As a float it is still no valid qty.
+    # Python refuses integers of thousands of digits, and such a number in an unused field is no
+    # reason to reject. As a float it is still no valid qty.
     return int(digits) if len(digits) <= 20 else float(digits)
 
 
@@ -39,7 +39,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=_number, parse_c
 def read_object(text: str | bytes, where: str) -> dict[str, Any]:
     try:
         text = text.decode() if isinstance(text, bytes) else text
-        text.encode()  # a str may hold what UTF-8 can't: lone surrogates
+        text.encode()  # raises for lone surrogates
         value = _DECODER.decode(text)
     except UnicodeError:
         raise InvalidEvent(f"{where} is not UTF-8") from None
@@ -47,7 +47,7 @@ def read_object(text: str | bytes, where: str) -> dict[str, Any]:
         if not error.doc.strip():
             raise InvalidEvent(f"{where} is empty") from None
         fault = f"{error.msg} at line {error.lineno}, column {error.colno}"
-        if error.doc.startswith("\ufeff"):  # invisible, so json's own sentence would puzzle
+        if error.doc.startswith("\ufeff"):  # invisible, so json's message would not help
             fault = "it starts with a byte order mark"
         raise InvalidEvent(f"{where} is not JSON: {fault}") from None
     except RecursionError:
@@ -58,7 +58,7 @@ def read_object(text: str | bytes, where: str) -> dict[str, Any]:
 
 
 def unwrap(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """All layers from the body to the event itself, which is the last."""
+    """All layers, from the body to the event."""
     layers = [body]
     while (inner := _inner(layers[-1])) is not None:
         if len(layers) > _MAX_ENVELOPES:
@@ -89,7 +89,7 @@ def detail_of(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def read(layer: dict[str, Any], name: str) -> Any:
-    """A field that decides something: it may not be there twice."""
+    """A used field; raises InvalidEvent if the object has it twice."""
     value = layer.get(name)
     if value is _TWICE:
         raise InvalidEvent(f"the key {name} is there more than once in one object")
@@ -97,7 +97,7 @@ def read(layer: dict[str, Any], name: str) -> Any:
 
 
 def first(layer: dict[str, Any], *names: str) -> tuple[str, Any]:
-    """The first present of a field's names with its value; null and "" count as absent."""
+    """The first of the names that is present, and its value; null and "" count as absent."""
     found = [(name, read(layer, name)) for name in names]
     return next((pair for pair in found if pair[1] not in (None, "")), (names[0], None))
 
@@ -116,7 +116,7 @@ def text(name: str, value: Any) -> str:
 
 
 def is_text(value: Any) -> bool:
-    """Whether it is a string that UTF-8 can hold: lone surrogates it can't."""
+    """Whether it is a string without lone surrogates."""
     try:
         return isinstance(value, str) and value.encode() is not None
     except UnicodeEncodeError:
@@ -124,7 +124,7 @@ def is_text(value: Any) -> bool:
 
 
 def show(value: Any) -> str:
-    """A value for a person's eyes: escaped, and short whatever it is."""
+    """A value for a person: escaped and short."""
     if value is None or value is True or value is False:
         return {None: "missing or null", True: "true", False: "false"}[value]
     if isinstance(value, list | dict):

@@ -1,13 +1,12 @@
-"""From the body of a message to one frozen event, or InvalidEvent (docs/contract.md#events).
+"""Turns the body of a message into one frozen event, or InvalidEvent (docs/contract.md#events).
 
-Every producer's variant is understood here and nowhere else: the layers of envelopes come off
-first, then the type is looked up, then the fields are read by each of their names.
+Only this module knows the producers' variants. It takes off the envelopes, looks up the type, and
+reads each field by all of its names.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
@@ -22,24 +21,17 @@ from reservation_worker.events.envelopes import (
     text,
     unwrap,
 )
-
-
-class Kind(StrEnum):
-    """The three events the worker settles; the value is the metrics' `type` label."""
-
-    EXPIRED = "expired"
-    APPROVED = "approved"
-    FAILED = "failed"
-
-    @property
-    def event_type(self) -> str:
-        """The canonical type (docs/contract.md#events)."""
-        return _EVENT_TYPES[self]
+from reservation_worker.events.kinds import (
+    BY_PAYMENT_STATUS,
+    BY_TYPE,
+    PAYMENT_STATUS_TYPES,
+    Kind,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class TraceHints:
-    """Candidates in the contract's order; observability.tracing judges which one is valid."""
+    """Candidates in the contract's order; observability.tracing takes the first valid one."""
 
     traceparents: tuple[str, ...] = ()
     trace_ids: tuple[str, ...] = ()
@@ -47,11 +39,11 @@ class TraceHints:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What the settlement needs to know. None: the message does not say."""
+    """The facts for the settlement. None: the message does not have it."""
 
     kind: Kind
     reservation_id: str
-    id: str | None  # the message's own identity
+    id: str | None  # identifies the message
     event_id: str | None  # the ticketed show
     seat_ids: tuple[str, ...] | None  # (): general admission
     qty: int | None
@@ -65,43 +57,14 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Understood, and there is nothing to do: acknowledged with outcome `dropped`."""
+    """An event with nothing to do: acknowledged with outcome `dropped`."""
 
     reservation_id: str
     reason: str
     trace: TraceHints
 
 
-# The tables of docs/contract.md#events.
-
-_EVENT_TYPES = {
-    Kind.EXPIRED: "reservation.expired",
-    Kind.APPROVED: "payment.approved",
-    Kind.FAILED: "payment.failed",
-}
-
-_KINDS = {
-    "reservation.expired": Kind.EXPIRED,
-    "reservation.hold.expired": Kind.EXPIRED,
-    "ReservationExpired": Kind.EXPIRED,
-    "payment.approved": Kind.APPROVED,
-    "PaymentApproved": Kind.APPROVED,
-    "payment.failed": Kind.FAILED,
-    "PaymentFailed": Kind.FAILED,
-}
-_PAYMENT_STATUS_TYPES = frozenset({"Payment Status Updated", "payment.status_updated"})
-_PAYMENT_STATUSES = {
-    "PAYMENT_STATUS_COMPLETED": Kind.APPROVED,
-    "PAYMENT_STATUS_APPROVED": Kind.APPROVED,
-    "PAYMENT_STATUS_FAILED": Kind.FAILED,
-    "PAYMENT_STATUS_CANCELLED": Kind.FAILED,
-    "PAYMENT_STATUS_EXPIRED": Kind.FAILED,
-    "PAYMENT_STATUS_PENDING": None,
-    "PAYMENT_STATUS_PROCESSING": None,
-    "PAYMENT_STATUS_REFUNDED": None,
-    "PAYMENT_STATUS_UNSPECIFIED": None,
-}
-# It ends up in a URL path. Only for fullmatch: `$` would let a trailing newline through.
+# It becomes part of a URL path. For fullmatch only: `$` would let a trailing newline through.
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _MAX_QTY = 2**31 - 1  # int32 on inventory-svc's wire
 
@@ -109,10 +72,10 @@ _MAX_QTY = 2**31 - 1  # int32 on inventory-svc's wire
 def parse(
     body: str | bytes, attributes: Mapping[str, str] = MappingProxyType({})
 ) -> Event | Ignored:
-    """Understand a message; `attributes` are its string attributes, read for the trace only.
+    """Parse a message; `attributes` are its string attributes, read for the trace only.
 
-    Raises InvalidEvent with one sentence for the person on call: what is wrong, and where.
-    Where a field has two names, the first that is present wins: the canonical one, then camelCase.
+    Raises InvalidEvent with one sentence that names the fault and its place. Where a field has two
+    names, the canonical one wins over camelCase.
     """
     layers = unwrap(read_object(body, "the body"))
     event = layers[-1]
@@ -122,8 +85,9 @@ def parse(
     name = string(event, "type", "detail-type")
     if name is None:
         raise InvalidEvent("the event has no type: neither type nor detail-type is there")
-    is_payment_status = name in _PAYMENT_STATUS_TYPES
-    if not is_payment_status and name not in _KINDS:
+    kind = BY_TYPE.get(name)
+    is_payment_status = kind is None and name in PAYMENT_STATUS_TYPES
+    if kind is None and not is_payment_status:
         raise InvalidEvent(f"the type {show(name)} is unknown")
 
     reservation_id = _reservation_id(detail)
@@ -133,7 +97,8 @@ def parse(
     error_code = string(detail, "error_code", "errorCode")
     seat_ids, qty, warnings = _seats(detail)
 
-    kind = _payment_status(detail) if is_payment_status else _KINDS[name]
+    if is_payment_status:
+        kind = _payment_status(detail)
     if kind is None:
         return Ignored(reservation_id, f"nothing to do for {detail['status']}", trace)
     return Event(
@@ -158,7 +123,7 @@ def _trace(
     event, outer = layers[-1], layers[-2::-1]
     # Without raw delivery SNS keeps the publisher's message attributes inside its envelope.
     published = [attributes, *map(_sns_attributes, layers)]
-    # The order differs: a traceparent is looked for in the detail first, a trace_id in the event.
+    # The order differs: the detail comes first for a traceparent, the event for a trace_id.
     parents = [layer.get("traceparent") for layer in (*published, detail, event, *outer)]
     names = ("trace_id", "traceId")
     ids = [layer.get(name) for layer in (event, detail, *outer) for name in names]
@@ -181,7 +146,7 @@ def _candidates(values: Iterable[Any]) -> tuple[str, ...]:
 
 
 def _unused_string(layer: dict[str, Any], *names: str) -> str | None:
-    """A field the settlement can do without: ill-typed, it is dropped, and rejects nothing."""
+    """A field that the settlement does not need: an ill-typed one is dropped, not rejected."""
     value = next((layer[name] for name in names if layer.get(name) not in (None, "")), None)
     return value if is_text(value) else None
 
@@ -199,9 +164,9 @@ def _payment_status(detail: dict[str, Any]) -> Kind | None:
     status = string(detail, "status")
     if status is None:
         raise InvalidEvent("the payment status update has no status")
-    if status not in _PAYMENT_STATUSES:
+    if status not in BY_PAYMENT_STATUS:
         raise InvalidEvent(f"the payment status {show(status)} is unknown")
-    return _PAYMENT_STATUSES[status]
+    return BY_PAYMENT_STATUS[status]
 
 
 def _seats(detail: dict[str, Any]) -> tuple[tuple[str, ...] | None, int | None, tuple[str, ...]]:

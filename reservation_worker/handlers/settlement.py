@@ -1,11 +1,10 @@
-"""The three workflows as three rows of one rule (docs/contract.md#settlement).
+"""One rule for every kind of event, which its declaration fills in (docs/contract.md#settlement).
 
-reservation-api's state change is the only arbiter: the PATCH comes first in every workflow, and
-inventory moves only after the arbiter has said so. Anything else can free a seat that was sold.
+reservation-api's state change is the only arbiter: the PATCH comes first, and inventory moves only
+after it was accepted. Any other order can free a seat that was sold.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -18,12 +17,13 @@ from reservation_worker.clients.ports import (
     StatusChange,
 )
 from reservation_worker.errors import PermanentError, TransientError
-from reservation_worker.events.parse import Event, Kind
+from reservation_worker.events.kinds import Commit, Declaration, Kind, Release
+from reservation_worker.events.parse import Event
 from reservation_worker.outcome import SUPERSEDED, Ack, DeadLetterReason, Outcome, Reject
 
 
 class Neighbours(Protocol):
-    """The calls a handler may make for its message; they raise what clients.ports says."""
+    """The calls that a handler may make for its message; for their errors see clients.ports."""
 
     def update_status(self, change: StatusChange) -> StatusAnswer: ...
     def get(self, reservation_id: str) -> Reservation | None: ...
@@ -32,69 +32,27 @@ class Neighbours(Protocol):
     def key_may_be_forgotten(self, replayed: bool) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One row: the state to reach, what inventory then does, and what a final no means."""
-
-    target: str
-    effect: Callable[[Neighbours, Event, Seats, bool], str | None]
-    on_no: DeadLetterReason
-    cancel_reason: str | None = None
-
-    @property
-    def money_taken(self) -> bool:
-        """A no leaves a customer who paid without a seat: never acknowledged silently."""
-        return self.on_no is DeadLetterReason.COMPENSATION_REQUIRED
-
-
-def _commit(neighbours: Neighbours, event: Event, seats: Seats, replayed: bool) -> str | None:
-    return neighbours.commit(seats, event.payment_intent_id or "", event.user_id or "")
-
-
-def _release(reason: str) -> Callable[[Neighbours, Event, Seats, bool], None]:
-    def release(neighbours: Neighbours, event: Event, seats: Seats, replayed: bool) -> None:
-        # Only its key guards a quantity (docs/contract.md#quantity-releases). Rows of seats
-        # carry the reservation's id, so a repeated release of seats frees nothing twice.
-        if not seats.seat_ids and neighbours.key_may_be_forgotten(replayed):
-            raise PermanentError(
-                f"not released: an earlier try may have put the {seats.quantity} seats of show"
-                f" {seats.event_id} back so long ago that inventory-svc has forgotten its key"
-                " (INVENTORY_KEY_TTL), and a second release would sell them twice. Check in"
-                f" inventory-svc whether the seats of {seats.reservation_id} are back; if not,"
-                " release them by hand"
-            )
-        neighbours.release(seats, reason)
-
-    return release
-
-
-RULES = {
-    Kind.EXPIRED: Rule("EXPIRED", _release("EXPIRED"), DeadLetterReason.PERMANENT_ERROR),
-    Kind.APPROVED: Rule("CONFIRMED", _commit, DeadLetterReason.COMPENSATION_REQUIRED),
-    Kind.FAILED: Rule(
-        "CANCELLED",
-        _release("FAILED_PAYMENT"),
-        DeadLetterReason.PERMANENT_ERROR,
-        cancel_reason="payment_failed",
-    ),
-}
-
-
-def settle(rule: Rule, event: Event, neighbours: Neighbours) -> Outcome:
-    """Settle one event. Raises TransientError and what the calls raise besides it."""
+def settle(rule: Declaration, event: Event, neighbours: Neighbours) -> Outcome:
+    """Settle one event. Raises TransientError, and what the calls raise besides it."""
     try:
         return _settle(rule, event, neighbours)
     except PermanentError as error:
-        return Reject(rule.on_no, str(error))
+        return Reject(_refusal(rule), str(error))
 
 
 HANDLERS: dict[Kind, Callable[[Event, Neighbours], Outcome]] = {
-    kind: partial(settle, rule) for kind, rule in RULES.items()
+    kind: partial(settle, kind.value) for kind in Kind
 }
-"""The dispatch table: adding a kind of event is adding a row."""
 
 
-def _settle(rule: Rule, event: Event, neighbours: Neighbours) -> Outcome:
+def _refusal(rule: Declaration) -> DeadLetterReason:
+    """The meaning of a final refusal (docs/contract.md#compensation)."""
+    if rule.money_taken:
+        return DeadLetterReason.COMPENSATION_REQUIRED
+    return DeadLetterReason.PERMANENT_ERROR
+
+
+def _settle(rule: Declaration, event: Event, neighbours: Neighbours) -> Outcome:
     answer = neighbours.update_status(
         StatusChange(
             event.reservation_id,
@@ -119,7 +77,7 @@ def _settle(rule: Rule, event: Event, neighbours: Neighbours) -> Outcome:
         return lost
     seats = _seats(event, None)
     if seats is None:
-        # Facts are missing: the reservation is asked once, unless it has just been.
+        # Facts are missing: the reservation is read once, unless it has just been read.
         seen = seen or neighbours.get(event.reservation_id)
         if seen is not None and seen.status in FINAL_STATES:
             lost = _lost(rule, event, seen.status, seen.payment_intent_id)
@@ -131,28 +89,49 @@ def _settle(rule: Rule, event: Event, neighbours: Neighbours) -> Outcome:
             "neither the event nor reservation-api says which seats of which show (event_id,"
             " seat_ids, qty)"
         )
-    order_id = rule.effect(neighbours, event, seats, not answer.done)
+    order_id = None
+    match rule.seats:
+        case Commit():
+            order_id = neighbours.commit(seats, event.payment_intent_id or "", event.user_id or "")
+        case Release(reason):
+            _release(neighbours, seats, reason, replayed=not answer.done)
     return Ack(note, order_id=order_id, seat_ids=seats.seat_ids)
 
 
-def _lost(rule: Rule, event: Event, state: str | None, payment: str | None) -> Outcome | None:
-    """The outcome when inventory must not move; None when the arbiter says go on."""
+def _release(neighbours: Neighbours, seats: Seats, reason: str, replayed: bool) -> None:
+    # Only the key guards a quantity (docs/contract.md#quantity-releases). The rows of numbered
+    # seats carry the reservation's id, so a repeated release frees nothing twice.
+    if not seats.seat_ids and neighbours.key_may_be_forgotten(replayed):
+        raise PermanentError(
+            f"not released: an earlier try may have put the {seats.quantity} seats of show"
+            f" {seats.event_id} back so long ago that inventory-svc has forgotten its key"
+            " (INVENTORY_KEY_TTL), and a second release would sell them twice. Check in"
+            f" inventory-svc whether the seats of {seats.reservation_id} are back; if not,"
+            " release them by hand"
+        )
+    neighbours.release(seats, reason)
+
+
+def _lost(
+    rule: Declaration, event: Event, state: str | None, payment: str | None
+) -> Outcome | None:
+    """The outcome if inventory must not move; None if it may."""
     if state == rule.target:
         paid = event.payment_intent_id
         if rule.money_taken and paid and payment and payment != paid:
-            return Reject(rule.on_no, "the reservation was confirmed by another payment")
+            return Reject(_refusal(rule), "the reservation was confirmed by another payment")
         return None
     if state in OPEN_STATES:
         raise TransientError(f"reservation-api refused {rule.target} but says {state}")
     if rule.money_taken:
-        return Reject(rule.on_no, f"paid, but the reservation is {state or 'not to be found'}")
+        return Reject(_refusal(rule), f"paid, but the reservation is {state or 'not to be found'}")
     if state in FINAL_STATES:
         return Ack(SUPERSEDED)
     return Ack(SUPERSEDED, warning=f"reservation-api says nothing usable: state {state!r:.80}")
 
 
 def _seats(event: Event, seen: Reservation | None) -> Seats | None:
-    """The facts for inventory: the event's, filled in from the reservation; None: not enough."""
+    """The event's facts for inventory, filled in from the reservation; None: not enough."""
     # An empty list is general admission, but only with a quantity beside it.
     seat_ids = event.seat_ids if event.seat_ids or event.qty else None
     event_id, quantity = event.event_id, event.qty

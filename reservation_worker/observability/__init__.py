@@ -1,1 +1,1 @@
-"""How others see the worker: log lines, metrics, traces."""
+"""Log lines, metrics and traces."""

@@ -1,4 +1,4 @@
-"""Thread: writes the log's lines, so that no other thread ever waits for their reader."""
+"""A thread that writes the log lines, so that no other thread waits for their reader."""
 
 import os
 import select
@@ -16,15 +16,15 @@ LINGER = 0.02
 class LogWriter:
     """Writes lines to the file descriptor `fd`, in order.
 
-    A pipe that nobody reads blocks its writers for ever. Here only this object's own daemon thread
-    is blocked; lines beyond `capacity` characters are dropped.
+    A pipe that nobody reads blocks its writers for ever. Here only this object's daemon thread is
+    blocked; lines beyond `capacity` characters are dropped.
     """
 
     def __init__(self, fd: int, capacity: int = CAPACITY) -> None:
         self._fd = fd
         self._capacity = capacity
-        # Its put() may interrupt itself: a garbage collection can run a finalizer that logs. A
-        # Condition would deadlock there, and so does loguru's own enqueue=True.
+        # put() may interrupt itself, because a garbage collection can run a finalizer that logs. A
+        # Condition would deadlock there, as loguru's enqueue=True does.
         self._queue: SimpleQueue[str | threading.Event] = SimpleQueue()
         # Each of these has a single writer: the callers of put() count as one.
         self._accepted = self._finished = 0
@@ -44,7 +44,7 @@ class LogWriter:
         self._queue.put(line)
 
     def dropped(self) -> int:
-        """How many lines found no room or could not be written."""
+        """The number of lines that found no room or could not be written."""
         return self._refused + self._failed
 
     def flush(self, timeout: float) -> None:
@@ -66,7 +66,7 @@ class LogWriter:
             try:
                 self._write(text.encode())
             except OSError:
-                # A full disk or a closed pipe: nobody is left to complain to.
+                # A full disk or a closed pipe: there is nowhere to report it.
                 self._failed += len(lines)
             self._finished += len(text)
             for one in taken:
@@ -78,20 +78,20 @@ class LogWriter:
             try:
                 data = data[os.write(self._fd, data) :]
             except BlockingIOError:
-                # Whoever shares the descriptor with us has made it non-blocking.
+                # Another process that shares the descriptor has made it non-blocking.
                 writable = select.poll()
                 writable.register(self._fd, select.POLLOUT)
                 writable.poll()
 
 
 def never_block(fd: int) -> None:
-    """Make writes to `fd` fail rather than wait for a reader. Raises OSError.
+    """Make writes to `fd` fail instead of waiting for a reader. Raises OSError.
 
-    It is for stderr: the C libraries and the interpreter itself write there, past any queue.
+    It is for stderr, which C libraries and the interpreter write to directly.
     """
     try:
-        # A second description of the same file: O_NONBLOCK stays ours alone, and does not reach
-        # stdout, the shell or whoever else holds the first one.
+        # A second description of the same file: O_NONBLOCK then affects neither stdout nor the
+        # shell nor other holders of the first one.
         flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY
         own = os.open(f"/proc/self/fd/{fd}", flags)
     except OSError:

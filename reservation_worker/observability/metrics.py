@@ -1,18 +1,20 @@
-"""Every metric of the worker; names and labels are the contract's (section 6)."""
+"""Every metric of the worker; names and labels are those of docs/contract.md#metrics."""
 
 import itertools
 import threading
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from reservation_worker import __version__
+from reservation_worker.events.kinds import Kind
 from reservation_worker.outcome import DeadLetterReason
 
-TYPES = ("expired", "approved", "failed", "unknown")
+TYPES = (*(kind.label for kind in Kind), "unknown")
 OUTCOMES = ("success", "dropped", "retried", "failed", "invalid_payload")
-# What has no known type has no handler either.
+# A message of unknown type has no handler.
 HANDLERS = TYPES[:-1]
 HANDLER_OUTCOMES = ("success", "retried", "failed", "downstream_error")
 
@@ -25,26 +27,26 @@ AGE_BUCKETS = (0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 900, 3600, 14_400, 86_400)
 
 
 class Peak:
-    """The largest value since it was last taken: a histogram forgets it."""
+    """The largest value since it was last read, which a histogram does not keep."""
 
     def __init__(self) -> None:
         self._value: float | None = None
         self._lock = threading.Lock()
 
     def note(self, value: float) -> None:
-        """One more."""
+        """Add a value."""
         with self._lock:
             self._value = value if self._value is None else max(self._value, value)
 
     def take(self) -> float | None:
-        """The largest, which starts anew; None when there was none."""
+        """Return the largest value so far and forget it; None if there was none."""
         with self._lock:
             value, self._value = self._value, None
             return value
 
 
 class _LogLinesDropped(Collector):
-    """A counter that is read where it is kept: the log may not wait for a metric's lock."""
+    """Reads the counter from the log writer, which must not wait for a metric's lock."""
 
     def __init__(self) -> None:
         self.read: Callable[[], int] = lambda: 0
@@ -63,6 +65,9 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         ProcessCollector(registry=registry)
+        Info("worker_build", "The worker's version.", registry=registry).info(
+            {"version": __version__}
+        )
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, labels, registry=registry)
@@ -155,7 +160,7 @@ class Metrics:
         self._log_lines_dropped.read = read
 
     def observe_age(self, seconds: float) -> None:
-        """An event was received that is so old."""
+        """Record the age of an event that was received."""
         self.event_age.observe(seconds)
         self.oldest_age.note(seconds)
 

@@ -1,4 +1,4 @@
-"""What every thread is doing now, for the log and for people."""
+"""The present stack of every thread, for the log and the debug pages."""
 
 import sys
 import threading
@@ -21,12 +21,12 @@ class Stack:
     frame: FrameType
 
     def calls(self) -> Iterator[tuple[CodeType, int]]:
-        """Whose code its frames run and at which line, innermost first."""
+        """The code and line of each frame, innermost first."""
         frame: FrameType | None = self.frame
         for _ in range(DEEPEST):
             if frame is None:
                 return
-            # By hand: traceback would look at each source file, and at what other threads change.
+            # Not by `traceback`: it reads source files, and dictionaries that other threads change.
             yield frame.f_code, frame.f_lineno or 0
             frame = frame.f_back
 
@@ -36,7 +36,7 @@ class Stack:
 
 
 def stacks() -> list[Stack]:
-    """All threads of Python, the caller's too; what has no name is called by its number."""
+    """All threads of Python, the caller's too; a thread without a name is shown by its number."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     return [
         Stack(names.get(ident, f"thread {ident}"), ident, frame)

@@ -1,4 +1,4 @@
-"""OpenTelemetry: a message's trace context by the contract's precedence, spans, export."""
+"""OpenTelemetry: a message's trace context, its spans and their export."""
 
 import os
 import re
@@ -8,22 +8,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import grpc
 from opentelemetry import trace as otel
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.propagators.aws import AwsXRayPropagator
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from reservation_worker import __version__
 from reservation_worker.errors import ConfigurationError
 from reservation_worker.events.parse import TraceHints
+
+if TYPE_CHECKING:
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
 MAX_TRACE_ID = 128
 """The longest trace id from outside that is handed on, in characters (docs/contract.md#events)."""
@@ -35,7 +37,7 @@ _chosen_trace_id: ContextVar[int | None] = ContextVar("chosen_trace_id", default
 
 
 class _Ids(RandomIdGenerator):
-    """Random ids, but a root span takes the trace id that came with the message."""
+    """Random ids, except that a root span takes the trace id that came with the message."""
 
     def generate_trace_id(self) -> int:
         return _chosen_trace_id.get() or super().generate_trace_id()
@@ -54,7 +56,7 @@ class Trace:
 def read_trace(hints: TraceHints, xray_header: str | None) -> Trace:
     """The trace context of a message, the first valid one (docs/contract.md#events)."""
     parent, trace_id = _parent(hints, xray_header)
-    # gRPC refuses other metadata locally, which would look like a failing neighbour.
+    # gRPC refuses other metadata locally, and that would look like a failing neighbour.
     own = f"{trace_id:032x}"
     header_id = next((given for given in hints.trace_ids if _can_be_a_header(given)), own)
     return Trace(parent, trace_id, header_id, next(iter(hints.trace_ids), own)[:MAX_TRACE_ID])
@@ -76,8 +78,8 @@ def _parent(hints: TraceHints, xray_header: str | None) -> tuple[Context, int]:
         span = otel.get_current_span(found).get_span_context()
         if span.is_valid:
             return found, span.trace_id
-        # The propagator wants all three fields; a load balancer sends Root alone, and Sampled=? is
-        # a decision that is left to us.
+        # The propagator needs all three fields; a load balancer sends Root alone, and Sampled=?
+        # leaves the decision to us.
         root = _XRAY_ROOT.search(xray_header)
         if root and (number := int(root[1] + root[2], 16)):
             return Context(), number
@@ -85,13 +87,54 @@ def _parent(hints: TraceHints, xray_header: str | None) -> tuple[Context, int]:
 
 
 def _can_be_a_header(trace_id: str) -> bool:
-    # HTTP/2 has no blanks around a value: a strict peer refuses the whole call.
+    # HTTP/2 forbids blanks around a value: a strict peer refuses the whole call.
     plain = trace_id.isascii() and trace_id.isprintable() and trace_id == trace_id.strip()
     return plain and 0 < len(trace_id) <= MAX_TRACE_ID
 
 
+class _Resource(Resource):
+    """Hashed once: the exporter hashes it for every span, and the SDK's hash serializes it."""
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(resource.attributes, resource.schema_url)
+        self._known_hash = super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._known_hash
+
+
+class _Unrecorded(otel.NoOpTracer):
+    """For spans that are not exported: makes ids and asks the sampler, but records nothing.
+
+    Recording is two thirds of a span's cost.
+    """
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._sampler = provider.sampler
+        self._ids = provider.id_generator
+
+    def start_span(
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        *_: Any,
+        **__: Any,
+    ) -> otel.Span:
+        parent = otel.get_current_span(context).get_span_context()
+        flags, trace_id = parent.trace_flags, parent.trace_id
+        if parent.is_remote or not parent.is_valid:
+            trace_id = trace_id if parent.is_valid else self._ids.generate_trace_id()
+            decision = self._sampler.should_sample(context, trace_id, name, kind).decision
+            sampled = decision is Decision.RECORD_AND_SAMPLE
+            flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
+        return otel.NonRecordingSpan(
+            SpanContext(trace_id, self._ids.generate_span_id(), False, flags)
+        )
+
+
 class Tracing:
-    """Spans of the contract. Without a processor they are made and handed on, not exported."""
+    """The spans of the contract. Without a processor they are propagated but not recorded."""
 
     def __init__(
         self, pod_name: str, queue_name: str, processor: SpanProcessor | None = None
@@ -105,14 +148,16 @@ class Tracing:
         }
         given = OTELResourceDetector().detect().attributes
         self._provider = TracerProvider(
-            resource=Resource.create({**ours, **given}),
+            resource=_Resource(Resource.create({**ours, **given})),
             id_generator=_Ids(),
             shutdown_on_exit=False,
         )
         self._queue_name = queue_name
+        self._tracer = self._provider.get_tracer("reservation_worker", __version__)
         if processor is not None:
             self._provider.add_span_processor(processor)
-        self._tracer = self._provider.get_tracer("reservation_worker", __version__)
+        elif not isinstance(self._tracer, otel.NoOpTracer):  # OTEL_SDK_DISABLED
+            self._tracer = _Unrecorded(self._provider)
 
     @contextmanager
     def message_span(
@@ -142,23 +187,30 @@ class Tracing:
 
     @contextmanager
     def call_span(self, name: str, trace: Trace) -> Iterator[tuple[tuple[str, str], ...]]:
-        """The span of one call; yields the headers that hand the trace on."""
-        with self._tracer.start_as_current_span(name, kind=SpanKind.CLIENT) as span:
+        """The span of one call; yields the headers that propagate the trace."""
+        span = self._tracer.start_span(name, kind=SpanKind.CLIENT)
+        try:
             context = span.get_span_context()
-            if not context.is_valid:  # OTEL_SDK_DISABLED: the trace is handed on all the same
+            if not context.is_valid:  # OTEL_SDK_DISABLED: the trace is still propagated
                 context = SpanContext(
                     trace.trace_id, secrets.randbits(64) or 1, False, TraceFlags(0)
                 )
-            # Only the sampled flag: for the newer random flag (03) OpenTelemetry for Go drops the
-            # whole context.
+            # Only the sampled flag, because OpenTelemetry for Go drops the whole context on the
+            # newer random flag (03).
             flags = context.trace_flags & TraceFlags.SAMPLED
             traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"
             yield (("traceparent", traceparent), ("x-trace-id", trace.header_id))
+        except Exception as error:
+            span.record_exception(error)
+            mark_failed(span, f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            span.end()
 
     def shutdown(self, timeout: float) -> None:
-        """Export what is left, for at most `timeout` seconds: a collector may hang."""
+        """Export the remaining spans, for at most `timeout` seconds: a collector may hang."""
         thread = threading.Thread(target=self._provider.shutdown, name="telemetry", daemon=True)
-        with suppress(RuntimeError):  # no thread left: no spans then
+        with suppress(RuntimeError):  # no thread can be started: the spans are lost
             thread.start()
             thread.join(timeout)
 
@@ -171,24 +223,29 @@ def mark_failed(span: otel.Span, reason: str) -> None:
 def exporter(endpoint: str, insecure: bool) -> SpanProcessor:
     """Export by OTLP over gRPC in the background: bounded queue, surplus spans are dropped.
 
-    The other OTEL_EXPORTER_OTLP_* and OTEL_BSP_* variables are the SDK's to read. Raises
-    ConfigurationError for those that it can't work with.
+    The SDK reads the other OTEL_EXPORTER_OTLP_* and OTEL_BSP_* variables. Raises
+    ConfigurationError for those that it refuses.
     """
     try:
+        # Not needed without a collector, and 2 MB large.
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
         return BatchSpanProcessor(otlp(endpoint, insecure))
     except Exception as error:  # the SDK has no error of its own for it
-        # Some come without a word: StopIteration, or KeyError with the name alone.
+        # Some have no useful text: StopIteration, or KeyError with the name alone.
         said = f"{type(error).__name__}: {error}".rstrip(": ")
         raise ConfigurationError(
-            [
-                f"OpenTelemetry can't work with what it was given ({said}): check the OTEL_*"
-                " variables."
-            ]
+            [f"OpenTelemetry refuses its settings ({said}): check the OTEL_* variables."]
         ) from error
 
 
-def otlp(endpoint: str, insecure: bool, timeout: float | None = None) -> OTLPSpanExporter:
+def otlp(endpoint: str, insecure: bool, timeout: float | None = None) -> "OTLPSpanExporter":
     """The SDK's exporter; `timeout` in seconds, None: the SDK's own. Raises what the SDK raises."""
+    import grpc  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415
+        OTLPSpanExporter,
+    )
+
     names = ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION")
     chosen = next((os.environ[name] for name in names if name in os.environ), "none")
     # The standard knows `none`; the SDK refuses it.

@@ -1,4 +1,4 @@
-"""What waits for a thread: two priorities, and one at a time for each key. No locks, no threads."""
+"""Deliveries that wait for a thread: two priorities, one at a time for each key. No locks."""
 
 from collections import deque
 
@@ -10,19 +10,19 @@ class Backlog:
 
     def __init__(self) -> None:
         self._ready: tuple[deque[Delivery], deque[Delivery]] = (deque(), deque())
-        # Keys taken (by who is ready, or runs) and who waits behind each.
+        # The keys of deliveries that are ready or run, and the deliveries that wait behind each.
         self._behind: dict[str, deque[Delivery]] = {}
 
     def __len__(self) -> int:
-        """How many could start now."""
+        """How many deliveries could start now."""
         return len(self._ready[0]) + len(self._ready[1])
 
     def __contains__(self, key: str) -> bool:
-        """Whether a key is taken."""
+        """Whether `key` is taken."""
         return key in self._behind
 
     def push(self, delivery: Delivery) -> bool:
-        """Add one; true if it could start now, false if it waits for another of its key."""
+        """Add a delivery; false if it waits behind another one with its key."""
         if not self.take(delivery.key):
             self._behind[delivery.key].append(delivery)
             return False
@@ -30,18 +30,18 @@ class Backlog:
         return True
 
     def take(self, key: str) -> bool:
-        """Let who comes with `key` wait until it is `done`; false if it is taken already."""
+        """Make deliveries with `key` wait until it is `done`; false if it is taken already."""
         if key in self:
             return False
         self._behind[key] = deque()
         return True
 
     def pop(self) -> Delivery:
-        """The best that waits: payments approved first. Raises IndexError when none does."""
+        """The next delivery to start: approved payments first. Raises IndexError if none is."""
         return (self._ready[0] or self._ready[1]).popleft()
 
     def done(self, key: str) -> bool:
-        """The one who had `key` has ended; true if another with it can start now."""
+        """Free `key`; true if another delivery with it can start now."""
         behind = self._behind[key]
         if not behind:
             del self._behind[key]
@@ -50,11 +50,11 @@ class Backlog:
         return True
 
     def waiting_for(self, key: str) -> list[Delivery]:
-        """The deliveries that wait until the one that has `key` ends."""
+        """The deliveries that wait until `key` is free."""
         return list(self._behind[key])
 
     def lapsed(self, now: float) -> list[Delivery]:
-        """Take out who waits behind another and whose lease is over: SQS hands it out again."""
+        """Take out waiting deliveries whose lease is over by `now`: SQS delivers them again."""
         out = []
         for key, behind in self._behind.items():
             out += [one for one in behind if one.lease.deadline <= now]
@@ -62,7 +62,7 @@ class Backlog:
         return out
 
     def drain(self) -> list[Delivery]:
-        """Take out everything that has not started."""
+        """Take out all deliveries that have not started."""
         waiting = [*self._ready[0], *self._ready[1]]
         for queue in self._ready:
             queue.clear()

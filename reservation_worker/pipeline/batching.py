@@ -1,4 +1,4 @@
-"""A bounded queue that is emptied in batches: of ten, or of what comes within a short linger."""
+"""A bounded queue that is emptied in batches of ten, or of fewer after a short linger."""
 
 import threading
 from collections import deque
@@ -7,13 +7,13 @@ from typing import Generic, TypeVar
 from reservation_worker.sqs.batches import BATCH
 
 LINGER = 0.1
-"""How long a batch waits to get full, in seconds."""
+"""How long a batch waits until it is full, in seconds."""
 
 T = TypeVar("T")
 
 
 class Batches(Generic[T]):
-    """Like queue.Queue, but its taker is woken for a batch, not for every item."""
+    """Like queue.Queue, but the consumer is woken for a batch, not for every item."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -24,7 +24,7 @@ class Batches(Generic[T]):
         self._went = threading.Condition(lock)
 
     def put(self, item: T, timeout: float = 0.0) -> bool:
-        """Add an item, waiting at most `timeout` seconds for room; false if there was none."""
+        """Add an item, waiting at most `timeout` seconds for room; false if there is none."""
         with self._came:
             if not self._went.wait_for(lambda: len(self._items) < self._capacity, timeout):
                 return False
@@ -43,7 +43,7 @@ class Batches(Generic[T]):
             return batch
 
     def close(self) -> None:
-        """What is there is handed out at once, and then the end."""
+        """Hand out the remaining items at once; after them `take` returns an empty batch."""
         with self._came:
             self._closed = True
             self._came.notify()

@@ -1,4 +1,4 @@
-"""The breakers of all neighbours together: may messages be taken now, and how many?"""
+"""The breakers of all neighbours together: whether messages may be taken, and how many."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ PROBE_TIMEOUT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ProbedBreaker:
-    """A neighbour's breaker and the probe that touches no message (seconds → None)."""
+    """A neighbour's breaker, and its probe, which gets a timeout in seconds."""
 
     breaker: Breaker
     probe: Callable[[float], None]
 
 
 class Breakers:
-    """The strictest breaker decides. `probe_due_ones` runs in the poller."""
+    """The strictest breaker decides. The poller calls `probe_due_ones`."""
 
     def __init__(self, breakers: Mapping[str, ProbedBreaker]) -> None:
         self._breakers = breakers
@@ -35,8 +35,8 @@ class Breakers:
         return {name: probed.breaker.state for name, probed in self._breakers.items()}
 
     def any_open(self) -> bool:
-        """While this is true nothing is polled and nothing starts."""
-        return any(state is State.OPEN for state in self.states().values())
+        """Whether a breaker is open: then nothing is polled and no message starts."""
+        return any(probed.breaker.state is State.OPEN for probed in self._breakers.values())
 
     def limit(self) -> int | None:
         """The most messages in flight; None: no limit, 0: a pause."""
@@ -49,7 +49,7 @@ class Breakers:
             probed.breaker.spare()
 
     def remaining(self) -> float:
-        """Seconds until nothing is open any more, at the earliest."""
+        """Seconds until the last open breaker may be probed."""
         return max(probed.breaker.remaining() for probed in self._breakers.values())
 
     def probe_due_ones(self) -> None:

@@ -1,29 +1,21 @@
-"""The one place where an outcome becomes a call of SQS, a count and a log line."""
+"""The one place where an outcome is carried out: delete, give back or dead-letter."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from loguru import logger
 
+from reservation_worker.clock import Clocks
 from reservation_worker.errors import SqsError
-from reservation_worker.events.parse import Event
 from reservation_worker.observability.metrics import Metrics
-from reservation_worker.outcome import (
-    UNTRIED,
-    Ack,
-    DeadLetterReason,
-    Outcome,
-    Reject,
-    Retry,
-    Settled,
-)
+from reservation_worker.outcome import UNTRIED, Ack, DeadLetterReason, Outcome, Reject, Retry
 from reservation_worker.pipeline.custody import Custody, Ending
 from reservation_worker.pipeline.deadletter import attributes_of
 from reservation_worker.pipeline.deleter import Deleter
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Leases
-from reservation_worker.resilience.backoff import MAX_RETRY_AFTER, retry_delay
+from reservation_worker.pipeline.reporter import Reporter
+from reservation_worker.resilience.backoff import MAX_RETRY_AFTER, RetryPolicy
 from reservation_worker.sqs.batches import BATCH, BatchFailure
 from reservation_worker.sqs.queue import Queue
 
@@ -32,7 +24,7 @@ NO_FURTHER_TRY = "the queue allows no further try (maxReceiveCount)"
 
 
 class Completer:
-    """Carries the outcome of each delivery out, once; after the lease is over only a delete."""
+    """Carries the outcome of each delivery out, once; after its lease has ended only a delete."""
 
     def __init__(
         self,
@@ -40,29 +32,22 @@ class Completer:
         custody: Custody,
         leases: Leases,
         deleter: Deleter,
+        retries: RetryPolicy,
+        reporter: Reporter,
         metrics: Metrics,
-        max_receive_count: Callable[[], int | None],
-        base_ms: int,
-        max_retries: int,
-        clock: Callable[[], float],
-        wall_clock: Callable[[], float],
-        watchers: Sequence[Callable[[Settled], None]] = (),
+        clocks: Clocks,
     ) -> None:
         self._queue = queue
         self._custody = custody
         self._leases = leases
         self._deleter = deleter
+        self._retries = retries
+        self._reporter = reporter
         self._metrics = metrics
-        self._max_receive_count = max_receive_count
-        self._base_ms = base_ms
-        self._max_retries = max_retries
-        self._clock = clock
-        self._wall_clock = wall_clock
-        # Called for every completed delivery by the thread that completed it: none may block.
-        self._watchers = watchers
+        self._clocks = clocks
 
     def complete(self, delivery: Delivery, outcome: Outcome, trace_id: str | None = None) -> None:
-        """Carry an outcome out. `trace_id` is for the log line."""
+        """Carry out an outcome. `trace_id` is for the log line."""
         if isinstance(outcome, Ack):
             # The outcome is known: the delete is tried whoever holds the message by now.
             self._custody.claim(delivery)
@@ -70,7 +55,7 @@ class Completer:
             counted = "dropped" if outcome.dropped else "success"
         else:
             if isinstance(outcome, Retry):
-                # Before the lease is asked: a renewal under way may outlast it.
+                # Before the lease is checked, because a renewal under way may outlast it.
                 self._leases.close_and_wait(delivery.lease)
             if not self._leases.held(delivery.lease):
                 self.lease_lost(delivery)
@@ -81,16 +66,19 @@ class Completer:
                 counted = self._retry(delivery, outcome)
             else:
                 counted = self._reject(delivery, outcome)
-        self._report(delivery, outcome, counted, trace_id)
+        self._reporter.report(delivery, outcome, counted, trace_id)
 
-    def delete_copy(self, delivery: Delivery) -> None:
-        """A redelivered copy of a settled message: only its delete is tried again."""
+    def delete_copy(self, delivery: Delivery) -> bool:
+        """Delete a redelivered copy of a settled message; false if it is not such a copy."""
+        if not self._deleter.memory.knows(delivery.message.id):
+            return False
         self._custody.claim(delivery)
         self._delete(delivery)
         self._metrics.copies_deleted.inc()
+        return True
 
     def lease_lost(self, delivery: Delivery) -> None:
-        """The message is, or may be, with another worker: nothing is settled here."""
+        """Another worker has the message, or may have it: nothing is carried out here."""
         self._leases.close(delivery.lease)
         if self._custody.claim(delivery):
             self._lose(delivery)
@@ -98,22 +86,22 @@ class Completer:
     def give_back(self, deliveries: Iterable[Delivery]) -> None:
         """Make messages visible again, at once or when the call in flight must be over.
 
-        So no other pod works beside a call that may still have its effect. A delivery whose lease
-        is over is with another worker already, or soon will be.
+        Otherwise another pod would work beside a call that may still take effect. A delivery whose
+        lease is over is lost: another worker has it, or soon will.
         """
         by_delay: dict[int, list[Delivery]] = {}
         for delivery in deliveries:
             if not self._custody.claim(delivery):
                 continue
             delay = math.ceil(self._leases.fence(delivery.lease))
-            if self._clock() < delivery.lease.deadline:
+            if self._clocks.monotonic() < delivery.lease.deadline:
                 self._leases.close_and_wait(delivery.lease)
-            if self._clock() >= delivery.lease.deadline:
+            if self._clocks.monotonic() >= delivery.lease.deadline:
                 self._leases.close(delivery.lease)
                 self._lose(delivery)
-            elif self.is_last_receive(delivery):
+            elif self._retries.is_last_receive(delivery.message.receive_count):
                 reject = Reject(DeadLetterReason.RETRIES_EXHAUSTED, f"unsettled; {NO_FURTHER_TRY}")
-                self._report(delivery, reject, self._reject(delivery, reject), None)
+                self._reporter.report(delivery, reject, self._reject(delivery, reject), None)
             else:
                 by_delay.setdefault(delay, []).append(delivery)
         for delay, together in by_delay.items():
@@ -121,13 +109,8 @@ class Completer:
                 batch = together[start : start + BATCH]
                 self._metrics.given_back.inc(self._change_visibility(batch, delay))
 
-    def is_last_receive(self, delivery: Delivery) -> bool:
-        """Whether SQS would move the message, without a reason, instead of delivering it again."""
-        most = self._max_receive_count()
-        return most is not None and delivery.message.receive_count >= most
-
     def abandon(self, delivery: Delivery) -> None:
-        """A completion that our own bug ended: the message comes when its visibility ends."""
+        """End a completion that failed by a bug: SQS delivers the message again after its lease."""
         self._leases.close(delivery.lease)
         self._custody.leave(delivery)
 
@@ -144,15 +127,11 @@ class Completer:
 
     def _retry(self, delivery: Delivery, retry: Retry) -> str:
         if retry.reason in UNTRIED:
-            # The rest of the breaker's open time, or at once: nothing was tried.
+            # Nothing was tried: after the rest of the breaker's open time, or at once.
             delay = max(1, math.ceil(retry.at_least))
         else:
-            delay = retry_delay(
-                delivery.message.receive_count,
-                self._base_ms,
-                self._max_retries,
-                retry.at_least,
-                beyond_tries=retry.beyond_tries,
+            delay = self._retries.delay(
+                delivery.message.receive_count, retry.at_least, beyond_tries=retry.beyond_tries
             )
         self._metrics.retries.labels(retry.reason).inc()
         self._change_visibility([delivery], delay)
@@ -162,7 +141,7 @@ class Completer:
         try:
             self._queue.dead_letter(
                 delivery.message.body or " ",
-                attributes_of(delivery.message, reject, self._wall_clock),
+                attributes_of(delivery.message, reject, self._clocks.wall),
                 delivery.message.trace_header,
             )
         except SqsError as error:
@@ -185,7 +164,7 @@ class Completer:
         return "failed"
 
     def _change_visibility(self, batch: Sequence[Delivery], seconds: int) -> int:
-        """Returns how many were given back; the others come when their visibility ends."""
+        """Returns how many were given back; SQS delivers the others when their visibility ends."""
         receipts = [delivery.message.receipt for delivery in batch]
         failures: Mapping[int, BatchFailure] = {}
         try:
@@ -207,63 +186,3 @@ class Completer:
         if refused:
             logger.warning("{} messages come back only when their visibility ends", len(refused))
         return given
-
-    def _report(
-        self, delivery: Delivery, outcome: Outcome, counted: str, trace_id: str | None
-    ) -> None:
-        content, event = delivery.content, None
-        if isinstance(content, Event):
-            event = content
-        settled = Settled(
-            message_id=delivery.message.id,
-            label=delivery.label,
-            event_type=delivery.event_type,
-            reservation_id=getattr(content, "reservation_id", None),
-            event_id=event.event_id if event else None,
-            payment_intent_id=event.payment_intent_id if event else None,
-            user_id=event.user_id if event else None,
-            trace_id=trace_id,
-            counted=counted,
-            note=outcome.note if isinstance(outcome, Ack) else "",
-            attempt=delivery.message.receive_count,
-            seconds=self._clock() - delivery.received_at,
-            at=self._wall_clock(),
-            reason=None if isinstance(outcome, Ack) else str(outcome.reason),
-            error=None if isinstance(outcome, Ack) else outcome.error,
-        )
-        self._metrics.events.labels(settled.label, counted).inc()
-        self._metrics.latency.labels(settled.label).observe(settled.seconds)
-        self._log(settled, outcome, event)
-        for watch in self._watchers:
-            try:
-                watch(settled)
-            except Exception:
-                # The outcome is carried out already; nothing may undo it.
-                logger.exception("a watcher of outcomes has a bug")
-
-    @staticmethod
-    def _log(settled: Settled, outcome: Outcome, event: Event | None) -> None:
-        facts: dict[str, Any] = {
-            "event_type": settled.event_type,
-            "reservation_id": settled.reservation_id,
-            "event_id": settled.event_id,
-            "trace_id": settled.trace_id,
-            "duration_ms": round(settled.seconds * 1000, 1),
-            "outcome": settled.counted,
-            "attempt": settled.attempt,
-            "message_id": settled.message_id,
-            "id": event.id if event else None,
-        }
-        level, text = "INFO", settled.note
-        if isinstance(outcome, Ack):
-            if outcome.order_id:
-                facts["order_id"] = outcome.order_id
-            warnings = [*(event.warnings if event else ()), *filter(None, [outcome.warning])]
-            if warnings:
-                level, facts["warnings"] = "WARNING", warnings
-        elif settled.counted == "retried":
-            level, text, facts["error"] = "WARNING", "given back for another try", settled.error
-        else:
-            level, text, facts["error"] = "ERROR", "dead-lettered", settled.error
-            facts["dlq_reason"] = settled.reason
-        logger.bind(**facts).log(level, text)

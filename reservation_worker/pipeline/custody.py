@@ -1,4 +1,4 @@
-"""The ledger of custody: the received messages that are still ours to settle or to give back."""
+"""The ledger of custody: received messages that this worker must still settle or give back."""
 
 import threading
 from collections import Counter
@@ -15,21 +15,21 @@ class Ending(StrEnum):
 
     DELETED = "deleted"
     GIVEN_BACK = "given back"
-    # The lease is over or the receipt is void: the message is, or will be, with another worker.
+    # The lease is over or the receipt is void: another worker has the message, or will have it.
     LOST = "lost"
 
 
 class Custody:
     """Holds every received delivery under one lock until its ending is proved.
 
-    A delivery that nothing more is done for is *left*: SQS hands it out again when its lease
+    A delivery that is *left* gets no further treatment: SQS delivers it again when its lease
     ends, and until then it counts as open. `clock` gives monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        # By lease, because a lease is small and a body may be large. The value: is it claimed?
+        # By lease, because a body may be large. The value is whether the delivery is claimed.
         self._held: dict[Lease, bool] = {}
         self._left: dict[Lease, None] = {}
         self._receives = 0
@@ -37,7 +37,7 @@ class Custody:
 
     @contextmanager
     def receiving(self) -> Iterator[None]:
-        """A receive is under way: messages that it hands out are ours before we know of them."""
+        """Count a receive under way: SQS may have handed out messages that are not known yet."""
         with self._lock:
             self._receives += 1
         try:
@@ -47,12 +47,12 @@ class Custody:
                 self._receives -= 1
 
     def take(self, deliveries: Iterable[Delivery]) -> None:
-        """Open custody of deliveries that have just been received."""
+        """Begin custody of deliveries that have just been received."""
         with self._lock:
             self._held.update((delivery.lease, False) for delivery in deliveries)
 
     def claim(self, delivery: Delivery) -> bool:
-        """Reserve the right to carry an outcome out: true once, for the thread or for the stop."""
+        """Reserve the right to carry out an outcome: true once, for a pool thread or the stop."""
         with self._lock:
             if self._held.get(delivery.lease, True):
                 return False
@@ -73,17 +73,17 @@ class Custody:
             return True
 
     def leave(self, delivery: Delivery) -> None:
-        """Do nothing more for a delivery. A call that is still under way may end it yet."""
+        """Give up on a delivery. A call that is still under way may end its custody yet."""
         with self._lock:
             if self._held.pop(delivery.lease, None) is not None:
                 self._left[delivery.lease] = None
-            # Leases that are over need no place; the oldest are in front.
+            # Expired leases are dropped; the oldest are in front.
             now = self._clock()
             while self._left and (first := next(iter(self._left))).deadline <= now:
                 del self._left[first]
 
     def open(self) -> int:
-        """How many messages are, or may be, hidden from other workers by a lease of ours."""
+        """How many messages are, or may be, hidden from other workers by one of our leases."""
         with self._lock:
             now = self._clock()
             leases = [*self._held, *self._left]

@@ -1,4 +1,4 @@
-"""What a dead letter looks like: the producer's body and attributes, and ours beside them."""
+"""The attributes of a dead letter: the producer's, and ours beside them."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from reservation_worker.sqs.batches import MARK, MAX_ATTRIBUTES, NOT_ALLOWED
 from reservation_worker.sqs.queue import Message
 
 MAX_ERROR = 512
-"""The most characters of dlq_error (docs/contract.md#queue)."""
+"""The most characters of dlq_error (docs/contract.md#dead-letters)."""
 
 
 def attributes_of(
@@ -17,9 +17,9 @@ def attributes_of(
 ) -> dict[str, Any]:
     """The attributes of the dead letter. `wall_clock` gives Unix seconds.
 
-    Ours come last, in the order in which they are needed, because those at the end give way where
-    ten attributes are not enough, or where the DLQ does not take so many bytes: dlq_reason last,
-    dlq_source_message_id before it, because readers recognise copies by it.
+    Ours come last and in the order of their importance, because the last ones are left out where
+    they exceed ten attributes or the DLQ's size limit. dlq_reason is the most important; then
+    dlq_source_message_id, by which readers recognise copies.
     """
     kept: dict[str, Any] = {
         name: {

@@ -1,6 +1,7 @@
 """Thread: deletes settled messages in batches of ten, or after a short linger."""
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 
 from loguru import logger
@@ -10,27 +11,52 @@ from reservation_worker.observability.metrics import Metrics
 from reservation_worker.pipeline.batching import LINGER, Batches
 from reservation_worker.pipeline.custody import Custody, Ending
 from reservation_worker.pipeline.delivery import Delivery
-from reservation_worker.pipeline.memory import SettledMemory
 from reservation_worker.sqs.queue import Queue
 
 ATTEMPTS = 3
-"""How often a delete is tried when SQS says that its failure is not ours."""
+"""How often a delete is tried whose failure is not the sender's fault."""
 PAUSE = 0.2
-"""How long to wait before such another attempt, in seconds."""
+"""The pause before another attempt, in seconds."""
 PATIENCE = 5.0
 """How long a thread waits for room in the queue before its delete is given up, in seconds."""
 CAPACITY = 1_000
-"""Settled messages that may wait for their delete; a full queue holds the threads back."""
+"""How many settled messages may wait for their delete; a full queue blocks the threads."""
+
+
+class SettledMemory:
+    """The last `capacity` settled messages whose delete is not confirmed. Thread-safe."""
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        self._ids: OrderedDict[str, None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def remember(self, message_id: str) -> None:
+        """Add an id as the youngest; a full memory drops the oldest."""
+        with self._lock:
+            self._ids[message_id] = None
+            self._ids.move_to_end(message_id)
+            while len(self._ids) > self._capacity:
+                self._ids.popitem(last=False)
+
+    def forget(self, message_id: str) -> None:
+        """Drop an id, because its delete is confirmed."""
+        with self._lock:
+            self._ids.pop(message_id, None)
+
+    def knows(self, message_id: str) -> bool:
+        """Whether a copy of this message is only to be deleted."""
+        with self._lock:
+            return message_id in self._ids
 
 
 class Deleter:
-    """Every delivery that is added is deleted, or remembered so that its copy is."""
+    """Deletes every delivery that is added, or remembers it so that its copy is deleted."""
 
     def __init__(
         self,
         queue: Queue,
         custody: Custody,
-        memory: SettledMemory,
         metrics: Metrics,
         held: Callable[[Delivery], bool],
         linger: float = LINGER,
@@ -38,7 +64,7 @@ class Deleter:
     ) -> None:
         self._queue = queue
         self._custody = custody
-        self._memory = memory
+        self.memory = SettledMemory()
         self._metrics = metrics
         self._held = held
         self._linger = linger
@@ -53,18 +79,18 @@ class Deleter:
 
     def add(self, delivery: Delivery) -> None:
         """Delete this message soon. From now on a copy of it is only deleted."""
-        self._memory.remember(delivery.message.id)
+        self.memory.remember(delivery.message.id)
         if not self._waiting.put(delivery, PATIENCE):
             self._give_up(delivery)
 
     def stop(self, timeout: float) -> None:
-        """Flush what waits, for at most `timeout` seconds; safe before start and twice."""
+        """Flush the waiting deletes for at most `timeout` seconds; safe before start and twice."""
         self._stopping.set()
         if self._thread.is_alive():
             self._waiting.close()
             self._thread.join(timeout)
             if self._thread.is_alive():
-                logger.error("deletes do not get through; their messages come back")
+                logger.error("deletes do not get through; their messages will be delivered again")
 
     def _run(self) -> None:
         while batch := self._waiting.take(self._linger):
@@ -82,7 +108,7 @@ class Deleter:
                 logger.warning("delete attempt {} failed: {}", attempt, error)
                 continue
             except Exception:
-                logger.exception("a batch of deletes failed; its messages come back")
+                logger.exception("a batch of deletes failed; its messages will be delivered again")
                 break
             again = []
             for position, delivery in enumerate(batch):
@@ -98,14 +124,14 @@ class Deleter:
             self._give_up(delivery)
 
     def _deleted(self, delivery: Delivery) -> None:
-        # An old receipt proves nothing: SQS may say yes and keep the copy it has handed out since.
+        # After the lease a yes proves nothing: SQS may keep the copy that it has delivered since.
         if self._held(delivery):
-            self._memory.forget(delivery.message.id)
+            self.memory.forget(delivery.message.id)
         self._custody.end(delivery, Ending.DELETED)
 
     def _give_up(self, delivery: Delivery, *, gone: bool = False) -> None:
-        # Anew, as the youngest: its copy is still to come.
-        self._memory.remember(delivery.message.id)
+        # Again, as the youngest, because its copy is still to come.
+        self.memory.remember(delivery.message.id)
         if gone:
             self._custody.end(delivery, Ending.LOST)
         else:

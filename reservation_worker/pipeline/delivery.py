@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 
-from reservation_worker.events.parse import Event, Ignored, Kind, parse
+from reservation_worker.events.parse import Event, Ignored, parse
 from reservation_worker.pipeline.leases import Lease
 from reservation_worker.sqs.queue import Message
 
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """A message, what its body says, and its lease. Times are monotonic seconds.
+    """A message, its parsed body, and its lease. Times are monotonic seconds.
 
-    The content is an InvalidEvent when the body is wrong; any other exception is our own bug.
+    The content is an InvalidEvent if the body is invalid; any other exception is a bug of ours.
     """
 
     message: Message
@@ -22,29 +22,29 @@ class Delivery:
 
     @property
     def key(self) -> str:
-        """What must not be handled twice at the same time: the reservation, else the message."""
+        """The reservation's id, else the message's: two with one key are never handled at once."""
         if isinstance(self.content, Exception):
             return f"message {self.message.id}"
         return self.content.reservation_id
 
     @property
     def urgent(self) -> bool:
-        """A paid customer waits: goes before the others."""
-        return isinstance(self.content, Event) and self.content.kind is Kind.APPROVED
+        """Whether it goes before the others, because a customer who paid is waiting."""
+        return isinstance(self.content, Event) and self.content.kind.value.money_taken
 
     @property
     def label(self) -> str:
         """The value of the metrics' labels `type` and `handler`."""
-        return self.content.kind.value if isinstance(self.content, Event) else "unknown"
+        return self.content.kind.label if isinstance(self.content, Event) else "unknown"
 
     @property
     def event_type(self) -> str:
-        """The canonical type, for people; "unknown" where there is no event."""
+        """The canonical type, "unknown" if there is no event."""
         return self.content.kind.event_type if isinstance(self.content, Event) else "unknown"
 
 
 def open_delivery(message: Message, received_at: float, lease: Lease) -> Delivery:
-    """Parse a message. Whatever its body holds, this returns: a bad one hurts only itself."""
+    """Parse a message. Returns for any body, so that a bad one affects no other message."""
     attributes = {
         name: str(value["StringValue"])
         for name, value in message.attributes.items()

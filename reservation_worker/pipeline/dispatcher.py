@@ -1,4 +1,4 @@
-"""The pool: slots in front of it, a backlog that picks the next message, 20 threads."""
+"""The thread pool, the backlog that picks its next message, and the slots in front of both."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -12,17 +12,17 @@ from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.sqs.batches import BATCH
 
 MOST_TEXT = 1024 * 1024
-"""Characters of bodies in flight from which on nothing is received: one of SQS's largest.
+"""Nothing is received while the bodies in flight have so many characters, as SQS's largest has.
 
-Parsed, such a body takes ten times its size; with one batch beyond it, a pod of 256 MiB holds.
+A parsed body takes ten times its size; one batch beyond this limit still fits into 256 MiB.
 """
 
 
 class Dispatcher:
-    """Starts deliveries on `concurrency` threads. `deadline` is a whole handling's, in seconds.
+    """Starts deliveries on `concurrency` threads. `deadline` bounds a whole handling, in seconds.
 
-    A ThreadPoolExecutor queues without bound; the slots (`concurrency` and one batch that waits
-    meanwhile) are the back-pressure: who has none is not received.
+    A ThreadPoolExecutor queues without bound. The slots (`concurrency` and one batch that waits
+    meanwhile) are the back-pressure: no more messages are received than there are slots.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class Dispatcher:
         self._deadline = deadline
         lock = threading.Lock()
         self._changed = threading.Condition(lock)
-        # For the poller alone: it need not wake for every message that ends.
+        # For the poller alone, which need not wake for every message that ends.
         self._room_freed = threading.Condition(lock)
         self._backlog = Backlog()
         self._running: set[Delivery] = set()
-        # The keys that somebody outside the pool has, and since when.
+        # The keys that are held outside the pool, and since when.
         self._exclusive: dict[str, float] = {}
         self._in_flight = 0
         self._text = 0
@@ -51,7 +51,7 @@ class Dispatcher:
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="worker")
 
     def start(self) -> None:
-        """Start all threads now, not one by one when memory may be short. Raises RuntimeError."""
+        """Start all threads at once, before memory gets short. Raises RuntimeError."""
         all_there = threading.Barrier(self.concurrency + 1)
         try:
             for _ in range(self.concurrency):
@@ -72,12 +72,12 @@ class Dispatcher:
         return len(self._running)
 
     def running(self) -> list[Delivery]:
-        """What is being handled now."""
+        """The deliveries that are being handled now."""
         with self._changed:
             return list(self._running)
 
     def overdue(self, deadline: float) -> int:
-        """How many have been handled for longer than `deadline` seconds."""
+        """How many deliveries have been handled for longer than `deadline` seconds."""
         with self._changed:
             return len(self._stuck(deadline))
 
@@ -86,7 +86,7 @@ class Dispatcher:
         return [one for one in self._running if (one.started_at or 0.0) < since]
 
     def _held_up(self) -> list[Delivery]:
-        """Who is stuck beyond a message's deadline, and who waits behind such a one."""
+        """Deliveries that are stuck beyond their deadline, and those that wait behind them."""
         stuck = self._stuck(self._deadline)
         since = self._clock() - self._deadline
         keys = [one.key for one in stuck]
@@ -94,9 +94,9 @@ class Dispatcher:
         return stuck + [one for key in keys for one in self._backlog.waiting_for(key)]
 
     def room(self, limit: int | None, timeout: float) -> int:
-        """How many messages to ask for, waiting at most `timeout` seconds; 0: none now.
+        """How many messages to receive, waiting at most `timeout` seconds for room; 0: none now.
 
-        A full batch if there is room for it, fewer only when a thread would otherwise idle.
+        That is a full batch, or fewer only if a thread would otherwise idle.
         `limit` bounds the messages in flight (a breaker that is not closed).
         """
         with self._changed:
@@ -109,7 +109,7 @@ class Dispatcher:
         free = self.slots - self._in_flight
         if limit is None and self._text < MOST_TEXT:
             return min(free, BATCH)
-        # Who is held up may not keep the others out for ever.
+        # Deliveries that are held up must not keep the others out for ever.
         held_up = self._held_up()
         if self._text - sum(len(one.message.body) for one in held_up) >= MOST_TEXT:
             return 0
@@ -122,10 +122,10 @@ class Dispatcher:
         return idle or self.slots - self._in_flight >= BATCH
 
     def accept(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
-        """Take deliveries on; returns what is not handled here after all, to be given back.
+        """Take deliveries on; returns those that are not handled here, to be given back.
 
-        That is all of them after `close`, and what has waited behind another for so long that its
-        lease is over: behind one that is stuck, SQS's copies of it would fill all slots.
+        After `close` that is all of them. Before, it is any that waited until its lease was over:
+        copies that wait behind a stuck delivery would otherwise fill all slots.
         """
         with self._changed:
             if self._closed:
@@ -141,7 +141,7 @@ class Dispatcher:
             return lapsed
 
     def _wake(self, ready: int) -> None:
-        # A busy thread goes on by itself: tasks for it would pile up without bound.
+        # A busy thread takes the next delivery by itself; tasks for it would pile up.
         for _ in range(min(ready, self.concurrency - len(self._running))):
             self._pool.submit(self._run_waiting)
 
@@ -149,7 +149,7 @@ class Dispatcher:
     def exclusive(self, key: str, timeout: float) -> Iterator[bool]:
         """Keep a reservation's deliveries waiting while the caller handles it outside the pool.
 
-        Yields false, and keeps nothing, if somebody has it for `timeout` seconds or after `close`.
+        Yields false, and keeps nothing, if `key` stays taken `timeout` seconds or after `close`.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or key not in self._backlog, timeout)
@@ -166,7 +166,7 @@ class Dispatcher:
                     self._notify_ended()
 
     def close(self) -> list[Delivery]:
-        """Start nothing any more; returns what had not started. The pool goes on."""
+        """Start no more deliveries; returns those that had not started. Running ones go on."""
         with self._changed:
             self._closed = True
             waiting = self._backlog.drain()
@@ -176,7 +176,7 @@ class Dispatcher:
             return waiting
 
     def _notify_ended(self) -> None:
-        """A handling has ended: wake the threads that wait for that."""
+        """Wake the threads that wait for the end of a handling."""
         self._changed.notify_all()
         if self._closed or self._worth_a_receive():
             self._room_freed.notify_all()
@@ -193,13 +193,13 @@ class Dispatcher:
             )
 
     def _run_waiting(self) -> None:
-        """A pool task: works while anything waits, so one thread is enough to get on."""
+        """A pool task: handles deliveries until none is ready."""
         while (delivery := self._next()) is not None:
             try:
                 self._process(delivery)
             except BaseException:
-                # The slot comes back all the same, and the lease runs out by itself.
-                logger.exception("a message could not be settled; it comes back by itself")
+                # The slot is freed all the same, and the lease runs out by itself.
+                logger.exception("a message could not be settled; it will be delivered again")
             with self._changed:
                 self._running.discard(delivery)
                 self._hold(delivery, -1)

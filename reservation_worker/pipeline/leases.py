@@ -1,8 +1,8 @@
 """Thread: renews the leases of messages that wait or run, in batches.
 
-A lease is a local monotonic deadline, counted from the receive's return: before it nobody else
-is given the message. Renewal alone is no fence (a stale receipt can still succeed), so every
-call and every settlement asks the lease first.
+A lease is a local monotonic deadline, counted from the receive's return; until then SQS gives the
+message to no other worker. Renewal alone is no fence, because a stale receipt can still succeed:
+every call and every completion checks the lease first.
 """
 
 import threading
@@ -24,7 +24,7 @@ class Lease:
     def __init__(self, receipt: str, deadline: float, renew_until: float = float("inf")) -> None:
         self.receipt = receipt
         self.deadline = deadline
-        # Beyond it nothing renews (docs/contract.md#queue); set anew when the handling starts.
+        # Beyond it nothing renews (docs/contract.md#leases); set again when the handling starts.
         self.renew_until = renew_until
         # When the call in flight ends at the latest; 0 when there is none.
         self.call_until = 0.0
@@ -35,8 +35,8 @@ class Lease:
 class Leases:
     """All leases of this process.
 
-    `visibility` is the queue's own timeout in seconds. What has not been started after `patience`
-    seconds, for it waits behind something stuck, is renewed no more: another pod may do better.
+    `visibility` is the queue's own timeout in seconds. A message that has not started after
+    `patience` seconds waits behind a stuck one: it is not renewed, because another pod may be free.
     """
 
     def __init__(
@@ -55,7 +55,8 @@ class Leases:
         self._changed = threading.Condition()
         self._open: set[Lease] = set()
         self._in_renewal: set[Lease] = set()
-        self._stop = threading.Event()
+        self._stopping = False
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
 
     def start(self) -> None:
@@ -64,39 +65,43 @@ class Leases:
 
     def stop(self) -> None:
         """Stop renewing; safe before start and twice."""
-        self._stop.set()
+        self._stopping = True
+        self._wake.set()
 
     @property
     def count(self) -> int:
-        """How many are open, the renewed ones and those that are let run out."""
+        """How many leases are open, including those that are left to run out."""
         return len(self._open)
 
     def resize(self, visibility: int) -> None:
-        """The queue's visibility timeout has changed: open leases may be shorter than believed.
+        """Follow a change of the queue's visibility timeout; a shorter one shortens open leases.
 
-        Messages keep the timeout with which they were received, and when it changed is unknown.
+        A message keeps the timeout with which it was received, but the time of the change is
+        unknown.
         """
         with self._changed:
             shorter = self.visibility - visibility
             self.visibility = visibility
             for lease in self._open if shorter > 0 else ():
                 lease.deadline -= shorter
+        # The thread's pause may be longer than the new leases.
+        self._wake.set()
 
     def open(self, receipt: str, received_at: float) -> Lease:
         """The lease of a message whose receive returned at `received_at`."""
         with self._changed:
-            # Under the lock: a resize shortens the leases that are open.
+            # Under the lock, because a resize shortens the leases that are open.
             lease = Lease(receipt, received_at + self.visibility, received_at + self._patience)
             self._open.add(lease)
         return lease
 
     def close(self, lease: Lease) -> None:
-        """No renewal of this lease starts after this returns; one may be under way."""
+        """Start no more renewals of this lease; one may be under way."""
         with self._changed:
             self._open.discard(lease)
 
     def close_and_wait(self, lease: Lease) -> None:
-        """Like `close`, but no renewal of this lease is under way either.
+        """Like `close`, and wait for a renewal under way.
 
         A renewal that came after a give-back would hide the message for a whole timeout.
         """
@@ -116,7 +121,7 @@ class Leases:
         """
         if not self.held(lease):
             raise LeaseLost("the lease is over: the message may be with another worker")
-        # Where the visibility is shorter than the call, the call gets what is left.
+        # Where the visibility timeout is shorter than the call, the call gets the time left.
         needed = wanted if self.visibility >= wanted else self.visibility / 2
         if lease.deadline - self._clock() < needed:
             before = lease.deadline
@@ -127,7 +132,7 @@ class Leases:
             short = self.visibility > wanted and lease.deadline - self._clock() < wanted
             if lease.deadline == before or short:
                 raise LeaseTooShort("the lease is too short for another call")
-        # Together with `fence`: a call either starts before the fence, and is waited for, or never.
+        # Under the lock: a call starts before the fence, which then waits for it, or not at all.
         with self._changed:
             now = self._clock()
             if lease.fenced or now >= lease.deadline:
@@ -136,19 +141,32 @@ class Leases:
             lease.call_until = now + timeout
             return timeout
 
+    def call_left(self, lease: Lease) -> float:
+        """Seconds that the call which began last may still take, asked right before it is sent.
+
+        Raises LeaseLost or LeaseTooShort if the thread was held up for too long since `begin_call`:
+        by a process that was frozen, say.
+        """
+        now = self._clock()
+        if now >= lease.deadline:
+            raise LeaseLost("the lease ended before the call was sent")
+        if now >= lease.call_until:
+            raise LeaseTooShort("the call's time was over before it was sent")
+        return min(lease.call_until, lease.deadline) - now
+
     @staticmethod
     def end_call(lease: Lease) -> None:
-        """The call that began last is over."""
+        """Note the end of the call that began last."""
         lease.call_until = 0.0
 
     def fence(self, lease: Lease) -> float:
-        """Let no new call start; returns for how many seconds one may still be in flight."""
+        """Let no new call start; returns how many seconds one may still be in flight."""
         with self._changed:
             lease.fenced = True
             return max(0.0, lease.call_until - self._clock())
 
     def tick(self) -> None:
-        """Renew what has less than half of its time left."""
+        """Renew the leases that have less than half of their time left."""
         now = self._clock()
         with self._changed:
             self._open = {lease for lease in self._open if now < lease.deadline}
@@ -168,8 +186,8 @@ class Leases:
             self._in_renewal.update(batch)
         if not batch:
             return
-        # Once, because a resize may come meanwhile: the call and the deadline must agree. Counted
-        # from before the call: SQS starts the new time no earlier.
+        # Read once, because a resize may come meanwhile. The deadline counts from before the call:
+        # SQS starts the new time no earlier.
         visibility = self.visibility
         deadline = self._clock() + visibility
         try:
@@ -179,7 +197,7 @@ class Leases:
                 if position in failed:
                     self._metrics.lease_renewal_failures.inc()
                     if failed[position].gone:
-                        # Deleted, or already with someone else.
+                        # Deleted, or another worker has it.
                         lease.deadline = min(lease.deadline, answered)
                 elif answered < lease.deadline:
                     # A later answer proves nothing: a stale receipt can still succeed.
@@ -194,8 +212,10 @@ class Leases:
                 self._changed.notify_all()
 
     def _run(self) -> None:
-        while not self._stop.wait(max(0.05, self.visibility / 6)):
+        while not self._stopping:
+            self._wake.wait(max(0.05, self.visibility / 6))
+            self._wake.clear()
             try:
                 self.tick()
             except Exception:
-                logger.exception("the lease renewal failed; it goes on")
+                logger.exception("a lease renewal failed; the thread goes on")

@@ -1,7 +1,8 @@
-"""The neighbours as one handler sees them: every call under lease, breaker, deadline and span."""
+"""The neighbours as a handler calls them: under lease, breaker, deadline and span."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from reservation_worker.clients.ports import (
@@ -30,11 +31,13 @@ T = TypeVar("T")
 class GuardedNeighbours:
     """The handlers' Neighbours for one delivery; `trace` is handed on with each call.
 
-    `timeout` is one call's, in seconds. inventory-svc forgets an idempotency key after `key_ttl`
+    `timeout` bounds one call, in seconds. inventory-svc forgets an idempotency key after `key_ttl`
     seconds; 0: never. `wall_clock` gives Unix seconds. Every call raises LeaseLost, LeaseTooShort
-    or BreakerOpen when it may not start, and whatever the neighbour's port raises.
+    or BreakerOpen if it may not start, and the errors of the neighbour's port.
     """
 
+    delivery: Delivery
+    trace: Trace
     reservation_api: ReservationApi
     inventory: Inventory
     breakers: Breakers
@@ -44,8 +47,6 @@ class GuardedNeighbours:
     timeout: float
     key_ttl: float
     wall_clock: Callable[[], float]
-    delivery: Delivery
-    trace: Trace
 
     def update_status(self, change: StatusChange) -> StatusAnswer:
         """The PATCH of reservation-api."""
@@ -80,31 +81,34 @@ class GuardedNeighbours:
         )
 
     def key_may_be_forgotten(self, replayed: bool) -> bool:
-        """Whether an earlier try may have had its effect so long ago that its key is forgotten.
+        """Whether a release that starts now may come after its key was forgotten.
 
-        `replayed`: the PATCH was answered as to a replay (docs/contract.md#quantity-releases).
+        That is so if an earlier try may have released long ago. `replayed`: the PATCH was answered
+        as to a replay (docs/contract.md#quantity-releases).
         """
         message = self.delivery.message
         if self.key_ttl == 0 or not (replayed or message.receive_count > 1):
             return False
         began = message.first_received_at if message.receive_count > 1 else message.sent_at
-        return began is None or self.wall_clock() - began >= self.key_ttl
+        # A call may take effect as late as its timeout.
+        return began is None or self.wall_clock() + self.timeout - began >= self.key_ttl
 
     def _call(self, neighbour: str, span: str, call: Callable[[CallContext], T]) -> T:
         lease, breaker = self.delivery.lease, self.breakers.of(neighbour)
-        # A renewal may take seconds, so the breaker is asked after it.
+        # The breaker is asked after a renewal, which may take seconds.
         timeout = self.leases.begin_call(lease, self.timeout)
         try:
             ticket = breaker.admit()
-            # None: our own bug, or a client closed by the stop, is no answer of the neighbour.
+            # None: a bug of ours, or a client that the stop closed, is no answer of the neighbour.
             ok: bool | None = None
             try:
                 with self.tracing.call_span(span, self.trace) as headers:
-                    answer = call(CallContext(timeout, headers))
+                    left = partial(self.leases.call_left, lease)
+                    answer = call(CallContext(timeout, headers, left))
                 ok = True
                 return answer
             except TransientError as error:
-                # Whatever its code: when most messages get it, the trouble is the neighbour's.
+                # With any code: if most messages get it, the trouble is the neighbour's.
                 ok, error.neighbour = False, neighbour
                 raise
             except PermanentError:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import backoff
 from loguru import logger
 
+from reservation_worker.clock import Clocks
 from reservation_worker.errors import SqsError
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.pipeline.breakers import Breakers
@@ -20,7 +21,7 @@ LONGEST_PAUSE = 30
 IDLE = 1.0
 """How long the poller waits for room or for a breaker before it looks again, in seconds."""
 LATE = 4 * READ_MARGIN
-"""How many seconds beyond its wait the poller may be silent before it counts as late."""
+"""How many seconds beyond its wait the poller may be silent before it is late."""
 
 
 class Poller:
@@ -36,8 +37,7 @@ class Poller:
         metrics: Metrics,
         give_back: Callable[[Iterable[Delivery]], None],
         wait: int,
-        clock: Callable[[], float],
-        wall_clock: Callable[[], float],
+        clocks: Clocks,
     ) -> None:
         self._queue = queue
         self._dispatcher = dispatcher
@@ -47,33 +47,32 @@ class Poller:
         self._metrics = metrics
         self._give_back = give_back
         self._wait = wait
-        self._clock = clock
-        self._wall_clock = wall_clock
+        self._clocks = clocks
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="poller", daemon=True)
-        self._seen_at = clock()
+        self._seen_at = clocks.monotonic()
         self.errors_in_a_row = 0
         self.has_received = False
 
     def start(self) -> None:
         """Start polling."""
-        self._seen_at = self._clock()
+        self._seen_at = self._clocks.monotonic()
         self._thread.start()
 
     def stop(self) -> None:
-        """No new receive; a long poll that is under way is let run. Safe at any time."""
+        """Start no new receive; a long poll under way ends by itself. Safe at any time."""
         self._stop.set()
 
     def join(self, timeout: float) -> bool:
-        """Wait for the thread, at most `timeout` seconds; true if it is over."""
+        """Wait at most `timeout` seconds for the thread; true if it has ended."""
         if self._thread.ident is not None:
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def late(self) -> bool:
-        """True when the thread is dead or silent for longer than a receive may take.
+        """Whether the thread is dead, or silent for longer than a receive may take.
 
-        It gives a sign of life in a pause too: only a restart helps a late one.
+        A pause does not count: only a poller that a restart would help is late.
         """
         if self._thread.ident is None:
             return False  # not started yet
@@ -83,19 +82,19 @@ class Poller:
         """Seconds since the last sign of life; 0 in a pause, before the start and in a stop."""
         if self._thread.ident is None or self._stop.is_set():
             return 0.0
-        return max(0.0, self._clock() - self._seen_at)
+        return max(0.0, self._clocks.monotonic() - self._seen_at)
 
     def _run(self) -> None:
         pauses = _pauses()
         while not self._stop.is_set():
-            self._seen_at = self._clock()
+            self._seen_at = self._clocks.monotonic()
             try:
                 self._poll()
             except Exception as error:
                 self.errors_in_a_row += 1
                 self._metrics.poll_errors.inc()
                 pause = next(pauses)
-                # A traceback only for what we did not expect.
+                # A traceback only for unexpected errors.
                 logger.opt(exception=not isinstance(error, SqsError)).error(
                     "receive failed, next in {:.1f} s: {}", pause, error
                 )
@@ -110,7 +109,7 @@ class Poller:
             self._pause(min(IDLE, max(0.05, self._breakers.remaining())))
             return
         room = self._dispatcher.room(limit, IDLE)
-        # What freed the slots may be the failures that opened a breaker meanwhile.
+        # The slots may have been freed by failures that opened a breaker.
         if room == 0 or self._stop.is_set() or self._breakers.limit() == 0:
             return
         with self._custody.receiving():
@@ -119,32 +118,32 @@ class Poller:
         self._give_back(self._dispatcher.accept(deliveries))
 
     def _receive(self, room: int) -> list[Delivery]:
-        # The first receive does not wait: an idle worker is ready at once.
+        # The first receive does not wait, so that an idle worker is ready at once.
         wait = self._wait if self.has_received else 0
-        asked_at = self._clock()
+        asked_at = self._clocks.monotonic()
         messages = self._queue.receive(room, wait)
-        received_at = self._clock()
-        # An answer that took longer than its wait was handed out earlier than it got here.
+        received_at = self._clocks.monotonic()
+        # SQS sent an answer that took longer than its wait earlier than it arrived.
         leased_at = min(received_at, asked_at + wait + 1)
         self.has_received = True
         self.errors_in_a_row = 0
         self._metrics.receives.labels("messages" if messages else "empty").inc()
         for message in messages:
             if message.sent_at is not None:
-                self._metrics.observe_age(max(0.0, self._wall_clock() - message.sent_at))
+                self._metrics.observe_age(max(0.0, self._clocks.wall() - message.sent_at))
         return [
             open_delivery(message, received_at, self._leases.open(message.receipt, leased_at))
             for message in messages
         ]
 
     def _pause(self, seconds: float) -> None:
-        # A pause is no silence.
-        self._seen_at = self._clock() + seconds
+        # A pause does not make the poller late.
+        self._seen_at = self._clocks.monotonic() + seconds
         self._stop.wait(seconds)
 
 
 def _pauses() -> Iterator[float]:
-    """Growing pauses in seconds, jittered, for a loop that a stop can interrupt."""
+    """Growing jittered pauses in seconds."""
     for longest in backoff.expo(max_value=LONGEST_PAUSE):
         if longest is not None:  # backoff's generators yield None once, to be started
             yield backoff.full_jitter(longest)

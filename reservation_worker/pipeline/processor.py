@@ -1,10 +1,11 @@
-"""What a pool thread does with one delivery: content → handler → outcome → settled."""
+"""Processes one delivery on a pool thread: content → handler → outcome → completed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from loguru import logger
 
+from reservation_worker.clock import Clocks
 from reservation_worker.errors import (
     BreakerOpen,
     InvalidEvent,
@@ -12,7 +13,8 @@ from reservation_worker.errors import (
     LeaseTooShort,
     TransientError,
 )
-from reservation_worker.events.parse import Event, Ignored, Kind, TraceHints
+from reservation_worker.events.kinds import Kind
+from reservation_worker.events.parse import Event, Ignored, TraceHints
 from reservation_worker.handlers.settlement import Neighbours
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.observability.tracing import Trace, Tracing, mark_failed, read_trace
@@ -21,27 +23,23 @@ from reservation_worker.pipeline.breakers import Breakers
 from reservation_worker.pipeline.completer import NO_FURTHER_TRY, Completer
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Leases
-from reservation_worker.pipeline.memory import SettledMemory
 from reservation_worker.pipeline.neighbours import RESERVATION_API
-from reservation_worker.resilience.backoff import MAX_RETRY_AFTER, tries
+from reservation_worker.resilience.backoff import MAX_RETRY_AFTER, RetryPolicy
 from reservation_worker.resilience.evidence import Evidence
 
 DEADLINE_CALLS = 4
 """A message's whole handling may take so many call timeouts (docs/contract.md#leases)."""
 
 LONGEST_FAILING = 3_600.0
-"""A message that has failed for so many seconds needs no evidence (docs/contract.md#exhaustion)."""
+"""Seconds of failing after which a message needs no evidence (docs/contract.md#exhaustion)."""
 HANDLER = "handler"
-"""What failed where it was our own code, and no neighbour."""
+"""The name of our own code, where it failed instead of a neighbour."""
 
 Handlers = Mapping[Kind, Callable[[Event, Neighbours], Outcome]]
 
 
 class Processor:
-    """Called by the pool threads.
-
-    `max_receive_count` is the queue's own; `deadline` bounds a whole handling, in seconds.
-    """
+    """Called by the pool threads; `deadline` bounds a whole handling, in seconds."""
 
     def __init__(
         self,
@@ -51,13 +49,10 @@ class Processor:
         evidence: Evidence,
         leases: Leases,
         completer: Completer,
-        memory: SettledMemory,
+        retries: RetryPolicy,
         tracing: Tracing,
         metrics: Metrics,
-        clock: Callable[[], float],
-        wall_clock: Callable[[], float],
-        max_retries: int,
-        max_receive_count: Callable[[], int | None],
+        clocks: Clocks,
         deadline: float,
     ) -> None:
         self._handlers = handlers
@@ -66,27 +61,23 @@ class Processor:
         self._evidence = evidence
         self._leases = leases
         self._completer = completer
-        self._memory = memory
+        self._retries = retries
         self._tracing = tracing
         self._metrics = metrics
-        self._clock = clock
-        self._wall_clock = wall_clock
-        self._max_retries = max_retries
-        self._max_receive_count = max_receive_count
+        self._clocks = clocks
         self._deadline = deadline
 
     def process(self, delivery: Delivery) -> None:
-        """Handle and settle one delivery. Raises nothing."""
+        """Handle and complete one delivery. Raises nothing."""
         try:
             self._process(delivery)
         except Exception:
-            logger.exception("a message could not be settled; it comes back by itself")
+            logger.exception("a message could not be settled; it will be delivered again")
             self._completer.abandon(delivery)
 
     def _process(self, delivery: Delivery) -> None:
-        delivery.lease.renew_until = self._clock() + self._deadline
-        if self._memory.knows(delivery.message.id):
-            self._completer.delete_copy(delivery)
+        delivery.lease.renew_until = self._clocks.monotonic() + self._deadline
+        if self._completer.delete_copy(delivery):
             return
         if not self._leases.held(delivery.lease):
             self._completer.lease_lost(delivery)
@@ -98,9 +89,9 @@ class Processor:
             self._completer.complete(delivery, outcome, trace_id)
 
     def handle(self, delivery: Delivery) -> tuple[Outcome | None, str]:
-        """What a delivery comes to, and its trace id for the log.
+        """The outcome of a delivery, and its trace id for the log.
 
-        The outcome is not carried out; it is None when the lease was lost on the way.
+        The outcome is not carried out; it is None if the lease was lost on the way.
         """
         content = delivery.content
         hints = content.trace if isinstance(content, Event | Ignored) else TraceHints()
@@ -114,10 +105,10 @@ class Processor:
         return outcome, trace.log_id
 
     def _run_handler(self, delivery: Delivery, event: Event, trace: Trace) -> Outcome | None:
-        """The handler's outcome; None when the lease was lost on the way."""
+        """The handler's outcome; None if the lease was lost on the way."""
         if self._breakers.any_open():
             return Retry("a breaker is open", reason="breaker")
-        started = self._clock()
+        started = self._clocks.monotonic()
         outcome: Outcome | None = None
         counted = "success"
         with self._tracing.message_span(
@@ -130,7 +121,7 @@ class Processor:
                 if isinstance(error, BreakerOpen):
                     outcome = Retry(str(error), error.retry_after, "breaker")
                 else:
-                    # A handler that raises it by itself has been told so by the arbiter.
+                    # A handler that raises it itself read the arbiter's answer.
                     failed = error.neighbour or RESERVATION_API
                     outcome = Retry(str(error), error.retry_after, failed=failed)
             except LeaseTooShort as error:
@@ -147,7 +138,9 @@ class Processor:
                 counted = "failed"
             if isinstance(outcome, Retry | Reject):
                 mark_failed(span, outcome.error)
-        self._metrics.processing.labels(delivery.label, counted).observe(self._clock() - started)
+        self._metrics.processing.labels(delivery.label, counted).observe(
+            self._clocks.monotonic() - started
+        )
         return outcome
 
     def _decide_retry(self, delivery: Delivery, retry: Retry) -> Outcome:
@@ -156,17 +149,15 @@ class Processor:
         if self._breakers.any_open():
             rest = max(self._breakers.remaining(), min(retry.at_least, MAX_RETRY_AFTER))
             retry = Retry(retry.error, rest, reason="breaker")
-        elif retry.reason not in UNTRIED and message.receive_count >= tries(
-            self._max_retries, self._max_receive_count()
-        ):
+        elif retry.reason not in UNTRIED and message.receive_count >= self._retries.tries():
             first = message.first_received_at
-            failing_for = None if first is None else self._wall_clock() - first
+            failing_for = None if first is None else self._clocks.wall() - first
             if self._evidence.against(retry.failed, message.id, failing_for) or (
                 failing_for is not None and failing_for >= LONGEST_FAILING
             ):
                 return Reject(DeadLetterReason.RETRIES_EXHAUSTED, retry.error)
             retry = replace(retry, beyond_tries=True)
-        if self._completer.is_last_receive(delivery):
+        if self._retries.is_last_receive(message.receive_count):
             error = f"{retry.error}; {NO_FURTHER_TRY}"
             return Reject(DeadLetterReason.RETRIES_EXHAUSTED, error)
         return retry

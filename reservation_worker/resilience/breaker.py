@@ -1,4 +1,4 @@
-"""The circuit breaker of one neighbour: a state machine that decides how much may be taken."""
+"""The circuit breaker of one neighbour: a state machine that limits the messages in flight."""
 
 import threading
 from collections import deque
@@ -8,7 +8,7 @@ from enum import IntEnum
 from reservation_worker.errors import BreakerOpen
 
 WINDOW = 10.0
-"""The span of time, in seconds, over which the failed share is taken."""
+"""The failed share is taken over so many seconds."""
 MIN_CALLS = 20
 FAILED_SHARE = 0.5
 ROW = 10
@@ -18,7 +18,7 @@ ROW_MESSAGES = 5
 FIRST_OPEN = 5.0
 LONGEST_OPEN = 30.0
 JITTER = 0.1
-"""An open time is varied by up to this share, so that pods do not come back in step."""
+"""An open time varies by up to this share, so that pods do not come back in step."""
 RAMP = 20
 """So many good calls while half-open close the breaker."""
 QUIET = 10.0
@@ -26,7 +26,7 @@ QUIET = 10.0
 
 
 class State(IntEnum):
-    """The numbers are what the metric worker_breaker_state shows."""
+    """The numbers are the values of the metric worker_breaker_state."""
 
     CLOSED = 0
     HALF_OPEN = 1
@@ -58,7 +58,7 @@ class Breaker:
         self._on_change = on_change
         self._lock = threading.Lock()
         self._state = State.CLOSED
-        # Calls that began before the last change of state say nothing about the present one.
+        # Calls that began before the last change of state do not count in the present one.
         self._generation = 0
         self._open_for = FIRST_OPEN
         self._open_until = 0.0
@@ -67,7 +67,7 @@ class Breaker:
 
     @property
     def state(self) -> State:
-        """The state now. An open breaker stays open until a probe went well."""
+        """The present state. An open breaker stays open until a probe succeeds."""
         return self._state
 
     def limit(self) -> int | None:
@@ -87,7 +87,7 @@ class Breaker:
         return 0 if self._state is State.OPEN else 1 + self._good + self._spared
 
     def spare(self) -> None:
-        """A message has ended without a failed call: while half-open, one more may be in flight."""
+        """Note a message that ended without a failed call: half-open, one more may be in flight."""
         if self._state is State.HALF_OPEN:
             with self._lock:
                 self._spared = min(self._spared + 1, RAMP)
@@ -98,14 +98,14 @@ class Breaker:
             return self._remaining()
 
     def admit(self) -> int:
-        """Permission for one call: a ticket for `record`. Raises BreakerOpen while open."""
+        """Admit one call; returns a ticket for `record`. Raises BreakerOpen while open."""
         with self._lock:
             if self._state is State.OPEN:
                 raise BreakerOpen(self.name, self._remaining())
             return self._generation
 
     def record(self, ticket: int, message_id: str, ok: bool) -> None:
-        """The end of an admitted call. Not `ok`: the neighbour's failure, not the message's."""
+        """Record the end of an admitted call. Not `ok` is a failure of the neighbour."""
         with self._lock:
             if ticket != self._generation:
                 return
@@ -119,12 +119,12 @@ class Breaker:
             self._on_change(self.name, after)
 
     def probe_due(self) -> bool:
-        """True when the open time is over, so that the neighbour may be probed."""
+        """Whether the open time is over, so that the neighbour may be probed."""
         with self._lock:
             return self._state is State.OPEN and self._remaining() == 0.0
 
     def probed(self, ok: bool) -> None:
-        """The result of the probe that `probe_due` asked for."""
+        """Record the result of the probe that was due."""
         with self._lock:
             if self._state is not State.OPEN:
                 return
@@ -165,7 +165,7 @@ class Breaker:
         else:
             self._bad += 1
             self._quiet_since = self._clock()
-            # The first call decides alone; later on a rare failure does not stop the recovery.
+            # The first call decides alone; later a rare failure does not stop the recovery.
             if self._bad >= (self._good + self._bad) * FAILED_SHARE:
                 self._open()
 

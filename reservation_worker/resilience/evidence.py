@@ -1,4 +1,4 @@
-"""Evidence that a failure is the message's own: its neighbour has answered other messages well."""
+"""Evidence that a failure is the message's own: its neighbour serves other messages."""
 
 import threading
 from collections.abc import Callable
@@ -8,16 +8,16 @@ FRESH = 60.0
 
 
 class Evidence:
-    """The last good answers of each neighbour. `clock` gives monotonic seconds."""
+    """Keeps the last good answers of each neighbour. `clock` gives monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        # By neighbour: when the two messages that it answered well last had their answers.
+        # By neighbour: the last two messages that it answered well, and when.
         self._good: dict[str, dict[str, float]] = {}
 
     def add(self, neighbour: str, message_id: str) -> None:
-        """`neighbour` has answered this message well."""
+        """Note that `neighbour` has answered this message well."""
         with self._lock:
             good = self._good.setdefault(neighbour, {})
             good.pop(message_id, None)
@@ -29,7 +29,7 @@ class Evidence:
         """Whether `neighbour` has answered another message well within FRESH seconds.
 
         Answers from before the message began to fail, `failing_for` seconds ago (None: unknown),
-        are none: they are older than an outage that may have begun since.
+        do not count, because an outage may have begun since.
         """
         age = FRESH if failing_for is None else min(FRESH, failing_for)
         with self._lock:

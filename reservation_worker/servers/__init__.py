@@ -1,1 +1,1 @@
-"""What the worker serves to those who watch it."""
+"""The HTTP server and the gRPC debug server."""

@@ -1,8 +1,8 @@
-"""One client's connection to the HTTP server: a single answer, a short life, no noise in our log.
+"""One client's connection to the HTTP server: a single answer, a short life, no lines in our log.
 
-Whoever reaches the port needs no password. waitress by itself lets a client that sends a byte now
-and then keep its connection for ever, lets another pile up answers in memory that it never reads,
-and logs for each packet with TCP's urgent flag, in an endless loop.
+The port has no password. By default waitress lets a client keep its connection for ever by sending
+a byte now and then, and pile up unread answers in memory; and it logs in an endless loop for a
+packet with TCP's urgent flag.
 """
 
 import time
@@ -14,16 +14,16 @@ from waitress.channel import HTTPChannel
 from reservation_worker.servers.profiles import LONGEST, is_local
 
 MOST = 200
-"""So many connections at once; beyond it the oldest that has not asked anything yet goes."""
+"""The limit of connections at the same time; beyond it the oldest idle one is closed."""
 LIFETIME = 15.0
-"""The longest life of a connection in seconds: a probe or a scrape has given up by then."""
+"""The longest life of a connection, in seconds: longer than the timeout of a probe or scrape."""
 
 
 class Connection(HTTPChannel):
     """A channel of waitress that answers one request and is closed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # By the monotonic clock, unlike waitress's own time.
+        # By the monotonic clock, unlike waitress's own timestamp.
         self.opened_at = time.monotonic()
         super().__init__(*args, **kwargs)
 
@@ -33,32 +33,32 @@ class Connection(HTTPChannel):
         return not self.requests
 
     def service(self) -> None:
-        """Answer the first request as if it had said so itself: then close."""
+        """Answer the first request as if it asked for the connection to be closed."""
         request: Any = self.requests[0]
         request.headers["CONNECTION"] = "close"
-        # A profile takes longer than a probe. (What could not be parsed has no path.)
+        # A profile takes longer than a probe. (A request that could not be parsed has no path.)
         if getattr(request, "path", "").startswith("/debug/pprof/") and is_local(self.addr[0]):
             self.opened_at += LONGEST
         super().service()
 
     def send_continue(self) -> None:
-        """No: a body is not asked for, least of all one that is refused by its length."""
+        """Never ask for a body: none is needed, and a long one is refused."""
         request: Any = self.request
         request.expect_continue = False
 
     def handle_expt(self) -> None:
-        """Urgent data: it stays until it is read, and nobody will."""
+        """Close on urgent data, which nobody would read."""
         self.handle_close()
 
     def handle_error(self) -> None:
-        """The parser failed on what the client sent: its fault, and nothing to log."""
+        """Close when the parser fails: that is the client's fault and is not logged."""
         self.handle_close()
 
 
 def close_surplus(connections: Iterable[Connection]) -> None:
-    """Close those that live too long or are too many. `connections` come oldest first.
+    """Close the expired and the surplus ones. `connections` are in order of age, the oldest first.
 
-    A profile may live longer than those that came after it.
+    A profile's connection may outlive younger ones.
     """
     living = list(connections)
     surplus = len(living) - MOST

@@ -13,7 +13,7 @@ from waitress.server import create_server
 from werkzeug.exceptions import HTTPException, NotFound
 
 from reservation_worker.servers.connections import MOST, Connection, close_surplus
-from reservation_worker.servers.listening import listen
+from reservation_worker.servers.listening import listen, local_url
 from reservation_worker.status.probes import Check, Probes
 
 
@@ -22,7 +22,7 @@ def make_app(probes: Probes, registry: CollectorRegistry, *pages: Blueprint) -> 
     app = Flask("reservation_worker", static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
 
-    def verdict(checks: Callable[[], list[Check]]) -> tuple[Response, int]:
+    def report(checks: Callable[[], list[Check]]) -> tuple[Response, int]:
         found = checks()
         failing = [check.name for check in found if not check.ok]
         body = {
@@ -35,12 +35,12 @@ def make_app(probes: Probes, registry: CollectorRegistry, *pages: Blueprint) -> 
     @app.get("/health")
     @app.get("/healthz")
     def health() -> tuple[Response, int]:
-        return verdict(probes.health)
+        return report(probes.health)
 
     @app.get("/ready")
     @app.get("/readyz")
     def ready() -> tuple[Response, int]:
-        return verdict(probes.ready)
+        return report(probes.ready)
 
     @app.get("/metrics")
     def metrics() -> Response:
@@ -51,7 +51,7 @@ def make_app(probes: Probes, registry: CollectorRegistry, *pages: Blueprint) -> 
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Any:
-        # The error's own answer, for the Allow header of a 405; neither its page nor its words.
+        # The error's own answer, because a 405 has an Allow header; without its HTML page.
         answer = error.get_response()
         hint = "; try /health, /ready or /metrics" if isinstance(error, NotFound) else ""
         answer.set_data(json.dumps({"error": f"{error.name.lower()}{hint}"}))
@@ -62,11 +62,12 @@ def make_app(probes: Probes, registry: CollectorRegistry, *pages: Blueprint) -> 
 
 
 class HealthServer:
-    """Serves `app` from a thread of its own. Raises OSError when the port can't be had."""
+    """Serves `app` from its own thread. Raises OSError if the port can't be listened on."""
 
     def __init__(self, app: Flask, host: str, port: int) -> None:
+        self._host = host
         self._socket = listen(host, port)
-        # Warnings that a client can cause at will: so many requests wait, so many connections.
+        # Any client can cause their warnings about waiting requests and connections.
         for name in ("waitress", "waitress.queue"):
             logging.getLogger(name).setLevel(logging.ERROR)
         self._map: Any = {}
@@ -78,10 +79,10 @@ class HealthServer:
             # A probe's request has no body.
             max_request_body_size=1024,
             max_request_header_size=16 * 1024,
-            # Beyond MOST we close the idle ones; only where all are being answered do new ones
-            # have to wait. (Its own listener and trigger are among those it counts.)
+            # Beyond MOST we close idle connections; new ones wait only while none is idle.
+            # (waitress counts its own listener and trigger, too.)
             connection_limit=MOST + 20,
-            # A client that hangs up is no error of ours.
+            # A client that hangs up is not an error.
             log_socket_errors=False,
             ident="reservation-worker",
         )
@@ -93,8 +94,13 @@ class HealthServer:
 
     @property
     def port(self) -> int:
-        """The port that is listened on (of interest when 0 was asked for)."""
+        """The port that is listened on, also where 0 was asked for."""
         return int(self._socket.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        """The URL of the status page for a browser on this machine."""
+        return local_url(self._host, self.port)
 
     def start(self) -> None:
         """Start serving."""

@@ -1,22 +1,59 @@
-"""Listening sockets, and the one sentence on a port that can't be had."""
+"""Listening sockets, and one error for all the ports that can't be listened on."""
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from reservation_worker.errors import OperationError
 
 
-@contextmanager
-def listening(server: str, host: str, port: int) -> Iterator[None]:
-    """Within it an OSError becomes an OperationError that names the variables of `server`."""
+@dataclass(slots=True)
+class ListenErrors:
+    """Collects the failures of several servers, so that one error names all their variables."""
+
+    taken: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def opening(self, server: str, host: str, port: int) -> Iterator[None]:
+        """Within it an OSError ends the block and is kept; `server` is the variables' prefix."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                self.taken.append(f"{server}_PORT")
+            self.problems.append(
+                f"{server}_HOST {host} and {server}_PORT {port} can't be listened on: {error}"
+            )
+
+    def check(self) -> None:
+        """Raises OperationError if a server could not be opened."""
+        if not self.problems:
+            return
+        text = "; ".join(self.problems)
+        if self.taken:
+            names = " and ".join(self.taken)
+            text += (
+                f"; if another worker runs on this machine, set {names} to other ports"
+                " (0: any free port)"
+            )
+        raise OperationError(text)
+
+
+def local_url(host: str, port: int) -> str:
+    """The URL at which a server that listens on `host` and `port` is reached from its machine."""
     try:
-        yield
-    except OSError as error:
-        raise OperationError(
-            f"{server}_HOST {host} and {server}_PORT {port} can't be listened on: {error}"
-        ) from error
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return f"http://{host}:{port}"
+    if address.is_unspecified:
+        # Also for ::, which takes IPv4 too and is IPv4 alone where the machine has no IPv6.
+        address = ipaddress.ip_address("127.0.0.1")
+    shown = f"[{address}]" if address.version == 6 else str(address)
+    return f"http://{shown}:{port}"
 
 
 def listen(host: str, port: int) -> socket.socket:

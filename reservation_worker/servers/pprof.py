@@ -1,4 +1,4 @@
-"""Profiles in the format of pprof: stacks with values, once each, in a gzip'd Profile."""
+"""Profiles in the format of pprof: each distinct stack once, with its values, gzipped."""
 
 import gzip
 import time
@@ -34,7 +34,7 @@ class ProfileBuilder:
             sample.label.add(key=self._text("thread"), str=self._text(thread))
 
     def encode(self, seconds: float = 0.0) -> bytes:
-        """The profile as it goes over the wire; `seconds` is how long it was taken."""
+        """The serialized profile; `seconds` is its duration."""
         self._profile.duration_nanos = round(seconds * 1e9)
         del self._profile.string_table[:]
         self._profile.string_table.extend(self._texts)

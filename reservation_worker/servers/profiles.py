@@ -1,6 +1,6 @@
 """/debug on the HTTP server: profiles for `go tool pprof` or speedscope, and all threads' stacks.
 
-Only for callers on this machine: a profile costs CPU and shows the inside of the process.
+Only for callers on this machine: a profile costs CPU and reveals internals of the process.
 """
 
 import ipaddress
@@ -19,10 +19,13 @@ LONGEST = 30
 """The longest profile, in seconds."""
 DEFAULT = 10
 INTERVAL = 0.01
-"""The time between two looks at all threads, in seconds."""
+"""The time between two samples of all threads, in seconds."""
 HEAP_FRAMES = 1
-"""So many frames of an allocation's stack are kept: an event takes 2.6 times its CPU meanwhile,
-with 4 frames 5 times, with 8 frames 9 times. PYTHONTRACEMALLOC=8 records from the start on."""
+"""The number of frames kept of an allocation's stack.
+
+While the heap is recorded, an event takes 2.6 times its CPU, with 4 frames 5 times, with 8 frames 9
+times. PYTHONTRACEMALLOC=8 records from the start on.
+"""
 
 
 def is_local(address: str | None) -> bool:
@@ -36,13 +39,13 @@ def is_local(address: str | None) -> bool:
 
 
 def make_profiles() -> Blueprint:
-    """The routes below /debug. One profile at a time: a thread is enough, the probes have three."""
+    """The routes below /debug. One profile at a time, so that the probes keep three threads."""
     routes = Blueprint("profiles", __name__, url_prefix="/debug")
     profiling = threading.Lock()
 
     @routes.before_request
     def local_only() -> ResponseReturnValue | None:
-        # The peer of the connection: a header could say anything.
+        # The peer of the connection: a header could be forged.
         if is_local(request.environ.get("REMOTE_ADDR")):
             return None
         return _refused("only for callers on this machine: go through kubectl port-forward", 403)
@@ -71,10 +74,10 @@ def make_profiles() -> Blueprint:
                     return _refused("no allocations are recorded", 409)
                 tracemalloc.start(HEAP_FRAMES)
                 return Response(
-                    "recording of allocations begins now: ask again for what lives since;"
+                    "recording of allocations begins now: ask again for those that still live;"
                     " /debug/pprof/heap?stop=1 is the last answer and ends it\n",
                     202,
-                    # So go tool pprof shows this text.
+                    # With it `go tool pprof` shows this text.
                     {"X-Go-Pprof": "1"},
                     content_type="text/plain; charset=utf-8",
                 )
@@ -97,20 +100,20 @@ def make_profiles() -> Blueprint:
 
 
 def wall_profile(seconds: int) -> bytes:
-    """Where all threads but this one are, seen every INTERVAL for so long: by time, not by CPU."""
+    """Samples of all other threads, every INTERVAL for `seconds`: wall time, not CPU time."""
     me = threading.get_ident()
     seen: Counter[tuple[str, tuple[Frame, ...]]] = Counter()
     began = time.monotonic()
-    looks = 0
+    samples = 0
     while (elapsed := time.monotonic() - began) < seconds:
         for stack in stacks():
             if stack.ident != me:
                 seen[stack.thread, _frames(stack)] += 1
-        looks += 1
-        # What was missed, for the machine was busy, is not made up for.
+        samples += 1
+        # Samples that a busy machine made us miss are not repeated.
         time.sleep(min(INTERVAL, seconds - elapsed))
-    # As long as the looks were apart in truth.
-    period = round(seconds * 1e9 / looks)
+    # The real time between two samples.
+    period = round(seconds * 1e9 / samples)
     builder = ProfileBuilder([("samples", "count"), ("wall", "nanoseconds")], period)
     for (thread, frames), count in seen.items():
         builder.add(frames, (count, count * period), thread)
@@ -118,11 +121,11 @@ def wall_profile(seconds: int) -> bytes:
 
 
 def heap_profile() -> bytes:
-    """What was allocated by Python since the recording began and still lives, by stack."""
+    """The living allocations of Python since the recording began, by stack."""
     snapshot = tracemalloc.take_snapshot()
     builder = ProfileBuilder([("inuse_objects", "count"), ("inuse_space", "bytes")])
     for entry in snapshot.statistics("traceback"):
-        # tracemalloc knows no functions.
+        # tracemalloc does not know the functions.
         frames = [
             (f"{'/'.join(one.filename.split('/')[-2:])}:{one.lineno}", one.filename, one.lineno)
             for one in reversed(entry.traceback)

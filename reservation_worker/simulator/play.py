@@ -1,4 +1,4 @@
-"""Plays a scenario on a whole system, with an outage in the middle, and takes stock of it."""
+"""Runs a scenario on a whole system, with an outage in the middle, and reconciles it."""
 
 import time
 from collections import deque
@@ -12,6 +12,7 @@ from reservation_worker.simulator.judge.reconcile import Report
 from reservation_worker.simulator.judge.scrape import Metrics
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.processes.child import ChildError
+from reservation_worker.simulator.processes.ports import free_ports
 from reservation_worker.simulator.processes.stack import Stack
 from reservation_worker.simulator.story.scenario import Scenario, build
 
@@ -20,12 +21,12 @@ _GLANCE = 0.1
 
 
 class PlayError(Exception):
-    """The run did not come to its end; the text says how far it got."""
+    """The run did not end in time; the text has its progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where the run is: a few words, and how many of all events are settled."""
+    """The stage of the run, and how many of all events are settled."""
 
     stage: str
     settled: int
@@ -46,7 +47,7 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """It reconciles, and the worker, if it was stopped, stopped cleanly."""
+        """It reconciles, and the worker, if stopped, exited with 0."""
         return self.report.ok and self.worker_exit_code in (0, None)
 
     def as_dict(self) -> dict[str, Any]:
@@ -96,7 +97,9 @@ class Play:
         self.stack.__enter__()
         try:
             self.stack.neighbours.seed(self.scenario.seeds, self.scenario.pools)
-            self.worker = self.stack.worker().start()
+            server, debug = map(str, free_ports(2))
+            env = {"SERVER_PORT": server, "GRPC_DEBUG_PORT": debug}
+            self.worker = self.stack.worker(env).start()
             self.worker.ready()
         except BaseException as error:
             self.stack.__exit__(type(error), error, error.__traceback__)
@@ -138,13 +141,13 @@ class Play:
         self._seconds = time.monotonic() - began
 
     def stop_worker(self) -> None:
-        """SIGTERM, and the exit code."""
+        """Stop the worker by SIGTERM and note its exit code."""
         self._say("stopping the worker")
         self.worker.stop(timeout=40)
         self._exit_code = self.worker.wait(0)
 
     def result(self) -> Result:
-        """Take stock."""
+        """Reconcile, and return all figures."""
         self._say("reconciling")
         return Result(
             len(self.scenario.messages),

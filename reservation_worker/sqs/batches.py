@@ -1,6 +1,6 @@
-"""SQS's rules of the wire: what fits into a message and a batch, and how a batch's answer reads.
+"""SQS's wire rules: the limits of messages and batches, and the answers to batches.
 
-No boto3 in here: the operators' verbs use it before they connect.
+Imports no boto3, because the operators' verbs use it before they connect.
 """
 
 import re
@@ -18,11 +18,11 @@ MAX_ATTRIBUTES = 10
 NOT_ALLOWED = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """A character that SQS refuses in bodies and in attributes."""
 
-# Codes of a receipt handle that is of no use any more (LocalStack and AWS say the second).
+# Codes of a void receipt handle (LocalStack and AWS use the second).
 _GONE = frozenset({"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"})
 
 MARK = "dlq_"
-"""How the names of the attributes begin that the worker adds to a dead letter."""
+"""The prefix of the attributes that the worker adds to a dead letter."""
 
 Attributes = Mapping[str, Mapping[str, Any]]
 """A message's attributes by name, each with DataType and StringValue or BinaryValue."""
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class BatchFailure:
-    """Why one entry of a batch failed; another try helps only if it is not the sender's fault."""
+    """Why an entry of a batch failed. A retry helps only if it is not the sender's fault."""
 
     code: str
     sender_fault: bool
@@ -40,7 +40,7 @@ class BatchFailure:
 
     @property
     def gone(self) -> bool:
-        """The receipt handle is of no use any more."""
+        """Whether the receipt handle is void."""
         return self.code in _GONE
 
     def __str__(self) -> str:
@@ -58,12 +58,12 @@ def failures(answer: Mapping[str, Any]) -> dict[int, BatchFailure]:
 
 
 def plain(code: str | None) -> str:
-    """An error code alone: SQS's older protocol adds a prefix to some, LocalStack a suffix."""
+    """An error code without the prefix of SQS's older protocol and the suffix of LocalStack."""
     return (code or "Unknown").removeprefix("AWS.SimpleQueueService.").removesuffix("Exception")
 
 
 def message(body: str, attributes: Attributes, trace_header: str | None) -> dict[str, Any]:
-    """The parameters of SendMessage that make up a message; `trace_header` is AWSTraceHeader."""
+    """The parameters of SendMessage for a message; `trace_header` is the AWSTraceHeader."""
     system = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace_header}}
     return {
         "MessageBody": body,
@@ -84,7 +84,7 @@ def size(body: str, attributes: Attributes) -> int:
 
 
 def fit(body: str, attributes: Attributes, most_bytes: int) -> Attributes:
-    """The attributes without the last of our marks, as many as it takes to fit `most_bytes`."""
+    """The attributes without as many of our last marks as exceed `most_bytes`."""
     while size(body, attributes) > most_bytes:
         fewer = without_last_mark(attributes)
         if fewer is None:
@@ -94,7 +94,7 @@ def fit(body: str, attributes: Attributes, most_bytes: int) -> Attributes:
 
 
 def without_last_mark(attributes: Attributes) -> Attributes | None:
-    """The attributes without the last of our marks; None when there is no mark left."""
+    """The attributes without the last of our marks; None if there is no mark left."""
     marks = [name for name in attributes if name.startswith(MARK)]
     if not marks:
         return None

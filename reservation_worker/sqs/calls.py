@@ -23,12 +23,12 @@ class _Clients(NamedTuple):
 
 
 class SqsCalls:
-    """Two clients, shared by all threads: one for receives, one for all else.
+    """Two clients, shared by all threads: one for receives, one for all other calls.
 
-    They are separate because botocore's retry quota is one a client, and because a receive must
-    not be retried by botocore: the lost answer's messages would be nobody's until they time out.
-    Making it raises ConfigurationError for AWS_* variables that boto3 can't work with; credentials
-    may come later.
+    They are separate because botocore has one retry quota for each client, and because it must not
+    retry a receive: the messages of the lost answer would be hidden until they time out.
+    The constructor raises ConfigurationError for AWS_* variables that boto3 can't work with;
+    credentials may come later.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class SqsCalls:
         self._clients.open()
 
     def receiver(self, use: "Callable[[SQSClient], T]") -> T:
-        """What `use` makes of the client for receives. Raises SqsError."""
+        """The result of `use` with the client for receives. Raises SqsError."""
         return self._call(lambda clients: use(clients.receiver))
 
     def control(self, use: "Callable[[SQSClient], T]") -> T:
-        """What `use` makes of the client for all else. Raises SqsError."""
+        """The result of `use` with the client for all other calls. Raises SqsError."""
         return self._call(lambda clients: use(clients.control))
 
     def close(self) -> None:

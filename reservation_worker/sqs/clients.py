@@ -13,14 +13,14 @@ from reservation_worker.sqs.credentials import CredentialProcess, of_credentials
 from reservation_worker.sqs.session import explained
 
 RENEWAL = 15.0
-"""Clients are made anew at most once in so many seconds."""
+"""New clients are made at most once in so many seconds."""
 
 C = TypeVar("C")
 T = TypeVar("T")
 
 
 class _Made(Generic[C]):
-    """What was made by one session, and how many calls use it now."""
+    """The clients of one session, and how many calls use them now."""
 
     def __init__(self, clients: C) -> None:
         self.clients = clients
@@ -28,11 +28,11 @@ class _Made(Generic[C]):
 
 
 class RenewedClients(Generic[C]):
-    """Clients, by a new session after credentials that are missing, expired or refused.
+    """Clients that get a new session when their credentials are missing, expired or refused.
 
-    boto3 asks for credentials once: those that were not there yet, and static ones that have been
-    replaced on disk, stay missing or expired for the life of a session. `make` makes a session and
-    its clients, `close` closes them. All methods may be called by any thread.
+    A boto3 session looks for credentials once: missing ones stay missing, and static ones that were
+    replaced on disk stay expired. `make` makes a session and its clients, `close` closes them.
+    Thread-safe.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class RenewedClients(Generic[C]):
         self._closed = False
 
     def open(self) -> None:
-        """Make the first clients, though the credentials may come later.
+        """Make the first clients; the credentials may come later.
 
         Raises ConfigurationError for AWS_* variables that boto3 can't work with.
         """
@@ -65,9 +65,9 @@ class RenewedClients(Generic[C]):
                 self._failed(error)
 
     def call(self, use: Callable[[C], T]) -> T:
-        """What `use` makes of the clients; with new ones again if the credentials fail.
+        """The result of `use` with the clients, called again with new ones if credentials fail.
 
-        Raises what it raises, and SqsError while no clients can be made.
+        Raises the errors of `use`, and SqsError while no clients can be made.
         """
         made = self._take()
         try:
@@ -77,7 +77,7 @@ class RenewedClients(Generic[C]):
                 raise
         finally:
             self._release(made)
-        # Nothing was done so far: the request was not sent, or it was refused.
+        # Safe to repeat: the request was not sent, or it was refused.
         made = self._take()
         try:
             return use(made.clients)
@@ -85,7 +85,7 @@ class RenewedClients(Generic[C]):
             self._release(made)
 
     def close(self) -> None:
-        """Close the clients, and end a credential_process that somebody still waits for."""
+        """Close the clients, and end a credential_process that is still waited for."""
         with self._lock:
             made, self._current = self._current, None
             self._closed = True
@@ -111,7 +111,7 @@ class RenewedClients(Generic[C]):
             self._close(made.clients)
 
     def _renew(self, failed: _Made[C] | None) -> bool:
-        """Whether there are other clients now than those that failed."""
+        """Whether there are clients other than those that failed."""
         with self._renewing:
             with self._lock:
                 if self._closed or self._current is not failed:

@@ -1,4 +1,4 @@
-"""Credentials of a process that nobody watches: which errors are theirs, and a bounded process."""
+"""Credentials of an unattended process: their errors, and a bounded credential_process."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import botocore.session
-from botocore.credentials import ProcessProvider
+from botocore.credentials import AssumeRoleProvider, ProcessProvider
 from botocore.exceptions import (
     ClientError,
     CredentialRetrievalError,
@@ -22,7 +22,7 @@ from botocore.exceptions import (
 from reservation_worker.sqs.batches import plain
 
 PATIENCE = 7.0
-"""The most seconds for a credential_process: less than the shortest stop takes."""
+"""A credential_process may take so many seconds; that is less than the shortest stop."""
 
 _ERRORS = (
     CredentialRetrievalError,
@@ -32,7 +32,7 @@ _ERRORS = (
     NoCredentialsError,
     SSOError,
     TokenRetrievalError,
-    # botocore's only one: what it was given to refresh has expired, too.
+    # botocore raises it only for refreshed credentials that have expired, too.
     RuntimeError,
 )
 _CODES = frozenset(
@@ -53,7 +53,7 @@ _CODES = frozenset(
         "UnrecognizedClient",
     }
 )
-# What botocore itself calls to get credentials, by botocore's names of the operations.
+# The operations by which botocore itself gets credentials.
 _EXCHANGES = frozenset(
     {"AssumeRole", "AssumeRoleWithWebIdentity", "CreateToken", "GetRoleCredentials"}
 )
@@ -62,7 +62,7 @@ _EXCHANGES = frozenset(
 def of_credentials(error: Exception) -> bool:
     """Whether a call failed because credentials are missing, expired or refused.
 
-    The call did nothing then, and other credentials may help. A policy's no is not among them.
+    Such a call had no effect, and other credentials may help. A policy's refusal is not one.
     """
     if not isinstance(error, ClientError):
         return isinstance(error, _ERRORS)
@@ -73,33 +73,42 @@ def of_credentials(error: Exception) -> bool:
 
 
 def denied(code: str) -> bool:
-    """Whether an error's code says that a policy does not allow it (KMS has codes of its own)."""
+    """Whether an error code is the refusal of a policy, KMS's codes included."""
     return "AccessDenied" in code or code in ("AuthorizationError", "UnauthorizedOperation")
 
 
-def bound_process(core: botocore.session.Session) -> None:
-    """Let the credential_process of a session's profile run as CredentialProcess.
+def bound_processes(core: botocore.session.Session) -> None:
+    """Let each credential_process of a session run as CredentialProcess.
 
-    botocore waits for it without a limit. The process of a source_profile stays botocore's.
+    That is the process of its profile, and of any source_profile that a role is assumed from.
+    botocore waits for them without a limit.
     """
+
+    def provider(profile: str) -> ProcessProvider:
+        return ProcessProvider(profile, lambda: core.full_config, popen=CredentialProcess)
+
+    chain: Any = core.get_component("credential_provider")
     profile = core.get_config_variable("profile") or "default"
-    ours = ProcessProvider(profile, lambda: core.full_config, popen=CredentialProcess)
-    core.get_component("credential_provider").insert_before(ProcessProvider.METHOD, ours)
+    chain.insert_before(ProcessProvider.METHOD, provider(profile))
+    # A source_profile gets its own providers at each look-up; botocore has no public way to them.
+    assuming = chain.get_provider(AssumeRoleProvider.METHOD)
+    assuming._profile_provider_builder._create_process_provider = provider
 
 
 class CredentialProcess(subprocess.Popen[bytes]):
-    """A credential_process in a group of its own, ended with all its children when it hangs."""
+    """A credential_process in its own process group; one that hangs ends with its children."""
 
     running: "set[CredentialProcess]" = set()
 
     def __init__(self, command: list[str], **options: Any) -> None:
         super().__init__(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+        # At once, because a stop may come before somebody waits for its output.
+        self.running.add(self)
 
     def communicate(
         self, input: bytes | None = None, timeout: float | None = None
     ) -> tuple[bytes, bytes]:
-        """Its output and its errors. Raises CredentialRetrievalError after PATIENCE seconds."""
-        self.running.add(self)
+        """Its stdout and stderr. Raises CredentialRetrievalError after PATIENCE seconds."""
         try:
             return super().communicate(input, PATIENCE if timeout is None else timeout)
         except subprocess.TimeoutExpired as error:
@@ -113,12 +122,12 @@ class CredentialProcess(subprocess.Popen[bytes]):
             self.running.discard(self)
 
     def end(self) -> None:
-        """Kill it, and what it has started."""
+        """Kill it and its children."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
     @classmethod
     def end_all(cls) -> None:
-        """Kill those that still run: nobody waits for them any more."""
+        """Kill those that still run."""
         for process in tuple(cls.running):
             process.end()

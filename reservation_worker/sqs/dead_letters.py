@@ -1,4 +1,4 @@
-"""The dead-letter queue: which one it is now, and how a letter gets into it."""
+"""The dead-letter queue: which one it is now, and how letters are sent to it."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 NO_QUEUE = frozenset({"NonExistentQueue", "QueueDoesNotExist"})
-"""Codes of a queue that is not there, or not any more."""
+"""Error codes of a queue that does not exist."""
 NO_DLQ, DLQ_IS_ITSELF = "NoDeadLetterQueue", "DeadLetterQueueIsTheQueue"
 """Our own codes."""
 TOO_LONG = frozenset({"InvalidParameterValue", "MessageTooLong"})
-"""Codes of a message that is larger than its queue takes, among others."""
+"""Error codes of a message that is too large for its queue, among others."""
 
 
 class DeadLetters:
-    """`url` is the queue's; `dlq_url` is its DLQ's, None: as the RedrivePolicy says."""
+    """`url` is the queue's; `dlq_url` its DLQ's, None: the RedrivePolicy names it."""
 
     def __init__(self, calls: SqsCalls, url: str, dlq_url: str | None) -> None:
         self._calls = calls
@@ -35,9 +35,9 @@ class DeadLetters:
         return self._known or self._find()
 
     def look_up(self, attributes: Mapping[Any, str]) -> DeadLetterQueue:
-        """Find the DLQ anew; `attributes` are the queue's own, as far as they can be read.
+        """Find the DLQ again; `attributes` are the queue's own, as far as they can be read.
 
-        Raises SqsError. What was known stays in use where the answer is not a clear no.
+        Raises SqsError. The known DLQ stays in use unless SQS reports clearly that it is gone.
         """
         try:
             self._known = self._look_up(attributes)
@@ -54,7 +54,7 @@ class DeadLetters:
         except SqsError as error:
             if error.code not in NO_QUEUE:
                 raise
-            # The RedrivePolicy may name another one by now.
+            # The RedrivePolicy may name another queue by now.
             self._send(self._find(), body, attributes, trace)
 
     def _find(self) -> DeadLetterQueue:
@@ -81,7 +81,7 @@ class DeadLetters:
         except SqsError as error:
             if error.code in NO_QUEUE:
                 raise
-            # It may be ours to send to, but not to look at.
+            # The policy may allow sending to it, but not reading its attributes.
             dead = {"QueueArn": arn} if arn and self._given is None else {}
         if identity(url, dead).same_as(identity(self._url, attributes)):
             raise SqsError(DLQ_IS_ITSELF, f"the dead-letter queue {url} is the queue itself")
@@ -91,7 +91,7 @@ class DeadLetters:
     def _send(
         self, dlq: DeadLetterQueue, body: str, attributes: Attributes, trace: str | None
     ) -> None:
-        """Send with as many of our marks as fit; the limit known may not be the limit of now."""
+        """Send with as many of our marks as fit; the known limit may be out of date."""
         fitting = fit(body, attributes, dlq.max_bytes)
         while True:
             letter = message(body, fitting, trace)

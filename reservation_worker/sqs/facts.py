@@ -1,4 +1,4 @@
-"""What the queue is like, and whether it fits the worker: for its watch and for `doctor`."""
+"""The queue's attributes, and whether they fit the worker: for the watch and for `doctor`."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from reservation_worker.sqs.batches import MAX_BYTES
 from reservation_worker.sqs.identity import FIFO
 
 UNKNOWN_VISIBILITY = 10
-"""The visibility timeout to count on until the queue's own is known, in seconds."""
+"""The visibility timeout that is assumed until the queue's own is known, in seconds."""
 
 WANTED_VISIBILITY = 60
 WANTED_RECEIVES = 30
@@ -17,12 +17,12 @@ DAY = 86_400
 WANTED_RETENTION = 4 * DAY
 
 HOPELESS = "VisibilityTimeout is 0 s: nothing can be handled, every message is lost at once"
-"""The one misfit that the worker can't live with."""
+"""The one misfit with which the worker can't work."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterQueue:
-    """Where dead letters go. `arn` is None where it can't be read."""
+    """The queue that dead letters go to. `arn` is None if it can't be read."""
 
     url: str
     arn: str | None = None
@@ -31,10 +31,10 @@ class DeadLetterQueue:
 
 @dataclass(frozen=True, slots=True)
 class QueueFacts:
-    """The attributes of the queue that the worker works by; seconds where it is a time.
+    """The attributes of the queue that the worker depends on; times are in seconds.
 
-    Without any it is what holds until they are known. `dlq` is None when there is none or it can't
-    be found; then `dlq_problem` says why, and `dlq_is_itself` whether it is the queue.
+    The defaults hold until the attributes are known. `dlq` is None if there is none or it can't be
+    found; then `dlq_problem` gives the reason, and `dlq_is_itself` whether it is the queue.
     """
 
     visibility: int = UNKNOWN_VISIBILITY
@@ -49,7 +49,7 @@ class QueueFacts:
 
     @classmethod
     def read(cls, attributes: Mapping[Any, str]) -> Self:
-        """From what GetQueueAttributes answers; nothing of the DLQ."""
+        """From the answer to GetQueueAttributes, without the DLQ."""
         count = _redrive(attributes).get("maxReceiveCount")
         retention = attributes.get("MessageRetentionPeriod")
         return cls(
@@ -73,7 +73,7 @@ def _redrive(attributes: Mapping[Any, str]) -> dict[str, Any]:
 
 
 def refusals(facts: QueueFacts) -> list[str]:
-    """Why the worker must not work on the queue, a sentence each."""
+    """The reasons why the worker must not work on the queue, a sentence each."""
     found = []
     if facts.fifo:
         found.append(f"SQS_QUEUE_URL is a FIFO queue: {FIFO}; name a standard queue.")
@@ -86,7 +86,7 @@ def refusals(facts: QueueFacts) -> list[str]:
 
 
 def misfits(facts: QueueFacts, call_timeout: float, max_retries: int) -> list[str]:
-    """What of the queue does not fit and what that will cost, a sentence each."""
+    """The attributes that do not fit and their cost, a sentence each."""
     found = []
     if facts.visibility == 0:
         found.append(HOPELESS)

@@ -1,4 +1,4 @@
-"""Which queue is meant: an ARN says it in full, a URL in several spellings and perhaps in part."""
+"""Which queue is meant, by its ARN, or by a URL, which may be spelt in several ways."""
 
 import re
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ _HOSTS = (
     re.compile(rf"(?:.*\.)?{_REGION}\.queue\..*"),
 )
 _FIRST_HOST = re.compile(r"(?:.*\.)?queue\.amazonaws\.com(?::[0-9]+)?")
-"""The legacy host of us-east-1, which does not name it."""
+"""The legacy host of us-east-1, which does not name its region."""
 
 
 FIFO = (
     "the worker gives messages back out of order and sends dead letters without a group, which"
     " a FIFO queue does not take"
 )
-"""Why a FIFO queue is refused; it finishes a sentence."""
+"""Why a FIFO queue is refused; the end of a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueIdentity:
-    """A queue's name, account and region; None is not known."""
+    """A queue's name, account and region; None: not known."""
 
     name: str
     account: str | None = None
@@ -39,9 +39,9 @@ class QueueIdentity:
 
     @classmethod
     def of_url(cls, url: str) -> Self:
-        """From a queue's URL, or its name alone. Nothing is known of the region of most emulators.
+        """From a queue's URL, or its name alone. The URLs of most emulators name no region.
 
-        Which host a URL names does not matter otherwise: boto3 calls its own endpoint.
+        Otherwise the host does not matter, because boto3 calls its own endpoint.
         """
         match = _URL.fullmatch(url)
         host, path = (match["host"].lower(), match["path"]) if match else ("", url)
@@ -58,22 +58,22 @@ class QueueIdentity:
 
     @property
     def fifo(self) -> bool:
-        """Whether it is a FIFO queue: the name of each ends so, and of no other."""
+        """Whether it is a FIFO queue: only their names end in .fifo."""
         return self.name.endswith(".fifo")
 
     def same_as(self, other: "QueueIdentity") -> bool:
-        """Whether both mean one queue, as far as both are known."""
+        """Whether both are one queue, as far as both are known."""
         pairs = ((self.account, other.account), (self.region, other.region))
         known = all(one is None or two is None or one == two for one, two in pairs)
         return self.name == other.name and known
 
 
 def identity(url: str, attributes: Mapping[Any, str]) -> QueueIdentity:
-    """The queue at `url`: by the ARN in its attributes, or by the URL where they lack it."""
+    """The queue at `url`, by the ARN in its attributes, else by the URL."""
     arn = attributes.get("QueueArn")
     return QueueIdentity.of_arn(arn) if arn else QueueIdentity.of_url(url)
 
 
 def same_queue(one: str, other: str) -> bool:
-    """Whether two URLs, or a URL and a queue's name, mean the same queue as far as they say it."""
+    """Whether two URLs, or a URL and a queue's name, may mean the same queue."""
     return QueueIdentity.of_url(one).same_as(QueueIdentity.of_url(other))

@@ -1,4 +1,4 @@
-"""The queue as the worker sees it: what SQS hands out and takes back, without its wire details."""
+"""The queue as the worker uses it, without SQS's wire details."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 READ_MARGIN = 5.0
-"""How many seconds longer than its wait a receive may take before it counts as hanging."""
+"""A receive that takes so many seconds longer than its wait hangs."""
 
 _COUNTS: "list[QueueAttributeNameType]" = [
     "ApproximateNumberOfMessages",
@@ -32,7 +32,7 @@ _COUNTS: "list[QueueAttributeNameType]" = [
 class Message:
     """One delivery of one message; `receive_count` starts at 1.
 
-    `sent_at` and `first_received_at` are Unix seconds, None where SQS did not name them.
+    `sent_at` and `first_received_at` are Unix seconds, None if SQS left them out.
     """
 
     id: str
@@ -47,7 +47,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Depths:
-    """How many messages there are, as SQS estimates it; `dead`: in the DLQ, None if unknown."""
+    """SQS's estimate of how many messages there are; `dead`: in the DLQ, None if unknown."""
 
     visible: int
     in_flight: int
@@ -56,24 +56,24 @@ class Depths:
 
 
 class Queue(Protocol):
-    """What the pipeline needs of SQS. Every method raises SqsError."""
+    """The operations of SQS that the pipeline uses. Every method raises SqsError."""
 
     def receive(self, limit: int, wait: int) -> list[Message]:
         """At most `limit` messages, after waiting at most `wait` seconds for the first."""
         ...
 
     def delete(self, receipts: Sequence[str]) -> dict[int, BatchFailure]:
-        """Delete up to BATCH messages; the failures by position."""
+        """Delete up to BATCH messages; returns the failures by position."""
         ...
 
     def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, BatchFailure]:
-        """Make up to BATCH messages visible again in `seconds`; the failures by position."""
+        """Make up to BATCH messages visible in `seconds`; returns the failures by position."""
         ...
 
     def dead_letter(self, body: str, attributes: Attributes, trace: str | None) -> None:
-        """Send a copy to the dead-letter queue; without one that is an SqsError too.
+        """Send a copy to the dead-letter queue; raises SqsError also if there is none.
 
-        Where it is too large for that queue, the last of the attributes named dlq_* are left out.
+        If it is too large for that queue, the last attributes named dlq_* are left out.
         `trace` is the AWSTraceHeader.
         """
         ...
@@ -84,10 +84,10 @@ class Queue(Protocol):
 
 
 class SqsQueue:
-    """SQS by boto3; for all threads.
+    """SQS by boto3; thread-safe.
 
-    Making it raises ConfigurationError for AWS_* variables that boto3 can't work with. Credentials
-    may come later, or change: see RenewedClients.
+    The constructor raises ConfigurationError for AWS_* variables that boto3 can't work with.
+    Credentials may come later, or change: see RenewedClients.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class SqsQueue:
         self._rights = Rights()
 
     def describe(self) -> QueueFacts:
-        """Read the queue's attributes and look its DLQ up anew. Raises SqsError.
+        """Read the queue's attributes and look up its DLQ again. Raises SqsError.
 
         A DLQ that can't be found is no error here: see QueueFacts.
         """
@@ -134,7 +134,7 @@ class SqsQueue:
         try:
             dead: int | None = sum(self._counts(self._dead_letters.queue().url))
         except SqsError:
-            dead = None  # there is none, or it is not ours to look at
+            dead = None  # there is none, or its attributes may not be read
         return Depths(visible, in_flight, delayed, dead)
 
     def _counts(self, url: str) -> list[int]:
@@ -196,7 +196,7 @@ class SqsQueue:
             self._dead_letters.send(body, attributes, trace)
 
     def refused(self) -> dict[str, str]:
-        """The actions that AWS refused the last time for lack of rights, each with a sentence."""
+        """The actions that AWS refused for lack of rights, each with a sentence."""
         return self._rights.refused()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Which actions AWS refuses for lack of rights, as the worker last saw it."""
+"""The actions that AWS refuses for lack of rights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,18 +9,18 @@ from reservation_worker.sqs.credentials import denied
 
 
 class Rights:
-    """Remembers a refusal of an action until the same action is allowed. For all threads."""
+    """Remembers the refusal of an action until the same action is allowed. Thread-safe."""
 
     def __init__(self) -> None:
         self._refused: dict[str, str] = {}
 
     def refused(self) -> dict[str, str]:
-        """A sentence for each action that is refused; no answer of AWS is quoted in it."""
+        """A sentence for each refused action; it quotes no answer of AWS."""
         return dict(self._refused)
 
     @contextmanager
     def noted(self, action: str, where: str) -> Iterator[dict[int, BatchFailure]]:
-        """Note how the call within ends, and the failed entries that it adds to the dict."""
+        """Note a refusal: the error of the call within, or entries that it puts into the dict."""
         failed: dict[int, BatchFailure] = {}
         try:
             yield failed

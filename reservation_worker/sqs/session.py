@@ -9,35 +9,35 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from reservation_worker.errors import ConfigurationError
-from reservation_worker.sqs.credentials import bound_process
+from reservation_worker.sqs.credentials import bound_processes
 
 
 def session(region: str, config: Config, *, unattended: bool = False) -> boto3.session.Session:
     """A session with `config` as the default of all its clients.
 
-    So the STS call that gets the credentials is bounded, too. `unattended`: nobody is there whom a
-    credential_process could ask for something, so that it is bounded as well. Raises what boto3
-    raises for AWS_* variables that it can't work with: see `explained`.
+    That bounds the STS call for the credentials, too. `unattended`: no person can answer a
+    credential_process, so it is bounded as well. Raises boto3's errors for AWS_* variables that it
+    can't work with: see `explained`.
     """
     core = botocore.session.get_session()
     core.set_default_client_config(config)
     made = boto3.session.Session(botocore_session=core, region_name=region)
     if unattended:
-        # Not before boto3 has told the core its region: the STS client takes it from there.
-        bound_process(core)
+        # After boto3 has set the core's region, which the STS client uses.
+        bound_processes(core)
     return made
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turns what boto3 raises while clients are made into a ConfigurationError."""
+    """Turn boto3's errors while clients are made into a ConfigurationError."""
     try:
         yield
     # OSError: a token file or CA bundle that is not there. ValueError: AWS_* that boto3 parses.
     except (BotoCoreError, OSError, ValueError) as error:
         raise ConfigurationError(
             [
-                f"boto3 can't work with what it was given ({error}): check AWS_PROFILE,"
+                f"boto3 can't work with its settings ({error}): check AWS_PROFILE,"
                 " AWS_ENDPOINT_URL and the other AWS_* variables."
             ]
         ) from error

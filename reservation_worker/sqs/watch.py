@@ -1,4 +1,4 @@
-"""Thread: reads the queue's attributes again and again, because people change them."""
+"""Thread: reads the queue's attributes every minute, because people change them."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -9,17 +9,17 @@ from reservation_worker.errors import ConfigurationError, SqsError
 from reservation_worker.sqs.facts import QueueFacts, refusals
 
 EVERY = 60.0
-"""How long to wait after the attributes were read, in seconds."""
+"""The pause after the attributes were read, in seconds."""
 AGAIN = 5.0
-"""How long to wait after they could not be read, in seconds."""
+"""The pause after they could not be read, in seconds."""
 
 
 class AttributeWatch:
     """Keeps `facts` up to date: the attributes as they were read last.
 
     Until they can be read they are QueueFacts(), whose visibility is the shortest sensible lease.
-    `on_change` is called with the new facts by the watch's own thread. `misfits` says what does
-    not fit the worker: each is a warning when it appears, and not once a minute.
+    The watch's thread calls `on_change` with new facts. `misfits` returns a sentence for each
+    attribute that does not fit the worker; each is logged once when it appears.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class AttributeWatch:
         self._thread = threading.Thread(target=self._run, name="attributes", daemon=True)
 
     def first_look(self) -> None:
-        """Read the attributes, or do without them for now.
+        """Read the attributes, or work without them for now.
 
         Raises ConfigurationError for a queue that the worker must not work on.
         """
@@ -88,4 +88,4 @@ class AttributeWatch:
             try:
                 self.look()
             except Exception:
-                logger.exception("reading the queue's attributes failed; it goes on")
+                logger.exception("reading the queue's attributes failed; the thread goes on")

@@ -1,4 +1,4 @@
-"""How deep the queues are, for those who watch: one call of SQS for all of them."""
+"""The depths of the queue and its dead-letter queue, read once for all viewers."""
 
 import threading
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from reservation_worker.errors import SqsError
 from reservation_worker.sqs.queue import Depths
 
 FRESH = 15.0
-"""How long an answer is good for, in seconds."""
+"""An answer is reused for this long, in seconds."""
 PATIENCE = 0.5
-"""How long a viewer waits for SQS, in seconds: a thread of the HTTP server is not held up."""
+"""The longest wait of a viewer for SQS, in seconds: it holds a thread of the HTTP server."""
 
 
 class DepthReader:
-    """Reads on demand, at most once in FRESH seconds; without viewers it asks nothing."""
+    """Reads on demand, at most once in FRESH seconds; without viewers SQS is not called."""
 
     def __init__(self, read: Callable[[], Depths], clock: Callable[[], float]) -> None:
         self._read = read
@@ -29,8 +29,7 @@ class DepthReader:
     def depths(self) -> Depths | None:
         """The depths as last read; None before the first answer, and while SQS refuses.
 
-        Who comes while SQS is asked gets the last answer instead of waiting; so does who asked,
-        if SQS is slow.
+        While another call reads, and if SQS is slow, it returns the last answer.
         """
         if self._clock() - self._asked_at < FRESH or not self._reading.acquire(blocking=False):
             return self._last
@@ -45,7 +44,7 @@ class DepthReader:
 
     @property
     def age(self) -> float | None:
-        """How many seconds ago SQS gave the last answer; None before the first."""
+        """The age of the last answer in seconds; None before the first."""
         return None if self._answered_at is None else self._clock() - self._answered_at
 
     def _ask(self) -> None:
@@ -55,7 +54,7 @@ class DepthReader:
             self.refused = False
         except Exception as error:
             self._last, self.refused = None, True
-            # A traceback only for what we did not expect.
+            # A traceback only for an unexpected error.
             logger.opt(exception=not isinstance(error, SqsError)).warning(
                 "the queue's depth can't be read: {}", error
             )

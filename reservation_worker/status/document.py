@@ -1,4 +1,4 @@
-"""What the worker is doing, as one document: the status page and its readers live on it."""
+"""The worker's live state as one JSON document, for the status page."""
 
 import os
 from collections.abc import Callable
@@ -16,21 +16,23 @@ from reservation_worker.pipeline.breakers import Breakers
 from reservation_worker.pipeline.dispatcher import Dispatcher
 from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.poller import Poller
+from reservation_worker.sqs.identity import QueueIdentity
+from reservation_worker.status.dead_letters import CRITICAL_WINDOW
 from reservation_worker.status.depth import DepthReader
 from reservation_worker.status.findings import assess
 from reservation_worker.status.history import SPAN, History
 from reservation_worker.status.probes import Check, Probes
 from reservation_worker.status.recent import RecentOutcomes, Snapshot
-from reservation_worker.status.series import DONE, columns, window
+from reservation_worker.status.series import SETTLED, columns, window
 
 FAILURES = 20
-"""So many of the last failures are shown."""
+"""The number of failures in the document: the last ones."""
 LONGEST = 300
-"""Of a text in the document, in characters."""
+"""The longest text of a failure, in characters."""
 
 
 class Status:
-    """Reads live state when it is asked; it waits for no neighbour, and hardly for SQS."""
+    """Reads live state at each call; waits for no neighbour, and for SQS at most depth.PATIENCE."""
 
     def __init__(
         self,
@@ -73,6 +75,8 @@ class Status:
         }
         document = {
             "worker": {
+                "queue_name": QueueIdentity.of_url(self._settings.sqs_queue_url).name,
+                "region": self._settings.sqs_region,
                 "pod_name": self._settings.pod_name,
                 "version": __version__,
                 "now": round(now, 1),
@@ -83,6 +87,7 @@ class Status:
             "checks": {"health": _shown(health), "ready": _shown(ready)},
             "outcomes": self._outcomes(),
             "last_minute": window(points, now, 60.0),
+            "last_5_minutes": window(points, now, CRITICAL_WINDOW),
             "last_15_minutes": whole,
             "pool": self._pool(),
             "breakers": [
@@ -100,9 +105,9 @@ class Status:
             "failures": [self._failure(one) for one in recent.failures[:FAILURES]],
             "series": columns(points),
         }
-        verdict, findings = assess(health, ready, breakers, self._shown_settings, document)
+        condition, findings = assess(health, ready, breakers, self._shown_settings, document)
         return document | {
-            "verdict": verdict.value,
+            "condition": condition.value,
             "findings": [asdict(finding) for finding in findings],
         }
 
@@ -110,7 +115,7 @@ class Status:
         counts = {kind: dict.fromkeys(OUTCOMES, 0) for kind in TYPES}
         for labels, value in self._metrics.values(self._metrics.events):
             counts[labels["type"]][labels["outcome"]] = int(value)
-        settled = sum(by_outcome[name] for by_outcome in counts.values() for name in DONE)
+        settled = sum(by_outcome[name] for by_outcome in counts.values() for name in SETTLED)
         return {"settled": settled, "by_type": counts}
 
     def _pool(self) -> dict[str, int]:
@@ -133,7 +138,7 @@ class Status:
                 "in_flight": depths and depths.in_flight,
                 "delayed": depths and depths.delayed,
                 "read_seconds_ago": None if depths is None or age is None else round(age, 1),
-                "problem": "SQS refuses to tell, or does not answer" if refused else None,
+                "problem": "SQS refuses or does not answer" if refused else None,
             },
             "dead_letters": {
                 "depth": depths and depths.dead,
@@ -172,7 +177,7 @@ class Status:
         return sum(int(value) for _, value in self._metrics.values(counter))
 
     def _failure(self, one: Settled) -> dict[str, Any]:
-        # No payment's id: what is shown is what the log shows.
+        # The ids that the log has; no payment's id.
         texts = {
             name: self._text(getattr(one, name))
             for name in (

@@ -10,23 +10,23 @@ from loguru import logger
 from reservation_worker.observability.metrics import Metrics
 
 STEP = 5.0
-"""The time between two points, in seconds."""
+"""The interval between two points, in seconds."""
 SPAN = 900.0
-"""How long a point is shown, in seconds."""
+"""The age up to which a point is shown, in seconds."""
 KEPT = round(SPAN / STEP)
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The `seconds` that ended `at` (Unix seconds); what is no count is as it stood then.
+    """The interval of `seconds` that ended `at` (Unix seconds); gauges are as they stood then.
 
-    `settled` counts deliveries by outcome, `latency` by bucket: how many took at most so many
-    seconds. `oldest_age` is that of the oldest event received, in seconds; None: none came.
+    `outcomes` counts deliveries by outcome, `latency` cumulatively by bucket (seconds).
+    `oldest_age` is the age of the oldest event received, in seconds; None: none was.
     """
 
     at: float
     seconds: float
-    settled: Mapping[str, int]
+    outcomes: Mapping[str, int]
     latency: Mapping[float, int]
     in_flight: int
     busy: int
@@ -36,8 +36,8 @@ class Point:
 class History:
     """A ring of points, made from the differences of the metrics' own counts.
 
-    `step` is in seconds. Times are wall time at the start plus what has passed since, so that a
-    clock which is set anew neither folds nor tears the history.
+    `step` is in seconds. A time is the wall time of the start plus the time that has passed since:
+    setting the system's clock does not disorder the history.
     """
 
     def __init__(
@@ -57,12 +57,12 @@ class History:
         self._step = step
         self._points: deque[Point] = deque(maxlen=KEPT)
         self.started_at = self._last_at = self.now()
-        self._settled, self._latency = self._counts()
+        self._outcomes, self._latency = self._counts()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
 
     def start(self) -> None:
-        """Start to look each `step` seconds."""
+        """Start adding a point each `step` seconds."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -70,44 +70,44 @@ class History:
         self._stop.set()
 
     def now(self) -> float:
-        """The time in Unix seconds, as the points have it."""
+        """The time in Unix seconds, by the clock of the points."""
         return self._epoch + self._clock()
 
     def points(self) -> list[Point]:
-        """What is not older than SPAN, the oldest first."""
+        """The points that are not older than SPAN, the oldest first."""
         since = self.now() - SPAN
         return [point for point in self._points.copy() if point.at > since]
 
     def tick(self) -> None:
-        """Add what has happened since the last point. Only one thread may call it."""
+        """Add a point for the time since the last one. Only one thread may call it."""
         now = self.now()
-        settled, latency = self._counts()
+        outcomes, latency = self._counts()
         self._points.append(
             Point(
                 now,
                 now - self._last_at,
-                {name: count - self._settled[name] for name, count in settled.items()},
+                {name: count - self._outcomes[name] for name, count in outcomes.items()},
                 {bound: count - self._latency[bound] for bound, count in latency.items()},
                 self._in_flight(),
                 self._busy(),
                 self._metrics.oldest_age.take(),
             )
         )
-        self._last_at, self._settled, self._latency = now, settled, latency
+        self._last_at, self._outcomes, self._latency = now, outcomes, latency
 
     def _counts(self) -> tuple[dict[str, int], dict[float, int]]:
-        settled: dict[str, int] = {}
+        outcomes: dict[str, int] = {}
         for labels, value in self._metrics.values(self._metrics.events):
             name = labels["outcome"]
-            settled[name] = settled.get(name, 0) + int(value)
+            outcomes[name] = outcomes.get(name, 0) + int(value)
         latency: dict[float, int] = {}
         for labels, value in self._metrics.values(self._metrics.latency, "_bucket"):
             bound = float(labels["le"])
             latency[bound] = latency.get(bound, 0) + int(value)
-        return settled, latency
+        return outcomes, latency
 
     def _run(self) -> None:
-        # A tick that comes late makes one longer interval: none is made up for.
+        # A late tick makes one longer interval; missed ticks are not repeated.
         while not self._stop.wait(self._step):
             try:
                 self.tick()

@@ -1,4 +1,4 @@
-"""The status page, and the JSON behind it: routes that make_app takes on."""
+"""The routes of the status page and of its JSON."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ _PAGE = "page.html"
 
 
 def make_pages(document: Callable[[], Mapping[str, Any]], config: Mapping[str, Any]) -> Blueprint:
-    """`/` and `/api/v1/`: `document` is called for each look at the status.
+    """`/` and `/api/v1/`: `document` is called for each request of the status.
 
     Raises OSError when the package was installed without its files.
     """
@@ -37,7 +37,7 @@ def make_pages(document: Callable[[], Mapping[str, Any]], config: Mapping[str, A
         return jsonify(config)
 
     @pages.after_request
-    def keep_to_ourselves(answer: Response) -> Response:
+    def set_privacy_headers(answer: Response) -> Response:
         answer.headers["Cache-Control"] = "no-store"
         answer.headers["Referrer-Policy"] = "no-referrer"
         answer.headers["X-Content-Type-Options"] = "nosniff"
@@ -47,7 +47,7 @@ def make_pages(document: Callable[[], Mapping[str, Any]], config: Mapping[str, A
 
 
 def _policy(html: str) -> str:
-    """Nothing runs or is shown but what is in the page itself, and it talks to us only."""
+    """The page runs and shows its own content only, and connects to its own server only."""
     rules = ["default-src 'none'", "connect-src 'self'", "img-src data:"]
     rules += ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"]
     for tag in ("style", "script"):

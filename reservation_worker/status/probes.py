@@ -1,4 +1,4 @@
-"""The two verdicts on the worker: is it alive, is it ready."""
+"""The checks behind /health and /ready."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from reservation_worker.pipeline.dispatcher import Dispatcher
 from reservation_worker.pipeline.poller import Poller
 
 POLL_ERRORS = 3
-"""So many failed receives in a row turn /ready red."""
+"""The number of failed receives in a row that turns /ready red."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of a verdict: its name, whether it is good, and a sentence for a person."""
+    """One check of a probe: its name, whether it passes, and a sentence for people."""
 
     name: str
     ok: bool
@@ -21,9 +21,9 @@ class Check:
 
 
 class Probes:
-    """Judges from live state. `deadline` is a message's whole handling time in seconds.
+    """Checks live state. `deadline` is the limit of a message's whole handling, in seconds.
 
-    `refused` has a sentence for each action that AWS refuses for lack of rights.
+    `refused` returns a sentence for each action that AWS refuses for lack of rights.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Probes:
         self._refused = refused
 
     def health(self) -> list[Check]:
-        """Red only where a restart would help."""
+        """The checks of /health: red only where a restart would help."""
         # While draining the poller has ended on purpose.
         late = self._poller.late() and not self._draining()
         overdue = self._dispatcher.overdue(self._deadline)
@@ -53,12 +53,13 @@ class Probes:
             Check(
                 "threads",
                 overdue < threads,
-                f"{overdue} of {threads} are beyond a message's deadline of {self._deadline:g} s",
+                f"{overdue:,} of {threads:,} are beyond a message's deadline of"
+                f" {self._deadline:g} s",
             ),
         ]
 
     def ready(self) -> list[Check]:
-        """Red where no event gets through now; restarting would not help."""
+        """The checks of /ready: red while no event gets through and a restart would not help."""
         poller = self._poller
         failing = poller.errors_in_a_row
         refused = self._refused()
@@ -66,7 +67,7 @@ class Probes:
             Check(
                 "queue",
                 poller.has_received and failing < POLL_ERRORS,
-                f"{failing} receives failed in a row"
+                f"{failing:,} receives failed in a row"
                 if failing
                 else "received"
                 if poller.has_received

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 
 def quantile(q: float, buckets: Mapping[float, float]) -> float | None:
-    """Linear inside a bucket; None when nothing was observed.
+    """Linear inside a bucket; None without an observation.
 
-    `buckets` says by upper bound how many are at or below it. Beyond the last finite bucket it
-    answers that bucket's bound.
+    `buckets` has the cumulative count of each upper bound. Beyond the last finite bucket the result
+    is that bucket's bound.
     """
     total = buckets.get(math.inf, 0.0)
     if not total:

@@ -1,4 +1,4 @@
-"""What was settled lately, kept in memory for the status page and the debug server."""
+"""The last deliveries, kept in memory for the status page and the debug server."""
 
 import threading
 from collections import deque
@@ -8,20 +8,20 @@ from typing import Any
 from reservation_worker.outcome import Settled
 
 KEPT = 200
-"""So many settled deliveries are kept, and as many failures apart from them."""
+"""The number of deliveries kept, and of failures kept apart from them."""
 LONGEST = 3_000
-"""Of a text that is kept, in characters: a field of an event may be a mebibyte."""
+"""The longest text kept, in characters: a field of an event may be a mebibyte."""
 _FAILURES = frozenset({"retried", "failed", "invalid_payload"})
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The newest first. `total` and `total_failures` count since the start, retries not at all.
+    """The newest first. `total` and `total_failures` count since the start, without retries.
 
     `last_dead_letter_at` is in Unix seconds, None before the first.
     """
 
-    settled: tuple[Settled, ...]
+    deliveries: tuple[Settled, ...]
     failures: tuple[Settled, ...]
     total: int
     total_failures: int
@@ -29,33 +29,33 @@ class Snapshot:
 
 
 class RecentOutcomes:
-    """Bounded rings; `add` is a watcher of the settler and is called by all pool threads."""
+    """Bounded rings; the completer calls `add` from all threads of the pool."""
 
     def __init__(self) -> None:
-        self._settled: deque[Settled] = deque(maxlen=KEPT)
+        self._deliveries: deque[Settled] = deque(maxlen=KEPT)
         self._failures: deque[Settled] = deque(maxlen=KEPT)
         self._total = self._total_failures = 0
         self._last_dead_letter_at: float | None = None
         self._lock = threading.Lock()
 
-    def add(self, settled: Settled) -> None:
-        """One more."""
-        settled = _cut(settled)
+    def add(self, delivery: Settled) -> None:
+        """Add one delivery."""
+        delivery = _cut(delivery)
         with self._lock:
-            self._settled.append(settled)
-            if settled.counted != "retried":
+            self._deliveries.append(delivery)
+            if delivery.counted != "retried":
                 self._total += 1
-            if settled.counted in _FAILURES:
-                self._failures.append(settled)
-                if settled.counted != "retried":
+            if delivery.counted in _FAILURES:
+                self._failures.append(delivery)
+                if delivery.counted != "retried":
                     self._total_failures += 1
-                    self._last_dead_letter_at = settled.at
+                    self._last_dead_letter_at = delivery.at
 
     def snapshot(self) -> Snapshot:
-        """Everything as it stands now."""
+        """The present state."""
         with self._lock:
             return Snapshot(
-                tuple(reversed(self._settled)),
+                tuple(reversed(self._deliveries)),
                 tuple(reversed(self._failures)),
                 self._total,
                 self._total_failures,

@@ -45,7 +45,7 @@ def left(pids: Path) -> list[str]:
     ]
 
 
-def test_a_worker_starts_without_credentials_and_works_when_there_are_some(
+def test_a_worker_starts_without_credentials_and_works_once_they_arrive(
     world: World, tmp_path: Path
 ) -> None:
     world.expire(world.seed(1))
@@ -59,7 +59,7 @@ def test_a_worker_starts_without_credentials_and_works_when_there_are_some(
     assert worker.wait(30) == 0
 
 
-def test_a_credential_process_that_hangs_leaves_no_child_behind_at_the_stop(
+def test_a_hanging_credential_process_leaves_no_child_behind_at_the_stop(
     world: World, tmp_path: Path, hanging: Path
 ) -> None:
     worker = world.run_worker(**files(tmp_path))

@@ -54,7 +54,7 @@ def reflected(worker: WorkerProcess) -> Iterator[Reflected]:
         yield Reflected(channel)
 
 
-def test_a_reflection_client_lists_and_asks_a_worker_that_refuses_to_write(world: World) -> None:
+def test_a_reflection_client_can_list_and_query_a_worker_that_refuses_writes(world: World) -> None:
     ids = world.seed(3)
     worker = world.run_worker(GRPC_DEBUG_PORT=str(free_port()))
     world.expire(ids[:2])
@@ -81,7 +81,7 @@ def test_a_reflection_client_lists_and_asks_a_worker_that_refuses_to_write(world
     assert worker.probe("/debug/threads")[0] == worker.probe("/debug/nothing")[0] == 404
 
 
-def test_a_settlement_asked_for_has_its_effect_once_and_the_stop_is_clean(world: World) -> None:
+def test_a_requested_settlement_takes_effect_once_and_the_stop_is_clean(world: World) -> None:
     [rid] = world.seed(1)
     worker = world.run_worker(GRPC_DEBUG_PORT=str(free_port()), GRPC_DEBUG_ALLOW_WRITE="true")
     with reflected(worker) as client:
@@ -111,15 +111,17 @@ def test_a_settlement_asked_for_has_its_effect_once_and_the_stop_is_clean(world:
     assert all(line["peer"].startswith("ipv4:127.0.0.1:") for line in told)
 
 
-def test_a_debug_port_that_is_taken_ends_the_start_with_a_plain_message(world: World) -> None:
+def test_a_second_worker_on_one_machine_names_both_ports_and_the_variables_to_set(
+    world: World,
+) -> None:
     first = world.run_worker(GRPC_DEBUG_PORT=str(free_port()))
-    port = first.env["GRPC_DEBUG_PORT"]
-    second = world.worker({"GRPC_DEBUG_PORT": port}, "second").start()
+    ports = {name: first.env[name] for name in ("SERVER_PORT", "GRPC_DEBUG_PORT")}
+    second = world.worker(ports, "second").start()
     assert second.wait(30) == 1
     [line] = second.log_lines()
-    said = f"GRPC_DEBUG_HOST 127.0.0.1 and GRPC_DEBUG_PORT {port} can't be listened on"
-    assert line["msg"].startswith(said)
-    assert "Address already in use" in line["msg"]
+    for name, port in ports.items():
+        assert f"{name} {port} can't be listened on: [Errno 98] Address already" in line["msg"]
+    assert "set SERVER_PORT and GRPC_DEBUG_PORT to other ports (0: any free port)" in line["msg"]
     assert "traceback" not in line
     # The first is as it was.
     assert first.health()[0] == 200
@@ -129,7 +131,7 @@ def stacks(worker: WorkerProcess) -> list[dict[str, Any]]:
     return [line for line in worker.log_lines() if "stack_of" in line]
 
 
-def test_sigusr1_logs_every_threads_stack_and_ends_nothing(world: World) -> None:
+def test_sigusr1_logs_every_threads_stack_and_the_worker_goes_on(world: World) -> None:
     worker = world.run_worker()
     worker.ready()
     for _ in range(50):

@@ -1,4 +1,4 @@
-"""The demo as a new user runs it, smaller."""
+"""The demo as a new user runs it, with fewer events."""
 
 import json
 import os
@@ -7,7 +7,14 @@ import signal
 import subprocess
 import sys
 
+import grpc
 import pytest
+import requests
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from reservation_worker.cli import demo as verb
+from reservation_worker.cli import main as cli
 
 
 def run_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -37,7 +44,7 @@ def test_the_demo_as_json_is_one_object_with_the_reconciliation():
     assert [found[kind] for kind in ("oversold", "leaked", "lost", "doubled")] == [[], [], [], []]
 
 
-def test_a_demo_that_is_kept_says_how_the_other_verbs_find_it():
+def test_a_kept_demo_prints_its_page_its_debug_server_and_settings_for_other_verbs():
     command = [sys.executable, "-m", "reservation_worker"]
     with subprocess.Popen(
         [*command, "demo", "--events", "100", "--keep"],
@@ -47,8 +54,16 @@ def test_a_demo_that_is_kept_says_how_the_other_verbs_find_it():
     ) as demo:
         try:
             assert demo.stderr is not None
-            line = next(one for one in demo.stderr if one.strip().startswith("export "))
+            named = {}
+            for line in map(str.strip, demo.stderr):
+                if line.startswith("export "):
+                    break
+                name, _, place = line.partition("  ")
+                named[name] = place.strip()
             given = dict(word.split("=", 1) for word in shlex.split(line)[1:])
+            page = requests.get(named["status page"], timeout=10)
+            with grpc.insecure_channel(named["debug server"].split()[0]) as channel:
+                health = HealthStub(channel).Check(HealthCheckRequest(), timeout=10)
             listed = subprocess.run(
                 [*command, "dlq", "list", "--json"],
                 env=os.environ | given,
@@ -60,7 +75,17 @@ def test_a_demo_that_is_kept_says_how_the_other_verbs_find_it():
         finally:
             demo.terminate()
             demo.communicate(timeout=60)
+    assert "<html" in page.text
+    assert health.status == HealthCheckResponse.SERVING
     found = json.loads(listed.stdout)
     assert found["messages"] > 0
     assert found["partial"] == []
     assert demo.returncode == 128 + signal.SIGTERM
+
+
+def test_without_its_extra_the_demo_prints_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(verb.importlib.util, "find_spec", lambda name: None)
+    assert cli.main(["demo"]) == 1
+    assert "pip install '.[demo]'" in capsys.readouterr().err

@@ -83,7 +83,7 @@ def test_a_redrive_interrupted_twice_moves_every_message_exactly_once_in_the_end
             assert process.wait(30) == 130
             assert "interrupted: " in process.stdout.read_text()
         moved = world.counts()[0]
-        # What it did not move is visible at once, and nothing is in both queues or in neither.
+        # A message that was not moved is visible at once, and each is in exactly one queue.
         assert world.counts(world.dlq_url) == (MANY - moved, 0)
         assert before + 50 <= moved < MANY
 
@@ -113,6 +113,7 @@ def test_ctrl_c_while_it_reads_hides_nothing(world: World):
         process.until(lambda: world.counts(world.dlq_url)[1] >= 10, 60, "began to read")
         process.signal(signal.SIGINT)
         assert process.wait(30) == 130
+        assert "interrupted: all visible again (" in process.stderr.read_text()
     moved = world.counts()[0]
     assert world.counts(world.dlq_url) == (FEW - moved, 0)
 
@@ -122,10 +123,10 @@ def test_killed_between_send_and_delete_the_worker_settles_each_once(world: Worl
     with redrive(world, "--yes") as process:
         process.until(lambda: world.counts()[0] >= 50, 60, "moved some")
         process.kill()
-    # The worst a kill can leave: a batch that was sent and not deleted.
+    # A kill can at worst leave a batch that was sent and not deleted.
     for body in bodies[:10]:
         world.client.send_message(QueueUrl=world.queue_url, MessageBody=body)
     world.run_worker()
-    until(world.empty, 60, "what was moved, some of it twice, is settled")
+    until(world.empty, 60, "the moved messages, some of them twice, are settled")
     assert set(world.released().values()) == {1}
     assert len(world.released()) + sum(world.counts(world.dlq_url)) >= FEW

@@ -16,14 +16,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 
-from reservation_worker.config.libraries import JUDGED
-from tests.acceptance.test_doctor import Findings, serving, started
+from reservation_worker.config.libraries import CHECKED
+from tests.acceptance.doctor.processes import Report, serving, started
 from tests.integration.test_tracing_export import Collector
 from tests.unit.clients.http_neighbour import Neighbour, error, self_signed
 from tests.world import World, until
 
 ROOT = Path(__file__).parents[2]
-WRONG = {variable.name: "-1" for variable in JUDGED}
+WRONG = {variable.name: "-1" for variable in CHECKED}
 NOT_THEIRS = {
     "PROMETHEUS_MULTIPROC_DIR": "/nowhere",
     "prometheus_multiproc_dir": "/nowhere",
@@ -53,7 +53,7 @@ def run(environ: dict[str, str], directory: Path) -> "subprocess.CompletedProces
     )
 
 
-def test_every_value_that_a_library_would_refuse_is_refused_in_a_sentence(
+def test_every_value_that_a_library_would_refuse_is_a_configuration_error(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
     done = run(environ | WRONG, tmp_path)
@@ -71,28 +71,28 @@ def test_every_value_that_a_library_would_refuse_is_refused_in_a_sentence(
         ("OTEL_PYTHON_EXPORTER_OTLP_GRPC_RETRYABLE_ERROR_CODES", "NONE"),
     ],
 )
-def test_what_only_the_library_itself_can_judge_is_a_sentence_too(
+def test_a_value_that_only_the_library_can_check_is_a_configuration_error_too(
     environ: dict[str, str], tmp_path: Path, name: str, text: str
 ) -> None:
     done = run(environ | {name: text, "OTEL_EXPORTER_OTLP_ENDPOINT": "127.0.0.1:1"}, tmp_path)
     assert done.returncode == 2
-    assert "OpenTelemetry can't work with what it was given (" in done.stderr
+    assert "OpenTelemetry refuses its settings (" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_doctor_names_the_wrong_ones_and_checks_all_else(
+def test_doctor_names_the_wrong_variables_and_checks_everything_else(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
     with started(environ | WRONG, tmp_path) as process:
         out, err = process.communicate(timeout=60)
     assert err == ""
-    found = Findings(process.returncode, out)
-    assert found.verdicts("configuration") == ["wrong"] * len(WRONG)
-    assert found.verdicts("inventory-svc") == found.verdicts("queue") == ["good"]
+    found = Report(process.returncode, out)
+    assert found.statuses("configuration") == ["failure"] * len(WRONG)
+    assert found.statuses("inventory-svc") == found.statuses("queue") == ["ok"]
 
 
 @pytest.mark.parametrize("in_a_file", [False, True])
-def test_variables_that_are_not_a_librarys_to_decide_change_nothing(
+def test_library_variables_that_the_worker_overrides_change_nothing(
     world: World, in_a_file: bool
 ) -> None:
     worker = world.worker({"SQS_WAIT_TIME": "1"} | ({} if in_a_file else NOT_THEIRS), "worker")
@@ -133,14 +133,14 @@ def certified(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("trusting", "verdict"), [("", "wrong"), ("environment", "good"), (".env", "good")]
+    ("trusting", "status"), [("", "failure"), ("environment", "ok"), (".env", "ok")]
 )
-def test_one_bundle_holds_for_rest_grpc_and_the_collector(
+def test_one_ca_bundle_applies_to_rest_grpc_and_the_collector(
     environ: dict[str, str],
     certified: dict[str, str],
     tmp_path: Path,
     trusting: str,
-    verdict: str,
+    status: str,
 ) -> None:
     bundle = str(tmp_path / "server.pem")
     if trusting == ".env":
@@ -149,10 +149,10 @@ def test_one_bundle_holds_for_rest_grpc_and_the_collector(
     with started(environ | certified | given, tmp_path) as process:
         out, err = process.communicate(timeout=60)
     assert err == ""
-    found = Findings(process.returncode, out)
+    found = Report(process.returncode, out)
     for check in ("reservation-api", "inventory-svc", "traces"):
-        assert found.verdicts(check) == [verdict], check
-        assert verdict == "good" or "SSL_CERT_FILE" in found.of(check)["advice"]
+        assert found.statuses(check) == [status], check
+        assert status == "ok" or "SSL_CERT_FILE" in found.of(check)["advice"]
 
 
 # The collector behind a proxy.
@@ -178,7 +178,7 @@ def proxy() -> Iterator[str]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def test_doctor_names_the_proxy_before_the_collector(
+def test_doctor_names_the_proxy_in_front_of_the_collector(
     environ: dict[str, str], tmp_path: Path, proxy: str
 ) -> None:
     collector = Collector()
@@ -188,13 +188,13 @@ def test_doctor_names_the_proxy_before_the_collector(
             "https_proxy": f"http://user:hunter2@{proxy}",
             "NO_PROXY": "127.0.0.1",
         }
-        for exceptions, verdict in (("", "wrong"), ("127.0.0.1", "good")):
+        for exceptions, status in (("", "failure"), ("127.0.0.1", "ok")):
             with started(environ | given | {"no_proxy": exceptions}, tmp_path) as process:
                 out, _ = process.communicate(timeout=60)
-            row = Findings(process.returncode, out).of("traces")
-            assert row["verdict"] == verdict
+            row = Report(process.returncode, out).of("traces")
+            assert row["status"] == status
             assert (f"through the proxy {proxy} of https_proxy" in row["detail"]) == (
-                verdict == "wrong"
+                status == "failure"
             )
-            assert ("no_proxy" in row["advice"]) == (verdict == "wrong")
+            assert ("no_proxy" in row["advice"]) == (status == "failure")
             assert "hunter2" not in out

@@ -12,7 +12,7 @@ from tests.world import World, until
 
 @pytest.mark.skipif(len(allowed()) < 2, reason="only one CPU here")
 @pytest.mark.parametrize(("given", "cpus"), [("true", 1), ("false", len(allowed()))])
-def test_all_threads_of_a_worker_keep_to_one_cpu_unless_told_otherwise(
+def test_all_threads_of_a_worker_stay_on_one_cpu_unless_configured_otherwise(
     world: World, given: str, cpus: int
 ):
     world.expire(world.seed(20))

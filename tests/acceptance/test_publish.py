@@ -12,6 +12,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from reservation_worker.events.kinds import BY_LABEL
 from reservation_worker.simulator.processes.child import Child
 from reservation_worker.simulator.processes.worker import WorkerProcess
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
@@ -20,7 +21,7 @@ from tests.world import World, until
 
 
 class Shell:
-    """A world with a queue that a worker drains, and one that nobody does."""
+    """A world with a queue that a worker drains, and one that no worker reads."""
 
     def __init__(self, world: World, directory: Path) -> None:
         self.world = world
@@ -103,7 +104,7 @@ def test_a_file_with_a_wrong_line_sends_nothing_and_force_sends_it_to_the_dead_l
     assert gained.value("worker_events_total", outcome="invalid_payload") == 1
 
 
-def test_what_sqs_refuses_is_counted_and_the_rest_is_sent(shell: Shell):
+def test_events_that_sqs_refuses_are_counted_and_the_others_sent(shell: Shell):
     purge(shell)
     where = ("--queue-url", shell.idle_url, "--json")
     done = shell.run("publish", "--file", "-", "--force", *where, stdin="a\nb\x01\nc\n")
@@ -113,7 +114,7 @@ def test_what_sqs_refuses_is_counted_and_the_rest_is_sent(shell: Shell):
     assert shell.world.counts(shell.idle_url) == (2, 0)
 
 
-def test_ctrl_c_in_the_middle_says_exactly_how_many_are_in_the_queue(shell: Shell):
+def test_ctrl_c_in_the_middle_prints_exactly_how_many_are_in_the_queue(shell: Shell):
     purge(shell)
     line = ("publish", "--count", "5000", "--rate", "400", "--json")
     with shell.start(*line, "--queue-url", shell.idle_url) as child:
@@ -156,20 +157,19 @@ def test_a_burst_ends_when_all_are_settled_and_its_figures_are_of_this_run_only(
     shell.run("publish", "--count", "5")
     until(shell.world.empty, 20, "empty")
     seeded = ("--seed-url", shell.world.neighbours.control_base)
-    done = shell.run("burst", "--count", "90", "--json", *seeded)
+    count = 30 * len(BY_LABEL)
+    done = shell.run("burst", "--count", str(count), "--json", *seeded)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
-    assert figures["settled"] == figures["events"] == 90
-    assert figures["outcomes"] == {
-        kind: {"success": 30} for kind in ("approved", "expired", "failed")
-    }
+    assert figures["settled"] == figures["events"] == count
+    assert figures["outcomes"] == {label: {"success": 30} for label in BY_LABEL}
     assert 0 < figures["latency_ms"]["all"]["p50"] <= figures["latency_ms"]["all"]["p99"]
     shown = shell.run("burst", "--count", "10", "--type", "expired")
     assert shown.returncode == 0, shown.stderr
     assert "; 10 settled in " in shown.stdout
 
 
-def test_a_burst_that_does_not_end_in_time_says_how_far_it_got(shell: Shell):
+def test_a_burst_that_runs_out_of_time_prints_how_many_are_settled(shell: Shell):
     purge(shell)
     line = ("burst", "--count", "20", "--queue-url", shell.idle_url, "--timeout", "0.3")
     done = shell.run(*line)
@@ -178,7 +178,7 @@ def test_a_burst_that_does_not_end_in_time_says_how_far_it_got(shell: Shell):
     assert "0 of 20 events were settled" in done.stderr
 
 
-def test_a_burst_without_a_worker_sends_nothing_and_says_so(shell: Shell):
+def test_a_burst_without_a_worker_sends_nothing_and_fails(shell: Shell):
     purge(shell)
     done = shell.run("burst", "--queue-url", shell.idle_url, SERVER_PORT="1")
     assert done.returncode == 1
@@ -186,29 +186,38 @@ def test_a_burst_without_a_worker_sends_nothing_and_says_so(shell: Shell):
     assert shell.world.counts(shell.idle_url) == (0, 0)
 
 
-def test_a_burst_at_a_real_queue_wants_to_be_told_twice(shell: Shell):
+def test_a_target_that_is_not_on_this_machine_needs_yes(shell: Shell):
     real = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/q"
+    elsewhere = "https://sqs.example.com"
     with socket.create_server(("127.0.0.1", 0)) as unused:
         nobody = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        for url, endpoint in ((real, nobody), (shell.idle_url, "https://sqs.example.com")):
-            done = shell.run("burst", "--queue-url", url, AWS_ENDPOINT_URL=endpoint)
+        for line, endpoint in (
+            (("burst", "--queue-url", real), nobody),
+            (("burst", "--queue-url", shell.idle_url), elsewhere),
+            (("publish", "--queue-url", real), nobody),
+            (("publish", "--queue-url", shell.idle_url), elsewhere),
+            (("publish", "--bus", "tickets"), elsewhere),
+        ):
+            done = shell.run(*line, AWS_ENDPOINT_URL=endpoint)
             assert done.returncode == 1
             assert "is not on this machine" in done.stderr
+        done = shell.run("publish", "--yes", "--queue-url", real, AWS_ENDPOINT_URL=nobody)
+        assert "could not send" in done.stderr
 
 
-def test_ctrl_c_while_a_burst_waits_says_how_far_it_got(shell: Shell):
+def test_ctrl_c_while_a_burst_waits_prints_how_many_are_settled(shell: Shell):
     purge(shell)
     line = ("burst", "--count", "20", "--queue-url", shell.idle_url)
     with shell.start(*line) as child:
         until(lambda: shell.world.counts(shell.idle_url)[0] == 20, 20, "published")
         child.signal(signal.SIGINT)
         assert child.wait(20) == 130
-        said = child.stdout.read_text().splitlines()[-1]
-    assert said.startswith("interrupted: sent 20 of 20 events in ")
-    assert "; 0 settled in " in said
+        text = child.stdout.read_text().splitlines()[-1]
+    assert text.startswith("interrupted: sent 20 of 20 events in ")
+    assert "; 0 settled in " in text
 
 
-def test_a_burst_whose_worker_goes_away_says_so_and_how_far_it_got(shell: Shell):
+def test_a_burst_whose_worker_goes_away_names_it_and_prints_how_many_are_settled(shell: Shell):
     purge(shell)
     doomed = shell.world.run_worker("doomed")
     line = ("burst", "--count", "20", "--queue-url", shell.idle_url)
@@ -216,6 +225,6 @@ def test_a_burst_whose_worker_goes_away_says_so_and_how_far_it_got(shell: Shell)
         until(lambda: shell.world.counts(shell.idle_url)[0] == 20, 20, "published")
         doomed.kill()
         assert child.wait(20) == 1
-        said = child.stderr.read_text()
-    assert f"{doomed.base}/metrics does not answer" in said
-    assert "0 of 20 events were settled" in said
+        text = child.stderr.read_text()
+    assert f"{doomed.base}/metrics does not answer" in text
+    assert "0 of 20 events were settled" in text

@@ -17,7 +17,7 @@ from tests.world import World
         ("SendMessage", "sqs:SendMessage on the dead-letter queue"),
     ],
 )
-def test_a_right_that_is_missing_turns_ready_red_with_the_reason_until_it_is_there(
+def test_a_missing_right_turns_ready_red_with_the_reason_until_it_is_granted(
     world: World, action: str, right: str
 ) -> None:
     refused = {"access_denied": {"rate": 1, "actions": [action]}}

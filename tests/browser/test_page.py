@@ -1,133 +1,23 @@
-"""The status page in a real browser: what it shows is what the worker says, whoever looks."""
+"""The status page in a real browser: it shows the worker's status, for every viewer."""
 
-from collections.abc import Callable, Iterator
+import re
 from typing import Any
 
 import pytest
-import requests
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import expect
 
-from reservation_worker.outcome import DeadLetterReason, Reject
+from reservation_worker import __version__
 from reservation_worker.pipeline.neighbours import INVENTORY
-from tests.fake_queue import PATIENCE, eventually
-from tests.integration.test_lifecycle import Worker
+from tests.browser.viewer import PERIOD, MakeViewer, Viewer, started, status, work
+from tests.fake_queue import DeadLetter, eventually
+from tests.integration.worker_rig import Worker
 
-PERIOD = 5_000
-"""The page looks again after so many ms."""
 SHAPES: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},
     "phone": {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True},
     "phone, dark": {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"},
 }
-
-
-class Viewer:
-    """A page, what its console said, and whom it asked; its clock goes on only when told to."""
-
-    def __init__(self, browser: Browser, worker: Worker, **shape: Any) -> None:
-        self.context = browser.new_context(**shape)
-        self.page: Page = self.context.new_page()
-        self.console: list[str] = []
-        self.urls: list[str] = []
-        self.page.on("console", lambda message: self.console.append(message.text))
-        self.page.on("pageerror", lambda error: self.console.append(str(error)))
-        self.page.on("request", lambda request: self.urls.append(request.url))
-        self.page.clock.install()
-        self.base = f"http://127.0.0.1:{worker.port}"
-        self.page.goto(self.base)
-
-    def figure(self, name: str) -> Any:
-        return self.page.locator(f'[data-figure="{name}"]')
-
-    def asked(self) -> int:
-        """How often it has asked for the status so far."""
-        self.page.evaluate("1")  # by its answer all that the browser told before is here
-        return sum(url.endswith("/status") for url in self.urls)
-
-    def look_again(self) -> None:
-        self.page.clock.run_for(PERIOD)
-
-    def serious(self) -> list[str]:
-        """What axe finds that keeps somebody out."""
-        found = Axe().run(self.page).response["violations"]
-        return [one["id"] for one in found if one["impact"] in ("serious", "critical")]
-
-    def verdict(self, name: str) -> None:
-        """Wait until the page says so."""
-        expect(self.page.locator("#verdict")).to_have_attribute("data-verdict", name)
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    made = started()
-    yield made
-    made.end()
-
-
-def started() -> Worker:
-    made = Worker()
-    made.app.start()
-    eventually(lambda: made.probe("/ready")[0] == 200)
-    return made
-
-
-MakeViewer = Callable[..., Viewer]
-
-
-@pytest.fixture
-def view(browser: Browser) -> Iterator[MakeViewer]:
-    made: list[Viewer] = []
-
-    def make(worker: Worker, **shape: Any) -> Viewer:
-        made.append(Viewer(browser, worker, **shape))
-        expect(made[-1].page.locator("#figures")).to_be_visible()
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.context.close()
-
-
-def work(worker: Worker) -> None:
-    """A million events, a history, and failures of all kinds, some with hostile texts."""
-    worker.app.metrics.events.labels("approved", "success").inc(1_000_000)
-    for number in range(30):
-        worker.app.metrics.events.labels("expired", "success").inc(number % 7)
-        worker.app.metrics.events.labels("expired", "retried").inc(number % 2)
-        worker.app.metrics.latency.labels("expired").observe(0.02 + number / 100)
-        worker.app.history.tick()
-    worker.work.then = lambda event, neighbours: Reject(
-        DeadLetterReason.COMPENSATION_REQUIRED, "<img src=x onerror=alert(1)> " + "x" * 400
-    )
-    worker.send(*(f"rsv_{number}" for number in range(12)))
-    eventually(lambda: not worker.queue.left())
-
-
-@pytest.fixture(scope="module")
-def busy() -> Iterator[Worker]:
-    made = started()
-    work(made)
-    yield made
-    made.end()
-
-
-@pytest.fixture(scope="module")
-def looking(browser: Browser, busy: Worker) -> Iterator[Viewer]:
-    """One page on the busy worker, for tests that only look."""
-    made = Viewer(browser, busy)
-    expect(made.page.locator("#figures")).to_be_visible()
-    yield made
-    made.context.close()
-
-
-def status(worker: Worker) -> dict[str, Any]:
-    with requests.Session() as session:
-        session.trust_env = False
-        url = f"http://127.0.0.1:{worker.port}/api/v1/status"
-        found: dict[str, Any] = session.get(url, timeout=PATIENCE).json()
-        return found
 
 
 @pytest.mark.parametrize(
@@ -140,13 +30,13 @@ def status(worker: Worker) -> dict[str, Any]:
         ("busy", "phone"),
     ],
 )
-def test_it_is_accessible_quiet_and_talks_to_nobody_else(
+def test_it_is_accessible_logs_nothing_and_connects_to_its_worker_only(
     view: MakeViewer, worker: Worker, busy: Worker, shape: str, load: str
 ) -> None:
     viewer = view(busy if load == "busy" else worker, **SHAPES[shape])
     if load == "busy":
         viewer.page.locator("summary").last.click()
-    assert viewer.serious() == []
+    assert viewer.violations() == []
     assert viewer.console == []
     assert {url.startswith((viewer.base, "data:")) for url in viewer.urls} == {True}
     size = viewer.page.viewport_size
@@ -154,13 +44,13 @@ def test_it_is_accessible_quiet_and_talks_to_nobody_else(
     assert viewer.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
 
 
-def test_axe_finds_what_it_is_for(view: MakeViewer, worker: Worker) -> None:
+def test_axe_does_find_violations(view: MakeViewer, worker: Worker) -> None:
     viewer = view(worker)
     viewer.page.evaluate("document.documentElement.removeAttribute('lang')")
-    assert viewer.serious() == ["html-has-lang"]
+    assert viewer.violations() == ["html-has-lang"]
 
 
-def test_an_idle_worker_is_healthy_and_has_no_numbers_it_does_not_know(
+def test_an_idle_worker_is_healthy_and_shows_no_unknown_figure(
     view: MakeViewer, worker: Worker
 ) -> None:
     viewer = view(worker)
@@ -186,23 +76,42 @@ def test_it_shows_the_numbers_of_the_status(looking: Viewer, busy: Worker) -> No
             "success", "dropped", "retried", "failed", "invalid_payload"))]  # fmt: skip
 
 
-def test_the_first_thing_it_says_is_what_is_wrong_and_what_to_do(
-    looking: Viewer, busy: Worker
-) -> None:
-    looking.verdict("attention")
+def test_the_head_names_queue_region_and_version(looking: Viewer) -> None:
+    expect(looking.page.locator("h1")).to_have_text("q")
+    expect(looking.page.locator("#about")).to_contain_text(
+        f"ap-northeast-2 · reservation-worker {__version__} on "
+    )
+    assert looking.page.title().endswith("· q")
+
+
+def test_every_time_carries_its_zone(view: MakeViewer, busy: Worker) -> None:
+    viewer = view(busy, timezone_id="Asia/Seoul")
+    viewer.page.locator("#numbers summary").click()
+    viewer.page.locator("#rate-chart > svg").hover()
+    time = re.compile(r"\d\d:\d\d(:\d\d)? GMT\+9")
+    for place in ("#minutes th", "#failures time", "#rate-text"):
+        expect(viewer.page.locator(place).first).to_have_text(time)
+    viewer.page.route("**/api/v1/status", lambda route: route.abort())
+    viewer.look_again()
+    for place in ("#summary", "#old"):
+        expect(viewer.page.locator(place)).to_have_text(time)
+
+
+def test_the_worst_finding_and_its_advice_come_first(looking: Viewer, busy: Worker) -> None:
+    looking.condition("attention")
     finding = looking.page.locator("#findings li").first
     expect(finding.locator("h3")).to_have_text(status(busy)["findings"][0]["title"])
     assert finding.locator("code").first.inner_text().startswith("reservation-worker dlq")
 
 
-def test_a_strangers_text_is_shown_as_text(looking: Viewer, busy: Worker) -> None:
+def test_markup_in_an_events_text_is_shown_as_text(looking: Viewer, busy: Worker) -> None:
     failure = looking.page.locator("#failures li").first
     expect(failure).to_contain_text("<img src=x onerror=alert(1)>")
     expect(failure).to_contain_text(status(busy)["failures"][0]["message_id"])
     assert looking.page.locator("img").count() == 0
 
 
-def test_what_a_chart_shows_is_there_in_words_and_as_a_table(looking: Viewer) -> None:
+def test_a_chart_has_a_description_in_words_and_a_table(looking: Viewer) -> None:
     for name in ("rate", "latency"):
         chart = looking.page.locator(f"#{name}-chart > svg")
         assert chart.get_attribute("aria-labelledby") == f"{name}-text"
@@ -212,14 +121,14 @@ def test_what_a_chart_shows_is_there_in_words_and_as_a_table(looking: Viewer) ->
     expect(looking.page.locator("#minutes tr").first).to_be_visible()
 
 
-def test_a_pointer_on_a_chart_tells_the_figures_of_that_time(looking: Viewer) -> None:
+def test_a_pointer_on_a_chart_shows_the_figures_of_that_time(looking: Viewer) -> None:
     looking.page.locator("#rate-chart > svg").hover()
     expect(looking.page.locator("#rate-text")).to_contain_text("dead-lettered")
     looking.page.mouse.move(0, 0)
     expect(looking.page.locator("#rate-text")).to_contain_text("highest")
 
 
-# It looks again by itself.
+# Updates.
 
 
 def test_it_updates_itself(view: MakeViewer) -> None:
@@ -233,7 +142,7 @@ def test_it_updates_itself(view: MakeViewer) -> None:
     worker.end()
 
 
-def test_a_selected_text_stays_selected_while_nothing_about_it_changes(looking: Viewer) -> None:
+def test_a_selected_text_stays_selected_while_it_does_not_change(looking: Viewer) -> None:
     looking.page.locator("#failures .id").first.select_text()
     before = looking.page.evaluate("getSelection().toString()")
     seen_at = looking.page.evaluate("seenAt")
@@ -242,47 +151,76 @@ def test_a_selected_text_stays_selected_while_nothing_about_it_changes(looking: 
     assert looking.page.evaluate("getSelection().toString()") == before != ""
 
 
-def test_a_hidden_page_asks_nothing_and_looks_at_once_when_it_is_seen_again(
+def test_a_hidden_page_requests_nothing_and_updates_at_once_when_it_is_shown_again(
     view: MakeViewer, worker: Worker
 ) -> None:
     viewer = view(worker)
-
-    def be(hidden: bool) -> None:
-        viewer.page.evaluate(
-            """hidden => {
-                Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
-                document.dispatchEvent(new Event("visibilitychange"));
-            }""",
-            hidden,
-        )
-
-    be(hidden=True)
+    viewer.hide()
     before = viewer.asked()
     viewer.page.clock.run_for(10 * PERIOD)
     assert viewer.asked() == before
-    be(hidden=False)
+    viewer.hide(hidden=False)
     eventually(lambda: viewer.asked() == before + 1)
 
 
-# When something is wrong.
+# Problems.
 
 
-def test_an_outage_of_a_neighbour_is_told_with_its_breaker(view: MakeViewer) -> None:
+def test_letters_of_an_earlier_process_are_no_healthy_idle(view: MakeViewer) -> None:
+    worker = started()
+    worker.queue.dlq.extend([DeadLetter("{}", {}, None)] * 20_007)
+    viewer = view(worker)
+    viewer.condition("attention")
+    expect(viewer.figure("dead")).to_have_text("20,007")
+    expect(viewer.page.locator("#findings")).to_contain_text("20,007 in the dead-letter queue")
+    worker.end()
+
+
+def test_a_mass_failure_is_red_and_its_events_are_not_called_settled(view: MakeViewer) -> None:
+    worker = started()
+    worker.app.metrics.events.labels("approved", "success").inc()
+    worker.app.metrics.events.labels("approved", "failed").inc(1_333)
+    worker.app.history.tick()
+    viewer = view(worker)
+    viewer.condition("critical")
+    expect(viewer.page.locator("#condition")).to_have_attribute("data-tone", "bad")
+    expect(viewer.page.locator("#summary")).to_contain_text("1 settled in the last minute")
+    expect(viewer.page.locator("#summary")).to_contain_text("1,333 dead-lettered")
+    expect(viewer.figure("settled")).to_have_text("1")
+    assert viewer.violations() == []
+    worker.end()
+
+
+def test_without_a_settled_event_no_latency_is_shown(view: MakeViewer) -> None:
+    worker = started()
+    worker.app.metrics.events.labels("approved", "retried").inc(2_000)
+    worker.app.metrics.latency.labels("approved").observe(0.3)
+    worker.app.history.tick()
+    viewer = view(worker)
+    expect(viewer.figure("p95")).to_have_text("\N{EN DASH}")
+    expect(viewer.page.locator("#summary")).to_have_text(
+        "Nothing was settled in the last minute; 2,000 retried."
+    )
+    expect(viewer.page.locator("#latency-text")).to_contain_text("Nothing was settled")
+    worker.end()
+
+
+def test_an_outage_of_a_neighbour_is_shown_with_its_breaker(view: MakeViewer) -> None:
     worker = started()
     viewer = view(worker)
-    viewer.verdict("ok")
+    viewer.condition("ok")
     breaker = worker.app.pipeline.breakers.of(INVENTORY)
     for number in range(10):
         breaker.record(breaker.admit(), f"m{number}", ok=False)
     viewer.look_again()
-    viewer.verdict("not_ready")
+    viewer.condition("not_ready")
     expect(viewer.page.locator("#headline")).to_contain_text("No event gets through")
     expect(viewer.page.locator("#findings")).to_contain_text("inventory is down or too slow")
     expect(viewer.page.locator("#breakers")).to_contain_text("✗ open")
     worker.end()
 
 
-def test_a_worker_that_is_gone_is_told_and_its_last_figures_are_marked_old(
+def test_the_last_figures_of_a_worker_that_is_gone_are_marked_old(
     view: MakeViewer,
 ) -> None:
     worker = started()
@@ -291,20 +229,20 @@ def test_a_worker_that_is_gone_is_told_and_its_last_figures_are_marked_old(
     settled = viewer.figure("settled").inner_text()
     worker.end()
     viewer.look_again()
-    viewer.verdict("lost")
+    viewer.condition("lost")
     expect(viewer.page.locator("#headline")).to_contain_text("can't be reached")
     expect(viewer.page.locator("#old")).to_contain_text("Old figures")
     expect(viewer.figure("settled")).to_have_text(settled)
-    assert viewer.serious() == []
+    assert viewer.violations() == []
 
 
-def test_it_comes_back_by_itself(view: MakeViewer, worker: Worker) -> None:
+def test_it_recovers_by_itself(view: MakeViewer, worker: Worker) -> None:
     viewer = view(worker)
     viewer.page.route("**/api/v1/status", lambda route: route.fulfill(status=500, body="{}"))
     viewer.look_again()
-    viewer.verdict("lost")
+    viewer.condition("lost")
     expect(viewer.page.locator("#summary")).to_contain_text("answers 500")
     viewer.page.unroute("**/api/v1/status")
     viewer.look_again()
-    viewer.verdict("ok")
+    viewer.condition("ok")
     expect(viewer.page.locator("#old")).to_be_hidden()

@@ -189,7 +189,7 @@ def test_a_reservation_in_hold_moves_to_the_state_asked_for(world: World, status
 
 
 @pytest.mark.parametrize("status", FINAL)
-def test_the_same_change_again_is_done_again(world: World, status: str) -> None:
+def test_a_repeated_change_reports_done_again(world: World, status: str) -> None:
     for rid in IDS:
         world.seed(rid, quantity=1)
         first = patch(world, rid, status)
@@ -197,7 +197,7 @@ def test_the_same_change_again_is_done_again(world: World, status: str) -> None:
 
 
 @pytest.mark.parametrize(("now", "asked"), list(permutations(FINAL, 2)))
-def test_a_final_state_is_never_left_and_the_answer_tells_it(
+def test_a_final_state_is_never_left_and_the_answer_names_it(
     world: World, now: str, asked: str
 ) -> None:
     for rid in IDS:
@@ -210,7 +210,7 @@ def test_a_final_state_is_never_left_and_the_answer_tells_it(
         assert seen.status == now
 
 
-def test_a_second_payment_is_told_which_was_the_first(world: World) -> None:
+def test_the_answer_to_a_second_payment_names_the_first(world: World) -> None:
     for rid in IDS:
         world.seed(rid, quantity=1)
         patch(world, rid, "CONFIRMED", "pay_1")
@@ -221,7 +221,7 @@ def test_a_second_payment_is_told_which_was_the_first(world: World) -> None:
         assert seen.payment_intent_id == "pay_1"
 
 
-def test_a_reservation_that_is_not_there_is_a_no_for_good_and_shows_as_none(world: World) -> None:
+def test_an_unknown_reservation_is_a_permanent_error_and_reads_as_none(world: World) -> None:
     with pytest.raises(PermanentError):
         patch(world, "rsv_404", "EXPIRED")
     assert world.api.get("rsv_404", CALL) is None
@@ -240,7 +240,7 @@ def test_general_admission_shows_a_quantity_without_seats(world: World) -> None:
         assert world.api.get(rid, CALL) == Reservation("HOLD", SHOW, (), 3)
 
 
-def test_of_many_changes_at_once_one_is_made(world: World) -> None:
+def test_of_many_concurrent_changes_exactly_one_is_made(world: World) -> None:
     world.seed("rsv_1", quantity=1)
     asked = FINAL * 4
     with ThreadPoolExecutor(4) as pool:
@@ -264,12 +264,12 @@ def test_a_commit_sells_what_was_held_and_names_the_order(world: World) -> None:
     assert world.row("A1") == world.row("A2") == ("SOLD", "rsv_1")
 
 
-def test_a_commit_again_names_the_same_order(world: World) -> None:
+def test_a_repeated_commit_names_the_same_order(world: World) -> None:
     world.seed("rsv_1", "A1")
     assert commit(world, seats("rsv_1", "A1")) == commit(world, seats("rsv_1", "A1"))
 
 
-def test_a_release_again_takes_nothing_from_the_next_owner(world: World) -> None:
+def test_a_repeated_release_takes_nothing_from_the_next_owner(world: World) -> None:
     world.seed("rsv_1", "A1")
     release(world, seats("rsv_1", "A1"))
     world.seed("rsv_2", "A1")
@@ -284,13 +284,13 @@ def test_a_release_does_not_touch_the_seats_of_others(world: World) -> None:
     assert world.row("A2") == ("RESERVED", "rsv_2")
 
 
-def test_a_release_of_what_nobody_knows_is_done(world: World) -> None:
+def test_a_release_of_unknown_seats_is_done(world: World) -> None:
     release(world, seats("rsv_1", "Z9"))
     release(world, seats("rsv_2", "A1", show="another show"))
 
 
 @pytest.mark.parametrize("taken_by_another", [False, True])
-def test_a_commit_of_seats_that_are_gone_is_a_no_for_good(
+def test_a_commit_of_seats_that_are_gone_is_a_permanent_error(
     world: World, taken_by_another: bool
 ) -> None:
     world.seed("rsv_1", "A1")
@@ -303,7 +303,7 @@ def test_a_commit_of_seats_that_are_gone_is_a_no_for_good(
     assert world.row("A1") == before
 
 
-def test_a_commit_of_what_nobody_knows_is_a_no_for_good(world: World) -> None:
+def test_a_commit_of_unknown_seats_is_a_permanent_error(world: World) -> None:
     for show in (SHOW, "another show"):
         with pytest.raises(PermanentError):
             commit(world, seats("rsv_1", "Z9", show=show))
@@ -317,7 +317,7 @@ def test_a_commit_is_all_or_nothing(world: World) -> None:
     assert world.row("A1") == ("RESERVED", "rsv_1")
 
 
-def test_the_known_danger_is_there_a_release_frees_seats_that_were_sold(world: World) -> None:
+def test_known_danger_a_release_frees_sold_seats(world: World) -> None:
     world.seed("rsv_1", "A1")
     commit(world, seats("rsv_1", "A1"))
     release(world, seats("rsv_1", "A1"))
@@ -342,7 +342,7 @@ def test_a_commit_by_quantity_is_counted_once(world: World) -> None:
         assert world.pool() == (97, {}, {"rsv_1": 3})
 
 
-def test_a_commit_by_quantity_after_the_release_is_a_no_for_good(world: World) -> None:
+def test_a_commit_by_quantity_after_the_release_is_a_permanent_error(world: World) -> None:
     world.seed("rsv_1", quantity=3)
     release(world, seats("rsv_1", quantity=3))
     with pytest.raises(PermanentError):
@@ -350,7 +350,7 @@ def test_a_commit_by_quantity_after_the_release_is_a_no_for_good(world: World) -
     assert world.pool() == (100, {}, {})
 
 
-def test_the_known_danger_is_there_a_release_by_quantity_frees_places_that_were_sold(
+def test_known_danger_a_release_by_quantity_frees_sold_places(
     world: World,
 ) -> None:
     world.seed("rsv_1", quantity=3)
@@ -359,7 +359,7 @@ def test_the_known_danger_is_there_a_release_by_quantity_frees_places_that_were_
     assert world.pool()[0] == 100
 
 
-def test_of_many_releases_at_once_one_is_counted(world: World) -> None:
+def test_of_many_concurrent_releases_exactly_one_is_counted(world: World) -> None:
     world.seed("rsv_1", quantity=3)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: release(world, seats("rsv_1", quantity=3)), range(12)))
@@ -391,7 +391,7 @@ def test_a_failed_call_raises_its_error_once_and_changes_nothing(
     calls[call]()
 
 
-def test_a_get_fails_for_a_passing_reason_and_works_again(world: World) -> None:
+def test_a_get_that_failed_for_a_passing_reason_works_again(world: World) -> None:
     world.seed("rsv_1", "A1")
     world.fail("api", "down")
     with pytest.raises(TransientError):
@@ -399,7 +399,7 @@ def test_a_get_fails_for_a_passing_reason_and_works_again(world: World) -> None:
     assert world.api.get("rsv_1", CALL) is not None
 
 
-def test_reservation_api_may_say_when_to_come_back(world: World) -> None:
+def test_reservation_api_may_ask_for_a_delay(world: World) -> None:
     world.fail("api", "busy")
     with pytest.raises(TransientError) as caught:
         patch(world, "rsv_1", "EXPIRED")
@@ -416,7 +416,7 @@ def test_a_call_whose_answer_was_lost_took_effect_and_is_not_counted_twice(world
     assert world.pool()[0] == 100
 
 
-def test_a_change_whose_answer_was_lost_was_made_and_is_done_when_asked_again(
+def test_a_change_whose_answer_was_lost_was_made_and_its_repeat_reports_done(
     world: World,
 ) -> None:
     world.seed("rsv_1", quantity=3)
@@ -435,7 +435,7 @@ def probed_down(inventory: Inventory) -> bool:
     return False
 
 
-def test_a_neighbour_that_is_away_is_down_and_probed_so_until_it_is_back(world: World) -> None:
+def test_calls_and_probes_of_an_unreachable_neighbour_fail_until_it_is_back(world: World) -> None:
     world.seed("rsv_1", "A1")
     world.api.probe(timeout=10.0)
     world.inventory.probe(timeout=10.0)

@@ -232,7 +232,7 @@ def test_a_receive_brings_no_more_than_it_asked_for(world: MakeWorld) -> None:
     assert len(queue.queue.receive(2, 0)) <= 2
 
 
-def test_a_receive_of_nothing_returns_at_once_without_a_wait_and_after_it_with_one(
+def test_an_empty_receive_returns_after_its_wait_and_without_one_at_once(
     world: MakeWorld,
 ) -> None:
     queue = world().queue
@@ -269,7 +269,7 @@ def test_a_message_without_attributes_has_none(world: MakeWorld) -> None:
     assert (message.attributes, message.trace_header) == ({}, None)
 
 
-def test_a_message_that_nobody_deleted_comes_again_with_a_new_receipt(world: MakeWorld) -> None:
+def test_an_undeleted_message_comes_again_with_a_new_receipt(world: MakeWorld) -> None:
     queue = world(visibility=1)
     queue.send("x")
     [first] = receive(queue)
@@ -354,7 +354,7 @@ def test_an_old_receipt_does_not_delete_the_copy_handed_out_since(world: MakeWor
     assert queue.left() == 0
 
 
-def test_the_visibility_of_a_deleted_message_can_not_be_changed(world: MakeWorld) -> None:
+def test_the_visibility_of_a_deleted_message_cannot_be_changed(world: MakeWorld) -> None:
     queue = world()
     queue.send("x")
     [message] = receive(queue)
@@ -365,7 +365,7 @@ def test_the_visibility_of_a_deleted_message_can_not_be_changed(world: MakeWorld
 
 
 @differs("elasticmq", "an empty batch is answered with an empty answer")
-def test_a_batch_of_none_is_refused(world: MakeWorld) -> None:
+def test_an_empty_batch_is_refused(world: MakeWorld) -> None:
     with pytest.raises(SqsError):
         world().queue.delete([])
 
@@ -407,7 +407,7 @@ def test_the_queue_describes_itself(world: MakeWorld) -> None:
         assert (facts.visibility, facts.max_receive_count, facts.retention) == (7, count, 345_600)
 
 
-def test_a_queue_without_a_dead_letter_queue_says_so(world: MakeWorld) -> None:
+def test_a_queue_without_a_dead_letter_queue_reports_none(world: MakeWorld) -> None:
     assert "no dead-letter queue" in world(has_dlq=False).queue.describe().dlq_problem
     assert world().queue.describe().dlq_problem == ""
 
@@ -439,7 +439,7 @@ def test_the_dead_letter_queue_is_found_by_the_redrive_policy(endpoint: str) -> 
     assert facts.dlq.url == made.dlq_url
 
 
-def test_the_dead_letter_queue_is_found_though_the_start_could_not_read_the_attributes(
+def test_the_dead_letter_queue_is_found_even_if_the_start_could_not_read_the_attributes(
     endpoint: str,
 ) -> None:
     made = SqsWorld(endpoint, visibility=30, has_dlq=True)
@@ -447,7 +447,7 @@ def test_the_dead_letter_queue_is_found_though_the_start_could_not_read_the_attr
     assert [one.body for one in made.dead_letters()] == ["x"]
 
 
-def test_the_dead_letter_queue_that_is_given_wins(endpoint: str) -> None:
+def test_a_configured_dead_letter_queue_wins(endpoint: str) -> None:
     made = SqsWorld(endpoint, visibility=30, has_dlq=True)
     other = SqsWorld(endpoint, visibility=30, has_dlq=False)
     queue = sqs_queue(made.url, endpoint, dlq_url=other.url)
@@ -499,7 +499,7 @@ def test_a_dead_letter_queue_that_is_the_queue_itself_gets_no_dead_letter(endpoi
     assert made.left() == 0
 
 
-def test_the_depths_of_both_queues_are_told(endpoint: str) -> None:
+def test_the_depths_of_both_queues_are_reported(endpoint: str) -> None:
     made = SqsWorld(endpoint, visibility=30, has_dlq=True)
     for _ in range(3):
         made.send("x")
@@ -508,7 +508,7 @@ def test_the_depths_of_both_queues_are_told(endpoint: str) -> None:
     assert made.queue.depths() == Depths(visible=2, in_flight=1, delayed=0, dead=1)
 
 
-def test_the_depth_of_a_dead_letter_queue_that_is_not_there_is_unknown(endpoint: str) -> None:
+def test_the_depth_of_a_missing_dead_letter_queue_is_unknown(endpoint: str) -> None:
     made = SqsWorld(endpoint, visibility=30, has_dlq=False)
     assert made.queue.depths().dead is None
 
@@ -524,7 +524,7 @@ CALLS: dict[str, Callable[[SqsQueue], object]] = {
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_a_queue_that_does_not_exist_is_an_error_that_says_so(
+def test_a_missing_queue_is_an_error_with_the_code_of_sqs(
     endpoint: str, call: Callable[[SqsQueue], object]
 ) -> None:
     url = f"{endpoint}/000000000000/nobody"
@@ -535,7 +535,7 @@ def test_a_queue_that_does_not_exist_is_an_error_that_says_so(
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_a_queue_that_nobody_serves_is_an_error(call: Callable[[SqsQueue], object]) -> None:
+def test_an_unreachable_queue_is_an_error(call: Callable[[SqsQueue], object]) -> None:
     url = f"{NOWHERE}/000000000000/q"
     with pytest.raises(SqsError) as caught:
         call(sqs_queue(url, NOWHERE, dlq_url=f"{url}-dlq"))
@@ -584,7 +584,7 @@ def test_a_receive_passes_no_visibility_timeout_of_its_own() -> None:
     assert (asked["MaxNumberOfMessages"], asked["WaitTimeSeconds"]) == (7, 3)
 
 
-def test_a_failed_receive_is_not_repeated_behind_our_back() -> None:
+def test_a_failed_receive_is_not_retried_by_boto3() -> None:
     def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
         handler.send_error(503)
 

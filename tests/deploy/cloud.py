@@ -1,4 +1,4 @@
-"""An AWS account on loopback: it enforces IAM policies and records who called what."""
+"""An AWS account on loopback that enforces IAM policies and records its calls."""
 
 import base64
 import itertools
@@ -24,10 +24,10 @@ ISSUER = "oidc.eks.ap-northeast-2.amazonaws.com/id/CLUSTER_OIDC_ID"
 
 
 class Cloud(World):
-    """The world with the queues, the bus and the rule as they are shipped."""
+    """The world with the shipped queues, bus and rule."""
 
     def connect(self, service: str, **keys: str) -> Any:
-        """A client of any service, the account's owner unless `keys` say who."""
+        """A client of any service, as the account's owner unless `keys` are given."""
         owner = {name.lower(): text for name, text in CREDENTIALS.items()}
         return boto3.client(
             service,  # type: ignore[call-overload]
@@ -37,11 +37,11 @@ class Cloud(World):
         )
 
     def create_stack(self) -> None:
-        """Create what k8s/aws/queues.yaml says, and work on its queue from now on."""
+        """Create the stack of k8s/aws/queues.yaml and use its queue from now on."""
         self.connect("events").create_event_bus(Name=BUS)
         formation = self.connect("cloudformation")
         template = (K8S / "aws" / "queues.yaml").read_text()
-        # The emulator would refuse us, too: it speaks plain HTTP.
+        # The emulator speaks plain HTTP, so it would refuse the tests as well.
         tls_only = 'aws:SecureTransport: "false"'
         assert template.count(tls_only) == 2
         template = template.replace(tls_only, 'aws:SecureTransport: "neither"')
@@ -61,19 +61,19 @@ class Cloud(World):
         return found
 
     def role(self, name: str, policy: dict[str, Any], trust: dict[str, Any]) -> str:
-        """The ARN of a new role that may do what `policy` says."""
+        """The ARN of a new role with `policy`."""
         iam = self.connect("iam")
         arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))[
             "Role"
         ]["Arn"]
-        # AWS asks for sqs:DeleteMessage when DeleteMessageBatch is called, and so on; the emulator
-        # asks for a right of the batch's own name.
+        # AWS checks sqs:DeleteMessage for DeleteMessageBatch, and so on. The emulator checks a
+        # right that is named after the batch.
         statements = [
             {"Effect": "Allow", "Action": [action, f"{action}Batch"], "Resource": resource}
             for action, resource in granted(policy)
         ]
         document = json.dumps({"Version": "2012-10-17", "Statement": statements})
-        iam.put_role_policy(RoleName=name, PolicyName="it", PolicyDocument=document)
+        iam.put_role_policy(RoleName=name, PolicyName="policy", PolicyDocument=document)
         return arn
 
     def login(self, role: str, account: str = "reservation-worker-sa") -> dict[str, str]:
@@ -88,10 +88,10 @@ class Cloud(World):
         }
 
     def called(self, action: str, *keys: str) -> list[dict[str, str]]:
-        """The parameters of the calls that these access keys made with the right `action`."""
+        """The parameters of the calls that used the right `action`, made with these access keys."""
         service, _, name = action.partition(":")
         found = []
-        # Where the body says which call it is (SNS), it is recorded under the last of the names.
+        # Calls whose name is in the body (SNS) are recorded under the last of these names.
         for event, key in itertools.product((name, f"{name}Batch", f"POST.{service}"), keys):
             for one in self._recorded(EventName=event, AccessKeyId=key):
                 parameters = json.loads(one["CloudTrailEvent"])["requestParameters"]
@@ -100,7 +100,7 @@ class Cloud(World):
         return found
 
     def callers(self, *events: str) -> set[str]:
-        """The access keys of all but the owner that made such calls."""
+        """The access keys, other than the owner's, with which such calls were made."""
         owner = CREDENTIALS["AWS_ACCESS_KEY_ID"]
         found = (self._recorded(EventName=event) for event in events)
         return {one["AccessKeyId"] for one in itertools.chain(*found)} - {owner}
@@ -122,7 +122,7 @@ def granted(policy: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def token(account: str) -> str:
-    """The token that Kubernetes projects into a pod of this service account; nobody signed it."""
+    """The token that Kubernetes projects into a pod of this service account, unsigned."""
 
     def part(content: dict[str, Any]) -> str:
         return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
@@ -148,6 +148,6 @@ def cloud(patch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 
 def document(name: str) -> dict[str, Any]:
-    """A file of k8s/iam."""
+    """The content of a file of k8s/iam."""
     found: dict[str, Any] = json.loads(Path(K8S, "iam", name).read_text())
     return found

@@ -1,4 +1,4 @@
-"""The image, built once for all tests that run it, and an AWS account for each module."""
+"""The image, built once for the tests that run it, and an AWS account for each module."""
 
 from collections.abc import Iterator
 
@@ -10,13 +10,13 @@ from tests.world import World
 
 BASE = "localhost/reservation-worker-base"
 IMAGE = "localhost/reservation-worker"
-# Python and what a Python base image has beside it.
+# Python and the other packages of a Python base image.
 PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
 
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The image's name. No registry is asked: the base is Debian's own packages."""
+    """The image's name. It needs no registry: its base is made of Debian's own packages."""
     need("buildah", "podman", "runc", "debootstrap", root=True)
     if not run("buildah", "images", "--quiet", "--filter", f"reference={BASE}"):
         tree = tmp_path_factory.mktemp("debian")
@@ -25,9 +25,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
         run("buildah", "add", container, str(tree), "/")
         run("buildah", "commit", "--rm", container, BASE)
     run(
-        *("buildah", "build", "--isolation=chroot", "--network=host", "--pull-never"),
+        *("buildah", "build", "--layers", "--isolation=chroot", "--network=host", "--pull-never"),
         *("--format=docker", f"--build-arg=PYTHON_IMAGE={BASE}", "--build-arg=VERSION=test"),
-        # This machine's certificates, should its way to the package index need them.
+        # This machine's certificates, which its route to the package index may need.
         *("--volume=/etc/ssl/certs:/etc/ssl/certs:ro", f"--tag={IMAGE}", str(ROOT)),
     )
     return IMAGE

@@ -1,4 +1,4 @@
-"""What CloudWatch Logs Insights does with a query of the runbook: as much of it as those use."""
+"""The part of CloudWatch Logs Insights that the runbook's queries use."""
 
 import json
 import math
@@ -10,10 +10,10 @@ Line = dict[str, Any]
 
 
 def run(query: str, lines: Sequence[Line]) -> list[Line]:
-    """The rows of the answer. Raises ValueError for what it does not understand.
+    """The rows of the answer. Raises ValueError for an unknown command, condition or function.
 
-    CloudWatch finds the fields of a JSON line by itself; a field that no line has is a mistake of
-    the query's, and a KeyError here.
+    CloudWatch finds the fields of JSON lines by itself. A field that no line has is a mistake in
+    the query and raises KeyError.
     """
     rows = list(lines)
     for step in query.split("|"):

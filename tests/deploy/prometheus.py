@@ -1,4 +1,4 @@
-"""A real Prometheus on loopback, its tool, and what rules and dashboard ask it."""
+"""A real Prometheus on loopback, promtool, and the queries of rules and dashboard."""
 
 import json
 import math
@@ -21,7 +21,7 @@ ALERTS: dict[str, dict[str, Any]] = {
     rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"]
 }
 DASHBOARD = json.loads((MONITORING / "dashboard.json").read_text())
-# What Grafana puts in for its variables; the windows hold a whole test.
+# Values of Grafana's variables; the windows span a whole test.
 _VARIABLES = {
     "$__rate_interval": "1m",
     "$__range": "1m",
@@ -29,12 +29,12 @@ _VARIABLES = {
     "$pod": ".*",
     "$queue": "traffic-tacos-reservation-events",
 }
-# A selector: nothing else in the expressions has such a name.
+# A selector; nothing else in the expressions starts with these prefixes.
 _SELECTOR = re.compile(r"\b((?:worker|sqs|process|keda|aws|kube)_\w+)(\{[^}]*\})?")
 
 
 def promtool(*arguments: str | Path) -> None:
-    """Run it; fails with what it says."""
+    """Run promtool; fails with its output."""
     need("promtool")
     done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -61,7 +61,7 @@ def selectors(query: str) -> dict[str, str]:
 
 
 class PrometheusProcess(Child):
-    """Scrapes `jobs` (its scrape_configs) each second and evaluates our rules as often."""
+    """Scrapes `jobs` (its scrape_configs) and evaluates the rules every second."""
 
     name = "prometheus"
 
@@ -96,14 +96,14 @@ class PrometheusProcess(Child):
             return False
 
     def get(self, path: str, **parameters: Any) -> Any:
-        """The `data` of an answer of its API; fails with its words when it refuses."""
+        """The `data` of an answer of its API; fails with the error of a refusal."""
         url = f"{self.base}/api/v1/{path}"
         answer = self._http.get(url, params=parameters, timeout=10).json()
         assert answer["status"] == "success", f"{parameters}: {answer.get('error')}"
         return answer["data"]
 
     def series(self, query: str, at: float | None = None) -> list[dict[str, str]]:
-        """The labels of an instant query's series, now or `at` Unix seconds; NaN is no answer."""
+        """The labels of an instant query's series, now or `at` Unix seconds; without NaN."""
         return [labels for labels, _ in self._answer(query, at)]
 
     def values(self, query: str) -> list[float]:

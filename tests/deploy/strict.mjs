@@ -1,5 +1,5 @@
 // Validates Kubernetes objects (a JSON array on stdin) with the validators of the npm packages
-// below the directory given, and strictly: a field that no validator looks at is unknown.
+// below the given directory. A field that no validator reads is reported as unknown.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -18,7 +18,7 @@ async function validatorOf({ apiVersion, kind }) {
   return null;
 }
 
-// `seen` gets the path of every field that is read; whoever lists the keys takes any key.
+// `seen` collects the path of every field that is read; listing the keys reads all of them.
 function watched(value, path, seen) {
   if (typeof value !== "object" || value === null) return value;
   return new Proxy(value, {

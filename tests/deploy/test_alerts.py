@@ -1,14 +1,13 @@
-"""The alerts: valid, tried with cases that fire and cases that don't, each with its runbook."""
+"""The alerts: valid, with cases that fire and cases that don't, each with its runbook section."""
 
 import json
 import re
-import subprocess
 
 import pytest
 import yaml
 
 from tests.deploy.prometheus import ALERTS, DASHBOARD, MONITORING, ROOT, RULES, promtool
-from tests.deploy.tools import need
+from tests.deploy.tools import rendered
 
 RUNBOOK = ROOT / "docs/runbook.md"
 
@@ -31,18 +30,18 @@ def test_an_alert_has_cases_that_fire_and_cases_that_do_not(alert: str) -> None:
     }
     firing = [{"labels": f'{{alertname="{alert}"}}', "value": 1}]
     assert firing in [check.get("exp_samples") for check in checks]
-    # A whole case in which it never fires: the near miss.
+    # And one case in which it never fires.
     assert any(not any("exp_samples" in one for one in case["promql_expr_test"]) for case in cases)
 
 
 def test_the_custom_resource_holds_the_same_rules() -> None:
     resource = yaml.safe_load((MONITORING / "alerts.yaml").read_text())
     assert resource["kind"] == "PrometheusRule"
-    assert resource["spec"] == RULES, "python k8s/monitoring/generate.py makes it anew"
+    assert resource["spec"] == RULES, "run python k8s/monitoring/generate.py"
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_an_alert_says_how_bad_it_is_what_it_means_and_where_to_read_on(alert: str) -> None:
+def test_an_alert_has_a_severity_a_summary_a_description_and_a_runbook_section(alert: str) -> None:
     rule = ALERTS[alert]
     assert rule["labels"].keys() == {"severity", "service"}
     assert rule["labels"]["severity"] in {"critical", "warning"}
@@ -64,7 +63,7 @@ def test_every_alert_has_its_section_in_the_runbook_and_every_section_its_alert(
         assert ALERTS[alert]["labels"]["severity"] in text.splitlines()[0], alert
 
 
-def test_every_link_of_the_runbook_leads_somewhere() -> None:
+def test_every_link_of_the_runbook_has_a_target() -> None:
     text = RUNBOOK.read_text()
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     anchors = {heading.lower().replace(" ", "-") for heading in headings}
@@ -75,9 +74,7 @@ def test_every_link_of_the_runbook_leads_somewhere() -> None:
 
 
 def test_kustomize_makes_the_custom_resource_and_the_dashboard_for_grafana() -> None:
-    need("kubectl")
-    made = subprocess.run(["kubectl", "kustomize", MONITORING], capture_output=True, check=True)
-    resources = {one["kind"]: one for one in yaml.safe_load_all(made.stdout)}
+    resources = {made["kind"]: made for made in rendered("../monitoring")}
     assert resources.keys() == {"ConfigMap", "PrometheusRule"}
     assert resources["PrometheusRule"]["spec"] == RULES
     dashboard = resources["ConfigMap"]

@@ -1,4 +1,4 @@
-"""The dashboard as Grafana will read it: there is no Grafana here, so its structure is checked."""
+"""The dashboard's structure, checked without a Grafana."""
 
 from collections import Counter
 from pathlib import Path
@@ -18,20 +18,20 @@ def test_every_panel_has_an_id_of_its_own_and_a_title() -> None:
     assert set(titles.values()) == {1}
 
 
-def test_no_panel_lies_on_another_or_over_the_edge() -> None:
+def test_no_panel_overlaps_another_or_the_edge() -> None:
     taken: dict[tuple[int, int], str] = {}
     for panel in PANELS:
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= WIDTH, panel["title"]
         for x in range(place["x"], place["x"] + place["w"]):
             for y in range(place["y"], place["y"] + place["h"]):
-                assert (x, y) not in taken, f"{panel['title']} lies on {taken[x, y]}"
+                assert (x, y) not in taken, f"{panel['title']} overlaps {taken[x, y]}"
                 taken[x, y] = panel["title"]
-    # Nor is there a gap that Grafana would close by moving panels up.
+    # No gap either: Grafana would close it by moving panels up.
     assert {y for _, y in taken} == set(range(max(y for _, y in taken) + 1))
 
 
-def test_every_chart_says_what_it_shows_in_which_unit() -> None:
+def test_every_chart_has_a_description_a_unit_and_legends() -> None:
     for panel in CHARTS:
         assert panel["description"].endswith("."), panel["title"]
         shown = panel["options"].get("yAxis") or panel["fieldConfig"]["defaults"]

@@ -1,4 +1,4 @@
-"""What a developer types: the Makefile's commands around Docker, and the stack that they start."""
+"""The Makefile's commands around Docker, and the development stack that they start."""
 
 import os
 import re
@@ -11,20 +11,20 @@ import yaml
 
 from tests.deploy.tools import ROOT, need
 
-# Says "missing" to the sub-commands named in LACKING, and writes down everything else.
+# Fails for the sub-commands named in LACKING and records all others.
 DOCKER = """#!/bin/sh
 case " $LACKING " in *" $1 "*) exit 1;; esac
 echo "$@" >>"$CALLS"
 """
-OF_THE_SEED = """
+PROMISED = """
 init run run-with-env grpcui fmt lint verify test test-coverage test-integration build build-linux
 docker-build docker-push docker-run docker-run-with-aws clean deps proto info pprof localstack
 localstack-stop logs help
 """
 
 
-class Desk:
-    """A directory with the Makefile, and a docker that does nothing."""
+class Checkout:
+    """A directory with the Makefile, and a docker command that does nothing."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -37,7 +37,7 @@ class Desk:
         docker.chmod(0o755)
 
     def make(self, target: str, lacking: str = "") -> tuple[int, str]:
-        """The exit code, and what is said."""
+        """The exit code and the output."""
         ended = subprocess.run(
             ["make", target],
             cwd=self.directory,
@@ -54,18 +54,18 @@ class Desk:
         return ended.returncode, ended.stdout + ended.stderr
 
     def calls(self) -> str:
-        """What docker was asked for."""
+        """The arguments of docker's calls, a line each."""
         return (self.directory / "calls").read_text()
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def checkout(tmp_path: Path) -> Checkout:
     need("make")
-    return Desk(tmp_path)
+    return Checkout(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("target", "lacking", "said"),
+    ("target", "lacking", "message"),
     [
         ("up", "info", "no Docker engine answers"),
         ("up", "compose", "docker compose is missing"),
@@ -77,26 +77,31 @@ def desk(tmp_path: Path) -> Desk:
         ("docker-run", "info", "no Docker engine answers"),
     ],
 )
-def test_what_is_missing_is_said_plainly(desk: Desk, target: str, lacking: str, said: str) -> None:
-    code, text = desk.make(target, lacking)
+def test_a_missing_part_of_docker_is_named(
+    checkout: Checkout, target: str, lacking: str, message: str
+) -> None:
+    code, text = checkout.make(target, lacking)
     assert code != 0
-    assert said in text.splitlines()[0]
+    assert message in text.splitlines()[0]
 
 
-def test_the_container_finds_the_machine_s_profiles_and_logins_at_its_home(desk: Desk) -> None:
-    assert desk.make("docker-run-with-aws")[0] == 0
-    [home] = re.findall(r"--env HOME=(\S+)", desk.calls())
-    assert f"--volume {desk.directory}/home/.aws:{home}/.aws:ro" in desk.calls()
+def test_the_container_finds_the_machines_profiles_and_logins_in_its_home(
+    checkout: Checkout,
+) -> None:
+    assert checkout.make("docker-run-with-aws")[0] == 0
+    [home] = re.findall(r"--env HOME=(\S+)", checkout.calls())
+    assert f"--volume {checkout.directory}/home/.aws:{home}/.aws:ro" in checkout.calls()
 
 
-def test_every_command_of_the_seed_is_there_with_its_help(desk: Desk) -> None:
-    listed = re.findall(r"^ +\x1b\[36m([a-z-]+)", desk.make("help")[1], re.MULTILINE)
-    assert set(OF_THE_SEED.split()) <= set(listed)
+def test_every_promised_command_exists_and_has_its_help(checkout: Checkout) -> None:
+    listed = re.findall(r"^  ([a-z-]+) +\w", checkout.make("help")[1], re.MULTILINE)
+    assert set(PROMISED.split()) <= set(listed)
     [phony] = re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert set(phony.split()) == set(listed)
+    # A step of the cluster's targets, not a command.
+    assert set(phony.split()) - {"cluster-programs"} == set(listed)
 
 
-def test_only_the_worker_is_asked_whether_it_is_a_healthy_worker() -> None:
+def test_only_the_worker_has_the_images_health_check() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     ours = {name: one for name, one in services.items() if one.get("build") == "."}
     assert {name for name, one in ours.items() if "healthcheck" not in one} == {"worker"}
@@ -105,14 +110,16 @@ def test_only_the_worker_is_asked_whether_it_is_a_healthy_worker() -> None:
 
 
 @pytest.mark.parametrize("code", [0, 3])
-def test_the_exit_code_beside_localstack_is_the_command_s_own(tmp_path: Path, code: int) -> None:
+def test_the_exit_code_of_a_run_with_localstack_is_that_of_the_command(
+    tmp_path: Path, code: int
+) -> None:
     script = tmp_path / ".ci" / "localstack"
     script.parent.mkdir()
     shutil.copy(ROOT / ".ci" / "localstack", script)
     [version] = re.findall(r"^version=(\S+)$", script.read_text(), re.MULTILINE)
     venv = tmp_path / "build" / "localstack"
     made = {
-        # A server that is up as soon as it was started, and no Docker.
+        # A server that is up at once, and no Docker.
         venv / "bin" / "python": f"touch {tmp_path}/up; exec sleep 60",
         tmp_path / "bin" / "curl": f"test -e {tmp_path}/up",
         tmp_path / "bin" / "docker": "exit 1",

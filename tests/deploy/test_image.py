@@ -1,4 +1,4 @@
-"""The image as it will run: not root, a root file system that can't be written, no capability."""
+"""The image as it runs in a pod: not root, a read-only root file system, no capabilities."""
 
 import json
 import signal
@@ -29,7 +29,7 @@ def in_image(image: str, *command: str) -> str:
 
 
 def contained(worker: WorkerProcess, image: str) -> str:
-    """Makes it run in a container, under the name that is returned."""
+    """Make it run in a container; returns the container's name."""
     name = f"worker-{uuid.uuid4().hex[:8]}"
     given = [f"--env={variable}" for variable in worker.env]
     worker.command = [*HARDENED, f"--name={name}", *given, "--env=SERVER_PORT", image]
@@ -44,30 +44,32 @@ def inspect(image: str) -> dict[str, Any]:
 def test_a_container_stopped_under_load_settles_or_gives_back_every_message(
     world: World, image: str
 ) -> None:
-    world.neighbours.latency(40)
-    world.expire(world.seed(EVENTS))
+    world.neighbours.latency(100)
     worker = world.worker({"SQS_WAIT_TIME": "1"})
     name = contained(worker, image)
     try:
         worker.start()
         worker.until(lambda: worker.health()[0] == 200, 60, "answered on /health")
-        until(lambda: len(world.released()) > 100, 60, "work is under way")
         run("podman", "--runtime=runc", "exec", name, "reservation-worker", "health")
-        # It is process 1 of its container: signals it does not handle would be ignored.
+        world.expire(world.seed(EVENTS))
+        until(lambda: len(world.released()) > 100, 60, "work is under way")
+        # As process 1 of its container it would ignore signals without a handler.
         worker.signal(signal.SIGTERM)
         assert worker.wait(40) == 0
     finally:
         subprocess.run(("podman", "rm", "--force", name), capture_output=True, check=False)
     visible, in_flight = world.counts()
     released = world.released()
-    assert visible > 0, "the load was over before the signal"
+    assert visible > 0, "the load had ended before the signal"
     assert (len(released) + visible, in_flight) == (EVENTS, 0)
     assert set(released.values()) == {1}
 
 
-def test_it_is_neither_root_nor_able_to_write_nor_to_do_what_only_root_may(image: str) -> None:
-    said = in_image(image, "sh", "-c", "id -u; touch /x 2>&1; grep CapEff /proc/self/status; pwd")
-    assert said.splitlines() == [
+def test_it_is_not_root_has_no_capability_and_can_not_write_its_root_file_system(
+    image: str,
+) -> None:
+    output = in_image(image, "sh", "-c", "id -u; touch /x 2>&1; grep CapEff /proc/self/status; pwd")
+    assert output.splitlines() == [
         "10001",
         "touch: cannot touch '/x': Read-only file system",
         "CapEff:\t0000000000000000",
@@ -75,13 +77,13 @@ def test_it_is_neither_root_nor_able_to_write_nor_to_do_what_only_root_may(image
     ]
 
 
-def test_a_wrong_configuration_ends_the_container_with_2_and_a_sentence(image: str) -> None:
+def test_a_wrong_configuration_ends_the_container_with_2_and_its_reason(image: str) -> None:
     done = subprocess.run((*HARDENED, image), capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "SQS_QUEUE_URL is not set" in done.stderr
 
 
-def test_what_the_image_adds_to_its_base_is_small_and_has_no_tools_to_build_or_test_with(
+def test_the_image_adds_little_to_its_base_and_no_tools_to_build_or_test_with(
     image: str,
 ) -> None:
     added = inspect(image)["Size"] - inspect(BASE)["Size"]
@@ -94,7 +96,7 @@ def test_what_the_image_adds_to_its_base_is_small_and_has_no_tools_to_build_or_t
     assert {"sqs", "sts", "secretsmanager", "sns"} <= set(services.split())
 
 
-def test_its_compiled_files_serve_without_being_written_anew(image: str) -> None:
+def test_its_imported_modules_are_compiled(image: str) -> None:
     script = (
         "import reservation_worker.bootstrap, sys; print(all(m.__cached__ and"
         " __import__('os').path.exists(m.__cached__) for m in sys.modules.values()"
@@ -105,12 +107,12 @@ def test_its_compiled_files_serve_without_being_written_anew(image: str) -> None
 
 
 @pytest.mark.parametrize("module", ["sqs.provision", "neighbours"])
-def test_it_runs_what_the_development_stack_takes_from_it(image: str, module: str) -> None:
-    said = in_image(image, "python", "-m", f"reservation_worker.simulator.{module}", "--help")
-    assert said.startswith(f"usage: {module.rpartition('.')[2]}")
+def test_it_has_the_commands_that_the_development_stack_runs(image: str, module: str) -> None:
+    output = in_image(image, "python", "-m", f"reservation_worker.simulator.{module}", "--help")
+    assert output.startswith(f"usage: {module.rpartition('.')[2]}")
 
 
-def test_it_says_what_it_is_and_how_it_is_run(image: str) -> None:
+def test_its_labels_user_and_entrypoint(image: str) -> None:
     config = inspect(image)["Config"]
     assert config["Entrypoint"] == ["reservation-worker"]
     assert config["User"] == "10001:10001"
@@ -120,7 +122,7 @@ def test_it_says_what_it_is_and_how_it_is_run(image: str) -> None:
     assert labels["org.opencontainers.image.source"].endswith("/reservation-worker")
 
 
-def test_the_build_sends_no_more_than_the_dockerfile_copies() -> None:
+def test_the_build_context_is_limited_to_the_files_that_the_dockerfile_copies() -> None:
     text = (ROOT / ".dockerignore").read_text()
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert lines[0] == "*"

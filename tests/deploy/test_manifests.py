@@ -1,4 +1,4 @@
-"""The manifests against the worker that they run: names, numbers and who is meant by whom."""
+"""The manifests against the worker that they run: names, numbers and references."""
 
 import re
 from collections.abc import Mapping
@@ -9,59 +9,16 @@ import pytest
 from reservation_worker.config.settings import Settings
 from reservation_worker.config.sources import READ_BY_LIBRARIES
 from reservation_worker.config.variables import VARIABLES
-from tests.deploy.tools import K8S, Objects, rendered
+from tests.deploy.manifests import Manifests
 
 # Read by glibc, not by the worker.
 RUNTIME = {"MALLOC_ARENA_MAX"}
 DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
 
 
-class Manifests:
-    """What is applied, by kind."""
-
-    def __init__(self, objects: Objects) -> None:
-        self.objects = objects
-
-    def __getitem__(self, kind: str) -> dict[str, Any]:
-        [found] = [made for made in self.objects if made["kind"] == kind]
-        return found
-
-    @property
-    def pod(self) -> dict[str, Any]:
-        """The pod's spec."""
-        spec: dict[str, Any] = self["Deployment"]["spec"]["template"]["spec"]
-        return spec
-
-    @property
-    def worker(self) -> dict[str, Any]:
-        """The container."""
-        [found] = self.pod["containers"]
-        return dict(found)
-
-    def environment(self) -> dict[str, str]:
-        """What the worker is started with; what refers to elsewhere is looked up there."""
-        fields = {"metadata.name": "reservation-worker-7c9f-x2"}
-        data = {m["metadata"]["name"]: m["data"] for m in self.objects if m["kind"] == "ConfigMap"}
-        found = {}
-        for entry in self.worker["env"]:
-            source = entry.get("valueFrom", {})
-            if ref := source.get("configMapKeyRef"):
-                found[entry["name"]] = data[ref["name"]][ref["key"]]
-            elif ref := source.get("fieldRef"):
-                found[entry["name"]] = fields[ref["fieldPath"]]
-            else:
-                found[entry["name"]] = entry["value"]
-        return found
-
-
-@pytest.fixture(scope="module", params=["base", "production"])
+@pytest.fixture(scope="module", params=["base", "production", "tacos-app"])
 def manifests(request: pytest.FixtureRequest) -> Manifests:
-    return Manifests(rendered(request.param))
-
-
-@pytest.fixture(scope="module")
-def production() -> Manifests:
-    return Manifests(rendered("production"))
+    return Manifests(request.param)
 
 
 def test_every_variable_is_one_that_the_worker_its_sdks_or_the_runtime_reads(
@@ -113,32 +70,39 @@ def test_ports_are_the_ones_listened_on_and_only_http_is_offered(manifests: Mani
     assert settings.grpc_debug_host == "127.0.0.1"
     [offered] = manifests["Service"]["spec"]["ports"]
     assert (offered["port"], offered["targetPort"]) == (settings.server_port, "http")
-    [rule] = manifests["NetworkPolicy"]["spec"]["ingress"]
-    assert rule["ports"] == [{"port": settings.server_port}]
+    for rule in manifests["NetworkPolicy"]["spec"]["ingress"]:
+        assert rule["ports"] == [{"port": settings.server_port}]
 
 
-def test_the_network_policy_lets_the_worker_reach_its_neighbours_by_default_ports(
-    manifests: Manifests,
-) -> None:
+def test_the_network_policy_lets_the_worker_reach_its_neighbours(manifests: Manifests) -> None:
     settings = Settings.from_mapping(manifests.environment())
-    ports = {
+    for address in (settings.inventory_grpc_addr, settings.reservation_api_base):
+        host, _, port = address.rpartition("/")[2].rpartition(":")
+        assert int(port) in manifests.admitted(host), address
+    everywhere = {
         port["port"]
         for rule in manifests["NetworkPolicy"]["spec"]["egress"]
         for port in rule["ports"]
     }
-    for address in (settings.inventory_grpc_addr, settings.reservation_api_base):
-        assert int(address.rpartition(":")[2]) in ports, address
-    assert {53, 443, 4317} <= ports
+    assert {53, 443, 4317} <= everywhere
 
 
-def test_probes_ask_as_often_as_the_seed_says(manifests: Manifests) -> None:
-    live, ready = manifests.worker["livenessProbe"], manifests.worker["readinessProbe"]
-    assert (live["httpGet"]["path"], ready["httpGet"]["path"]) == ("/health", "/ready")
-    assert (live["initialDelaySeconds"], live["periodSeconds"]) == (10, 30)
-    assert (ready["initialDelaySeconds"], ready["periodSeconds"]) == (5, 10)
+def test_probes_ask_the_workers_paths_and_wait_for_the_startup_probe_only(
+    manifests: Manifests,
+) -> None:
+    probes = {
+        name: manifests.worker[f"{name}Probe"] for name in ("startup", "liveness", "readiness")
+    }
+    assert {name: probe["httpGet"]["path"] for name, probe in probes.items()} == {
+        "startup": "/health",
+        "liveness": "/health",
+        "readiness": "/ready",
+    }
+    assert [probe["periodSeconds"] for probe in probes.values()] == [2, 30, 10]
+    assert not [name for name, probe in probes.items() if "initialDelaySeconds" in probe]
 
 
-def test_a_pod_gets_what_the_seed_gives_it(manifests: Manifests) -> None:
+def test_a_pod_gets_its_cpu_and_memory(manifests: Manifests) -> None:
     resources = manifests.worker["resources"]
     assert resources["requests"] | {"cpu": "250m", "memory": "128Mi"} == resources["requests"]
     assert resources["limits"] | {"cpu": "500m", "memory": "256Mi"} == resources["limits"]
@@ -157,14 +121,18 @@ def test_every_selector_finds_the_pods_of_the_deployment(manifests: Manifests) -
             for spread in manifests.pod["topologySpreadConstraints"]
         },
     }
-    for who, selector in selectors.items():
-        assert selector.items() <= labels.items(), who
+    for name, selector in selectors.items():
+        assert selector.items() <= labels.items(), name
     monitor = manifests["ServiceMonitor"]["spec"]["selector"]["matchLabels"]
     assert monitor.items() <= manifests["Service"]["metadata"]["labels"].items()
 
 
-def test_all_is_in_one_namespace_that_is_not_ours_to_make(manifests: Manifests) -> None:
-    assert {made["metadata"]["namespace"] for made in manifests.objects} == {"traffic-tacos"}
+def test_every_object_is_in_one_namespace_which_the_manifests_do_not_create(
+    manifests: Manifests,
+) -> None:
+    [namespace] = {made["metadata"]["namespace"] for made in manifests.objects}
+    assert namespace in {"traffic-tacos", "tacos-app"}
+    assert "Namespace" not in {made["kind"] for made in manifests.objects}
 
 
 def test_a_change_of_the_configuration_is_a_rollout(manifests: Manifests) -> None:
@@ -194,27 +162,3 @@ def test_the_pod_conforms_to_the_restricted_standard(manifests: Manifests) -> No
 
 def _hosts(pod: Mapping[str, Any]) -> set[str]:
     return {key for key in ("hostNetwork", "hostPID", "hostIPC", "volumes") if key in pod}
-
-
-def test_production_runs_the_seed_s_image_queue_and_role(production: Manifests) -> None:
-    assert production.worker["image"] == "ghcr.io/traffic-tacos/reservation-worker:v1.0.0"
-    account = production["ServiceAccount"]
-    assert production.pod["serviceAccountName"] == account["metadata"]["name"]
-    assert account["metadata"]["name"] == "reservation-worker-sa"
-    assert account["metadata"]["annotations"] == {
-        "eks.amazonaws.com/role-arn": "arn:aws:iam::137406935518:role/reservation-worker-role"
-    }
-    assert production.environment()["SQS_QUEUE_URL"] == (
-        "https://sqs.ap-northeast-2.amazonaws.com/137406935518/traffic-tacos-reservation-events"
-    )
-
-
-def test_the_alerts_name_what_is_deployed(production: Manifests) -> None:
-    rules = (K8S / "monitoring" / "rules.yaml").read_text()
-    queue = production.environment()["SQS_QUEUE_URL"].rpartition("/")[2]
-    assert production["ScaledObject"]["metadata"]["name"] in rules
-    assert f'"{queue}|"' in rules
-    assert f'"{queue}-dlq|"' in rules
-    # A stop is slow from 80 % of its time on; a pod is late 15 s before it is killed.
-    stop = float(DEFAULTS["SHUTDOWN_TIMEOUT"])
-    assert f"worker_drain_seconds[5m])) > {0.8 * stop:g}" in rules

@@ -1,24 +1,25 @@
-"""k8s/aws/queues.yaml as a stack: what is put on the bus is settled by a worker."""
+"""k8s/aws/queues.yaml as a stack: a worker settles the events of the bus."""
 
 import json
 
 import pytest
 import requests
 
+from reservation_worker.events.kinds import DETAIL_TYPES
 from reservation_worker.simulator.neighbours.reservations import Record
 from reservation_worker.simulator.sqs import provision
+from reservation_worker.simulator.story.samples import TYPES
 from reservation_worker.simulator.story.variants import variants
 from tests.deploy.cloud import BUS, Cloud
 from tests.deploy.tools import rendered
 from tests.world import until
 
-TYPES = ("reservation.expired", "payment.approved", "payment.failed")
-# What reaches the queue by another way than the bus.
+# Forms that reach the queue by another way than the bus.
 DIRECT = {"canonical", "camel_case", "flat", "sns", "legacy_type"}
 
 
 def entries(aws: Cloud) -> list[dict[str, str]]:
-    """Each type in every form of the bus (docs/contract.md#events), a reservation each."""
+    """Each type in every form of the bus (docs/contract.md#events), a reservation for each."""
     bodies = []
     for kind in TYPES:
         for variant in variants({"type": kind, "detail": {}}).keys() - DIRECT:
@@ -26,7 +27,7 @@ def entries(aws: Cloud) -> list[dict[str, str]]:
             detail = {"reservation_id": name, "event_id": "show", "seat_ids": [f"S-{name}"]}
             event = {"type": kind, "source": "test", "detail": detail | {"payment_intent_id": "p"}}
             bodies.append(json.loads(variants(event)[variant]))
-    # An older reservation-api; and a payment-sim-api that names the event, not the change.
+    # An older reservation-api, and a payment-sim-api with another name of its event.
     bodies.append(bodies[0] | {"detail-type": "reservation.hold.expired"})
     bodies.append(
         next(one for one in bodies if one["detail-type"] == "Payment Status Updated")
@@ -43,7 +44,7 @@ def entries(aws: Cloud) -> list[dict[str, str]]:
     ]
 
 
-def test_every_form_that_comes_over_the_bus_is_settled_and_what_is_not_ours_does_not_come(
+def test_every_form_of_the_bus_is_settled_and_other_events_do_not_reach_the_queue(
     aws: Cloud,
 ) -> None:
     events = aws.connect("events")
@@ -62,7 +63,7 @@ def test_every_form_that_comes_over_the_bus_is_settled_and_what_is_not_ours_does
     assert worker.metrics().value("worker_events_total") == len(put)
     states = {one["status"] for one in aws.neighbours.ledger()["reservations"].values()}
     assert states == {"EXPIRED", "CONFIRMED", "CANCELLED"}
-    # The queue is the one that the worker wants.
+    # The worker finds no fault with the queue.
     worker.ready()
     assert [line["msg"] for line in worker.log_lines() if line["level"] == "warn"] == []
     for path in served_paths():
@@ -70,7 +71,7 @@ def test_every_form_that_comes_over_the_bus_is_settled_and_what_is_not_ours_does
 
 
 def served_paths() -> set[str]:
-    """What the manifests' probes and Prometheus ask for."""
+    """The paths that the manifests' probes and Prometheus request."""
     objects = {made["kind"]: made for made in rendered("base")}
     [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
     [endpoint] = objects["ServiceMonitor"]["spec"]["endpoints"]
@@ -78,16 +79,21 @@ def served_paths() -> set[str]:
     return {endpoint["path"], *(probe["httpGet"]["path"] for probe in probes)}
 
 
-def test_what_eventbridge_cannot_deliver_has_a_queue_of_its_own(aws: Cloud) -> None:
+def test_the_rule_leads_to_the_queue_and_has_another_queue_for_undelivered_events(
+    aws: Cloud,
+) -> None:
     name = "traffic-tacos-reservation-events"
     rule = aws.connect("events").list_targets_by_rule(Rule=name, EventBusName=BUS)
     [target] = rule["Targets"]
+    arn = aws.attributes(aws.queue_url)["QueueArn"]
+    found = aws.connect("events").list_rule_names_by_target(TargetArn=arn, EventBusName=BUS)
+    assert found["RuleNames"] == [name]
     undelivered = aws.queue_url + "-undelivered"
     assert target["DeadLetterConfig"]["Arn"] == aws.attributes(undelivered)["QueueArn"]
     assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] == 86_400
 
 
-def test_only_the_rule_may_fill_the_queues_from_outside(aws: Cloud) -> None:
+def test_of_eventbridge_only_the_rule_may_send_to_the_queues(aws: Cloud) -> None:
     for url in (aws.queue_url, aws.queue_url + "-undelivered"):
         policy = json.loads(aws.attributes(url)["Policy"])
         [allowed] = [one for one in policy["Statement"] if one["Effect"] == "Allow"]
@@ -99,7 +105,7 @@ def test_only_the_rule_may_fill_the_queues_from_outside(aws: Cloud) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", "-dlq", "-undelivered"])
-def test_every_queue_is_encrypted_in_a_way_that_eventbridge_can_use(
+def test_every_queue_is_encrypted_with_a_key_that_eventbridge_can_use(
     aws: Cloud, suffix: str
 ) -> None:
     found = aws.attributes(aws.queue_url + suffix)
@@ -107,7 +113,7 @@ def test_every_queue_is_encrypted_in_a_way_that_eventbridge_can_use(
     assert "KmsMasterKeyId" not in found
 
 
-def test_the_dead_letter_queue_takes_letters_of_this_queue_only_and_keeps_them_longest(
+def test_the_dead_letter_queue_serves_this_queue_only_and_keeps_its_messages_longest(
     aws: Cloud,
 ) -> None:
     queue, dead = aws.attributes(aws.queue_url), aws.attributes(aws.dlq_url)
@@ -127,7 +133,7 @@ def test_the_development_stack_has_the_same_queues_and_the_same_rule(aws: Cloud)
     rule = aws.connect("events").describe_rule(
         Name="traffic-tacos-reservation-events", EventBusName=BUS
     )
-    assert set(json.loads(rule["EventPattern"])["detail-type"]) == set(provision.DETAIL_TYPES)
+    assert set(json.loads(rule["EventPattern"])["detail-type"]) == set(DETAIL_TYPES)
     assert provision.BUS == BUS
     made = provision.create_queues(aws.client, name="development")
     for shipped, developed in zip((aws.queue_url, aws.dlq_url), made, strict=True):

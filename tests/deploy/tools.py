@@ -1,5 +1,6 @@
-"""Tools that the deployment is read with: what they need and what is said where they are not."""
+"""The tools that the deployment's tests run, and the reason given where one is missing."""
 
+import functools
 import json
 import os
 import shutil
@@ -16,15 +17,15 @@ K8S = ROOT / "k8s"
 Objects = list[dict[str, Any]]
 
 
-def lacking(what: str) -> NoReturn:
-    """Skip with a plain reason; on a build server a check that can't be made is a failed one."""
+def lacking(reason: str) -> NoReturn:
+    """Skip with `reason`; on a build server, where the tools must be there, fail."""
     if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def need(*tools: str, root: bool = False) -> None:
-    """See `lacking`: where one of `tools` is missing, or the rights of root."""
+    """Skip (see `lacking`) where one of `tools` is missing, or root's rights."""
     missing = [tool for tool in tools if shutil.which(tool) is None]
     if root and os.geteuid() != 0:
         missing.append("root")
@@ -33,21 +34,22 @@ def need(*tools: str, root: bool = False) -> None:
 
 
 def run(*command: str, stdin: str = "") -> str:
-    """What `command` prints; it must succeed."""
+    """The standard output of `command`; it must succeed."""
     need(command[0])
     ended = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-    said = f"{ended.stdout[-3000:]}{ended.stderr[-3000:]}"
-    assert ended.returncode == 0, f"{' '.join(command)}\n{said}"
+    output = f"{ended.stdout[-3000:]}{ended.stderr[-3000:]}"
+    assert ended.returncode == 0, f"{' '.join(command)}\n{output}"
     return ended.stdout
 
 
+@functools.cache
 def rendered(folder: str) -> Objects:
-    """What `kubectl apply -k` of k8s/deploy/`folder` would apply."""
+    """The objects that `kubectl apply -k k8s/deploy/FOLDER` applies. Shared: don't change them."""
     return list(yaml.safe_load_all(run("kubectl", "kustomize", str(K8S / "deploy" / folder))))
 
 
 def strict_problems(objects: Sequence[Mapping[str, Any]], modules: Path) -> list[str]:
-    """What the schemas below `modules` say against `objects`, unknown fields included."""
+    """The objections of the schemas below `modules` to `objects`, unknown fields included."""
     script = Path(__file__).with_name("strict.mjs")
     problems: list[str] = json.loads(
         run("node", str(script), str(modules), stdin=json.dumps(objects))

@@ -1,4 +1,4 @@
-"""The proof's own proof: a worker that is broken on purpose is found out by the checker."""
+"""The checker finds each worker that is broken on purpose."""
 
 import pytest
 
@@ -8,10 +8,10 @@ from tests.faults.harness.neighbour_cases import IN
 from tests.faults.harness.sabotages import SABOTAGES, SEED, caught, run_sabotaged
 
 
-@pytest.mark.parametrize("what", SABOTAGES)
-def test_the_checker_catches_a_worker_that(what: str):
-    found = run_sabotaged(SABOTAGES[what])
-    assert caught(SABOTAGES[what], found), found.explain()
+@pytest.mark.parametrize("sabotage", SABOTAGES)
+def test_the_checker_catches_a_worker_that(sabotage: str):
+    found = run_sabotaged(SABOTAGES[sabotage])
+    assert caught(SABOTAGES[sabotage], found), found.explain()
 
 
 def test_the_sound_worker_passes_under_the_faults_of_all_the_sabotages():

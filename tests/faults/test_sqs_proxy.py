@@ -1,4 +1,4 @@
-"""The fault-injecting SQS proxy does what its faults are called, and records the truth."""
+"""The fault-injecting SQS proxy injects each fault and records every delivery."""
 
 import itertools
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _names = itertools.count()
 
 
 class Setup:
-    """A proxy before a real server, a client through it, and one that goes round it."""
+    """A proxy before a real server, a client through it, and a direct client."""
 
     def __init__(self, sqs: SqsProcess, proxy: SqsProxyProcess) -> None:
         self.proxy = proxy
@@ -91,7 +91,7 @@ def test_a_duplicate_is_the_same_message_in_a_later_receive_while_it_is_in_fligh
     (copy,) = setup.receive(url)
     assert copy["MessageId"] == first["MessageId"]
     assert setup.receive(url) == []
-    # Its receipt, whichever it is, is good for the message.
+    # Either receipt is valid for the message.
     assert setup.delete(url, copy).get("Failed", []) == []
     assert setup.left(url) == 0
 
@@ -133,7 +133,9 @@ def test_reordered_messages_all_come_and_not_in_order(setup: Setup):
         ("stale_receipt", "ReceiptHandleIsInvalid", True),
     ],
 )
-def test_a_failed_delete_is_told_and_not_done(setup: Setup, fault: str, code: str, sender: bool):
+def test_a_failed_delete_is_answered_so_and_not_done(
+    setup: Setup, fault: str, code: str, sender: bool
+):
     url = setup.queue()
     (message,) = setup.receive(url)
     setup.proxy.set_faults({fault: 1})
@@ -142,7 +144,7 @@ def test_a_failed_delete_is_told_and_not_done(setup: Setup, fault: str, code: st
     assert setup.left(url) == 1
 
 
-def test_a_lost_delete_is_told_done_and_is_not(setup: Setup):
+def test_a_lost_delete_is_answered_as_done_and_is_not(setup: Setup):
     url = setup.queue()
     (message,) = setup.receive(url)
     setup.proxy.set_faults({"delete_lost": 1})

@@ -61,7 +61,7 @@ def parser(change: Callable[[Any], Any]) -> Any:
 
 
 def where(mark: str, instead: Any) -> Callable[[Any], Any]:
-    """Where the answer or refusal says `mark`, another one."""
+    """Replace an answer or refusal that contains `mark`."""
     return lambda found: instead if mark in str(found) else found
 
 

@@ -14,8 +14,8 @@ from reservation_worker.simulator.judge.reconcile import DeadLetter
 from reservation_worker.simulator.judge.scrape import Metrics
 from tests.fuzz.harness import fates as fate
 from tests.fuzz.harness.fates import Sent
-from tests.fuzz.harness.verdict import Accounts, judge
 from tests.fuzz.harness.worker import Run, WorkerFigures, fuzz_worker
+from tests.fuzz.harness.worker_checks import Accounts, check_accounts
 
 
 @pytest.fixture(scope="module")
@@ -128,12 +128,10 @@ WRONG_ACCOUNTS: dict[str, tuple[Callable[[Run], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG_ACCOUNTS)
-def test_a_run_that_went_wrong_is_told_from_its_accounts(
-    played: tuple[Run, WorkerFigures], name: str
-):
+def test_a_run_that_went_wrong_shows_in_its_accounts(played: tuple[Run, WorkerFigures], name: str):
     change, says = WRONG_ACCOUNTS[name]
     run, _ = played
-    broken = judge(run.sent, run.story, change(run))
+    broken = check_accounts(run.sent, run.story, change(run))
     assert any(says in line for line in broken), broken
 
 

@@ -29,17 +29,20 @@ WINDOW = {
     "latency_p99_ms": float | None,
     "oldest_age_seconds": float | None,
 }
+FINDINGS = {"attention", "starting", "draining", "critical", "not_ready", "failing"}
 STATUS = {
-    "verdict": {"ok", "attention", "starting", "draining", "not_ready", "failing"},
+    "condition": {"ok", *FINDINGS},
     "findings": [
         {
-            "level": {"attention", "starting", "draining", "not_ready", "failing"},
+            "condition": FINDINGS,
             "title": str,
             "detail": str,
             "advice": str,
         }
     ],
     "worker": {
+        "queue_name": str,
+        "region": str,
         "pod_name": str,
         "version": str,
         "now": float,
@@ -50,9 +53,10 @@ STATUS = {
     "checks": {"health": [CHECK], "ready": [CHECK]},
     "outcomes": {
         "settled": COUNT,
-        "by_type": dict.fromkeys(("expired", "approved", "failed", "unknown"), OUTCOMES),
+        "by_type": {str: OUTCOMES},
     },
     "last_minute": WINDOW,
+    "last_5_minutes": WINDOW,
     "last_15_minutes": WINDOW,
     "pool": dict.fromkeys(("threads", "threads_busy", "slots", "in_flight", "waiting"), COUNT),
     "breakers": [

@@ -86,7 +86,7 @@ def test_cpu_and_memory_are_those_of_the_whole_process_group(tmp_path: Path) -> 
     assert 1 < found["anon_mb"] < found["rss_mb"] < 200
 
 
-def test_half_a_cpu_is_half_a_cpu(tmp_path: Path) -> None:
+def test_a_quota_of_half_a_cpu_is_enforced(tmp_path: Path) -> None:
     try:
         quota = CpuQuota(0.5)
     except QuotaError as error:
@@ -123,7 +123,7 @@ def test_a_few_hundred_events_go_through_the_real_worker(
     assert "| traced |" in (tmp_path / "results.md").read_text()
 
 
-def test_a_worker_that_dies_is_a_failed_row_and_says_why(
+def test_a_worker_that_dies_fails_its_row_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = replace(OURS, name="broken", command=(sys.executable, "-c", "exit('no luck')"))
@@ -148,6 +148,8 @@ def test_the_textbook_loop_settles_and_deletes_every_event(
     assert found["calls"] > 1
 
 
-def test_an_unknown_row_is_told_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_row_is_refused_with_the_list_of_rows(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert bench.main(["--rows", "nonsense"]) == 2
     assert "  40 ms, all spans\n" in capsys.readouterr().err

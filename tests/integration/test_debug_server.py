@@ -27,7 +27,7 @@ from reservation_worker.stubs.proto.common.v1 import errors_pb2, types_pb2
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2 as pb
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2_grpc
 from tests.fake_queue import PATIENCE, FakeQueue, eventually, sample
-from tests.integration.test_lifecycle import MakeWorker, Worker, worker
+from tests.integration.worker_rig import MakeWorker, Worker, worker
 
 __all__ = ["worker"]
 
@@ -108,10 +108,10 @@ def refused(call: Callable[[], Any]) -> tuple[grpc.StatusCode, str]:
     return error.code(), error.details()
 
 
-# What it tells.
+# Reading.
 
 
-def test_a_worker_at_work_is_healthy_and_tells_its_counts(client: MakeClient) -> None:
+def test_a_worker_at_work_is_healthy_and_reports_its_counts(client: MakeClient) -> None:
     made = client()
     made.worker.send("rsv_1", "rsv_2")
     made.worker.queue.send("no JSON")
@@ -124,7 +124,7 @@ def test_a_worker_at_work_is_healthy_and_tells_its_counts(client: MakeClient) ->
     assert not answer.HasField("error")
 
 
-def test_a_depth_that_sqs_does_not_tell_is_minus_one(
+def test_a_depth_that_sqs_does_not_report_is_minus_one(
     client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(queue: FakeQueue) -> Depths:
@@ -134,7 +134,7 @@ def test_a_depth_that_sqs_does_not_tell_is_minus_one(
     assert client().service.HealthCheck(pb.HealthCheckRequest()).queue_depth == -1
 
 
-def test_a_worker_that_is_not_ready_is_degraded_and_says_why(client: MakeClient) -> None:
+def test_a_worker_that_is_not_ready_is_degraded_with_the_failing_checks(client: MakeClient) -> None:
     made = client()
     trip(made.worker)
     answer = made.service.HealthCheck(pb.HealthCheckRequest())
@@ -145,7 +145,7 @@ def test_a_worker_that_is_not_ready_is_degraded_and_says_why(client: MakeClient)
     ]
 
 
-def test_a_question_to_another_worker_is_not_answered_by_this_one(client: MakeClient) -> None:
+def test_a_request_for_another_worker_is_refused(client: MakeClient) -> None:
     made = client(pod_name="pod-1")
     asked = pb.HealthCheckRequest(worker_instance_id="pod-2")
     code, text = refused(lambda: made.service.HealthCheck(asked))
@@ -192,7 +192,7 @@ def test_a_message_given_back_is_pending_and_a_dead_letter_has_failed(client: Ma
     assert [one.job_id for one in only.jobs] == [back]
 
 
-def test_an_unknown_job_is_said_to_be_unknown_and_an_unknown_type_is_refused(
+def test_an_unknown_job_is_not_found_and_an_unknown_type_is_refused(
     client: MakeClient,
 ) -> None:
     made = client()
@@ -220,32 +220,32 @@ def test_the_health_service_follows_ready_at_each_check(client: MakeClient, serv
     assert made.health.Check(asked).status == Status.NOT_SERVING
 
 
-def test_the_health_of_a_service_that_is_not_here_is_not_found(client: MakeClient) -> None:
+def test_the_health_of_an_unknown_service_is_not_found(client: MakeClient) -> None:
     made = client()
     asked = health_pb2.HealthCheckRequest(service="reservation.v1.InventoryService")
     assert refused(lambda: made.health.Check(asked))[0] is grpc.StatusCode.NOT_FOUND
 
 
-def test_the_list_of_all_healths_is_answered(client: MakeClient) -> None:
+def test_the_health_of_every_service_is_listed(client: MakeClient) -> None:
     found = client().health.List(health_pb2.HealthListRequest()).statuses
     assert {name: one.status for name, one in found.items()} == dict.fromkeys(
         ["", SERVICE], Status.SERVING
     )
 
 
-def test_to_watch_is_unimplemented_and_says_what_to_ask_instead(client: MakeClient) -> None:
+def test_watch_is_unimplemented_and_points_to_check(client: MakeClient) -> None:
     made = client()
     watch = made.health.Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
     assert refused(lambda: next(watch)) == (
         grpc.StatusCode.UNIMPLEMENTED,
-        "nothing is watched here: ask Check",
+        "Watch is not supported: use Check",
     )
 
 
-# What it settles.
+# Settling.
 
 
-def test_without_leave_to_write_nothing_is_settled_and_the_text_says_what_to_set(
+def test_a_read_only_server_settles_nothing_and_names_the_setting_to_change(
     client: MakeClient,
 ) -> None:
     made = client(grpc_debug_allow_write=False)
@@ -256,7 +256,7 @@ def test_without_leave_to_write_nothing_is_settled_and_the_text_says_what_to_set
     assert made.worker.work.began == []
 
 
-def test_compensation_is_refused_with_what_to_do_instead(client: MakeClient) -> None:
+def test_compensation_is_refused_with_the_manual_procedure(client: MakeClient) -> None:
     made = client()
     asked = pb.ProcessCompensationRequest(reservation_id="rsv_1")
     code, text = refused(lambda: made.service.ProcessCompensation(asked))
@@ -318,7 +318,7 @@ def fail(error: Exception) -> Outcome:
         (lambda: fail(ValueError("secret of ours")), 0, "RETRY", "retry", "bug"),
     ],
 )
-def test_an_outcome_is_told_to_the_caller_and_nobody_else(
+def test_an_outcome_is_returned_to_the_caller_alone(
     client: MakeClient,
     outcome: Callable[[], Outcome],
     retry_count: int,
@@ -337,7 +337,7 @@ def test_an_outcome_is_told_to_the_caller_and_nobody_else(
     assert made.worker.queue.dlq == []
 
 
-def test_a_reason_that_quotes_what_utf_8_can_not_hold_is_told_all_the_same(
+def test_a_reason_with_characters_that_utf_8_can_not_encode_is_returned_all_the_same(
     client: MakeClient,
 ) -> None:
     made = client()
@@ -371,7 +371,7 @@ def test_a_payments_result_is_settled_as_its_event_would_be(
 
     made.worker.work.then = settle
     answer = made.pay("rsv_1", result, event_data=pb.PaymentEventData(payment_intent_id="pay_1"))
-    assert [(one.kind, one.payment_intent_id) for one in seen] == [(kind, "pay_1")]
+    assert [(one.kind.label, one.payment_intent_id) for one in seen] == [(kind, "pay_1")]
     assert answer.order_id == "ord_1"
     sold = types_pb2.SEAT_STATUS_SOLD if kind == "approved" else types_pb2.SEAT_STATUS_AVAILABLE
     assert [(one.id, one.status) for one in answer.affected_seats] == [("A1", sold)]
@@ -383,7 +383,7 @@ def test_a_settlement_that_ends_in_the_middle_leaves_a_line_in_the_log(
     made = client()
     made.worker.work.then = lambda event, neighbours: fail(LeaseLost("over"))
     code, text = refused(lambda: made.expire("rsv_1"))
-    assert (code, "what was done stands" in text) == (grpc.StatusCode.UNAVAILABLE, True)
+    assert (code, "its effects so far stand" in text) == (grpc.StatusCode.UNAVAILABLE, True)
     assert "asked over the debug server: ProcessReservationExpiryRequest\n" in lines
 
 
@@ -472,7 +472,7 @@ def test_settlements_beyond_two_at_once_are_refused_and_reads_go_on(client: Make
     assert made.expire("rsv_3").status == pb.PROCESSING_STATUS_SUCCESS
 
 
-def test_while_a_breaker_is_open_nothing_is_tried_and_the_caller_is_told_to_come_again(
+def test_while_a_breaker_is_open_nothing_is_tried_and_the_answer_is_retry(
     client: MakeClient,
 ) -> None:
     made = client()
@@ -489,7 +489,7 @@ def trip(made: Worker) -> None:
         breaker.record(breaker.admit(), f"m{number}", ok=False)
 
 
-def test_a_bug_is_told_as_an_error_without_its_words(
+def test_a_bug_is_an_error_without_its_text(
     client: MakeClient, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = client()
@@ -505,17 +505,17 @@ def test_a_bug_is_told_as_an_error_without_its_words(
     ("host", "writes", "warned"),
     [("0.0.0.0", True, True), ("0.0.0.0", False, False), ("127.0.0.1", True, False)],
 )
-def test_a_server_that_others_may_reach_and_write_to_is_warned_of(
+def test_the_log_warns_of_a_server_that_others_may_reach_and_write_to(
     client: MakeClient, lines: list[str], host: str, writes: bool, warned: bool
 ) -> None:
     client(grpc_debug_host=host, grpc_debug_allow_write=writes)
-    assert any("whoever reaches port" in line for line in lines) is warned
+    assert any("anybody who reaches port" in line for line in lines) is warned
 
 
 # The stop.
 
 
-def test_a_stop_refuses_new_settlements_at_once_lets_one_under_way_end_and_tells_till_then(
+def test_a_stop_refuses_new_settlements_at_once_and_lets_a_running_one_end(
     client: MakeClient,
 ) -> None:
     made = client()
@@ -523,7 +523,7 @@ def test_a_stop_refuses_new_settlements_at_once_lets_one_under_way_end_and_tells
     under_way = made.expiring("rsv_1")
     eventually(lambda: made.worker.work.began == ["rsv_1"])
     stopping = made.worker.stopping()
-    eventually(lambda: not made.worker.app.pipeline.poller._thread.is_alive())
+    eventually(lambda: made.worker.app.pipeline.poller.join(0))
     assert refused(lambda: made.expire("rsv_2"))[0] is grpc.StatusCode.UNAVAILABLE
     asked = pb.HealthCheckRequest()
     assert made.service.HealthCheck(asked).status == pb.WORKER_STATUS_TERMINATED
@@ -551,7 +551,7 @@ def test_a_settlement_that_hangs_does_not_hold_up_the_stop_and_makes_no_call_aft
     assert isinstance(under_way.exception(PATIENCE), grpc.RpcError)
 
 
-def test_a_port_that_is_taken_is_told_with_the_systems_reason(client: MakeClient) -> None:
+def test_a_port_that_is_taken_is_an_error_with_the_systems_reason(client: MakeClient) -> None:
     taken = client().worker.app.debug.port
     with pytest.raises(OperationError, match=rf"GRPC_DEBUG_PORT {taken}.*Address already in use"):
         Worker(grpc_debug_port=taken)

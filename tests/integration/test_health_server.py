@@ -97,7 +97,7 @@ def test_ready_is_red_by_its_own_checks_only(rig: Rig, path: str) -> None:
     assert rig.get(path).status_code == 503
 
 
-def test_a_red_probe_names_what_fails_and_how(rig: Rig) -> None:
+def test_a_red_probe_names_the_failing_checks_with_their_details(rig: Rig) -> None:
     rig.verdicts.ready_checks = [GOOD, BAD]
     body = rig.get("/ready").json()
     assert (body["status"], body["failing"]) == ("fail", ["second"])
@@ -105,7 +105,7 @@ def test_a_red_probe_names_what_fails_and_how(rig: Rig) -> None:
     assert body["checks"]["first"]["ok"]
 
 
-def test_a_probe_is_judged_anew_each_time(rig: Rig) -> None:
+def test_a_probe_runs_its_checks_each_time(rig: Rig) -> None:
     seen = []
     for checks in ([GOOD], [BAD], [GOOD]):
         rig.verdicts.health_checks = checks
@@ -149,7 +149,7 @@ def test_slow_clients_do_not_block_a_probe(rig: Rig) -> None:
         client.close()
 
 
-def test_a_client_that_sends_nonsense_harms_nobody(rig: Rig) -> None:
+def test_a_client_that_sends_garbage_affects_no_other_client(rig: Rig) -> None:
     for nonsense in (b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"):
         rig.connect(nonsense).close()
     assert rig.get("/health").status_code == 200
@@ -168,7 +168,7 @@ def test_many_probes_at_once_are_all_answered(rig: Rig) -> None:
     assert codes == [200] * 64
 
 
-def test_a_check_that_hangs_holds_up_itself_only(rig: Rig) -> None:
+def test_a_check_that_hangs_delays_no_other_request(rig: Rig) -> None:
     released = threading.Event()
 
     def hang() -> list[Check]:
@@ -187,7 +187,7 @@ def test_a_check_that_hangs_holds_up_itself_only(rig: Rig) -> None:
 # Start and stop.
 
 
-def test_after_the_stop_nobody_listens(rig: Rig) -> None:
+def test_after_the_stop_connections_are_refused(rig: Rig) -> None:
     idle = rig.connect()
     rig.server.stop(PATIENCE)
     idle.close()
@@ -253,7 +253,7 @@ def answers(host: str, *asked: str) -> None:
 @pytest.mark.parametrize(
     ("host", "asked"), [("::1", ["[::1]"]), ("::", ["[::1]", "127.0.0.1"])], ids=["one", "all"]
 )
-def test_it_listens_on_ipv6_and_by_default_on_ipv4_alike(host: str, asked: list[str]) -> None:
+def test_it_listens_on_ipv6_and_by_default_on_ipv4_too(host: str, asked: list[str]) -> None:
     answers(host, *asked)
 
 
@@ -273,7 +273,7 @@ create_server = socket.create_server
 @pytest.mark.parametrize(
     ("name", "lacking"), [("has_dualstack_ipv6", no_dualstack), ("create_server", no_address)]
 )
-def test_where_the_machine_has_no_ipv6_all_of_ipv4_is_listened_on(
+def test_on_a_machine_without_ipv6_it_listens_on_every_ipv4_address(
     monkeypatch: pytest.MonkeyPatch, name: str, lacking: Callable[..., Any]
 ) -> None:
     monkeypatch.setattr(socket, name, lacking)

@@ -48,7 +48,7 @@ def health(cwd: Path, *arguments: str, **environ: str) -> subprocess.CompletedPr
     )
 
 
-def test_a_healthy_worker_is_0_whatever_else_of_the_configuration_is_wrong(
+def test_a_healthy_worker_exits_0_whatever_else_in_the_configuration_is_wrong(
     port: str, tmp_path: Path
 ) -> None:
     done = health(tmp_path, SERVER_PORT=port, MAX_RETRIES="x", http_proxy="http://127.0.0.1:9")
@@ -56,7 +56,7 @@ def test_a_healthy_worker_is_0_whatever_else_of_the_configuration_is_wrong(
     assert done.stdout == f"ok: http://127.0.0.1:{port}/health\n"
 
 
-def test_a_failing_probe_is_1_and_one_line_names_each_failing_check(
+def test_a_failing_probe_exits_1_and_one_line_names_each_failing_check(
     port: str, tmp_path: Path
 ) -> None:
     done = health(tmp_path, "--ready", SERVER_PORT=port)
@@ -73,7 +73,7 @@ def test_the_port_may_come_from_a_file(port: str, tmp_path: Path) -> None:
     ("value", "said"),
     [("eighty", "SERVER_PORT is 'eighty'"), ("0", "any free port"), ("1", "Connection refused")],
 )
-def test_no_worker_and_a_wrong_port_are_1_for_docker_reserves_2(
+def test_no_worker_and_a_wrong_port_exit_1_because_docker_reserves_2(
     tmp_path: Path, value: str, said: str
 ) -> None:
     done = health(tmp_path, SERVER_PORT=value)
@@ -82,13 +82,13 @@ def test_no_worker_and_a_wrong_port_are_1_for_docker_reserves_2(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_what_is_no_probe_of_a_worker_is_never_healthy(port: str, tmp_path: Path) -> None:
+def test_an_answer_unlike_a_workers_probe_is_never_healthy(port: str, tmp_path: Path) -> None:
     done = health(tmp_path, "--url", f"http://127.0.0.1:{port}/metrics")
     assert done.returncode == 1
-    assert "not as a worker's probe does" in done.stderr
+    assert "not like a worker's probe" in done.stderr
 
 
-def test_the_probe_loads_nothing_heavy(port: str, tmp_path: Path) -> None:
+def test_the_probe_imports_no_heavy_library(port: str, tmp_path: Path) -> None:
     loaded = modules_loaded("health", cwd=tmp_path, SERVER_PORT=port)
     assert "requests" in loaded
     heavy = {
@@ -112,7 +112,7 @@ def test_the_probe_loads_nothing_heavy(port: str, tmp_path: Path) -> None:
         ("localhost", "http://localhost:8040"),
     ],
 )
-def test_a_wildcard_host_is_asked_on_loopback_and_any_other_where_it_listens(
+def test_a_wildcard_host_is_probed_on_loopback_and_any_other_host_as_it_is(
     host: str, url: str
 ) -> None:
     assert worker_http.base_url(host, 8040) == url

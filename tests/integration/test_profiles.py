@@ -1,4 +1,4 @@
-"""The profiles over real HTTP: what they show, whom they refuse, and that the probes go on."""
+"""The profiles over real HTTP: their contents and limits; the probes go on meanwhile."""
 
 import gzip
 import linecache
@@ -70,7 +70,7 @@ def stacks_of(profile: Profile) -> list[tuple[str, list[str], list[int]]]:
     ]
 
 
-# Who may ask.
+# Access.
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_loopback_is_this_machine(address: str) -> None:
     "address",
     ["10.0.0.9", "::ffff:10.0.0.9", "fe80::1%eth0", "0.0.0.0", "::", "localhost", "", None],
 )
-def test_nothing_else_is(address: str | None) -> None:
+def test_any_other_address_is_another_machine(address: str | None) -> None:
     assert not is_local(address)
 
 
@@ -102,7 +102,7 @@ def test_a_caller_from_elsewhere_is_refused_whatever_its_headers_say(
     assert not tracemalloc.is_tracing()
 
 
-# What they show.
+# Contents.
 
 
 def test_a_profile_shows_where_each_thread_is(rig: ProfiledRig, standing: threading.Thread) -> None:
@@ -127,7 +127,7 @@ def test_a_profile_shows_where_each_thread_is(rig: ProfiledRig, standing: thread
 
 
 @pytest.mark.parametrize("seconds", ["0", "31", "-1", "1.5", "x", "²", "0" * 5000 + "1"])
-def test_a_time_that_is_none_is_refused_with_what_it_must_be(
+def test_a_wrong_duration_is_refused_with_the_allowed_values(
     rig: ProfiledRig, seconds: str
 ) -> None:
     answer = rig.get(f"/debug/pprof/profile?seconds={seconds}")
@@ -167,7 +167,7 @@ def test_a_profile_under_way_lets_no_idle_connection_live_longer(
         assert under_way.result(PATIENCE).status_code == 200
 
 
-def test_the_heap_is_recorded_from_the_first_question_on_until_it_is_told_to_stop(
+def test_the_heap_is_recorded_from_the_first_request_until_it_is_stopped(
     rig: ProfiledRig,
 ) -> None:
     first = rig.get("/debug/pprof/heap")
@@ -182,13 +182,13 @@ def test_the_heap_is_recorded_from_the_first_question_on_until_it_is_told_to_sto
     assert not tracemalloc.is_tracing()
 
 
-def test_a_stop_of_a_recording_that_is_none_begins_none(rig: ProfiledRig) -> None:
+def test_a_stop_without_a_recording_begins_none(rig: ProfiledRig) -> None:
     answer = rig.get("/debug/pprof/heap?stop=1")
     assert (answer.status_code, answer.json()["error"]) == (409, "no allocations are recorded")
     assert not tracemalloc.is_tracing()
 
 
-def test_the_threads_are_shown_by_name_with_what_they_do(
+def test_the_threads_are_shown_by_name_with_their_stacks(
     rig: ProfiledRig, standing: threading.Thread
 ) -> None:
     answer = rig.get("/debug/threads")
@@ -199,7 +199,7 @@ def test_the_threads_are_shown_by_name_with_what_they_do(
     assert "MainThread" in parts
 
 
-def test_the_threads_are_shown_without_a_look_at_the_source_files(
+def test_the_threads_are_shown_without_reading_source_files(
     rig: ProfiledRig, standing: threading.Thread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[str | None] = []

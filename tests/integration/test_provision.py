@@ -67,6 +67,6 @@ def test_an_event_on_the_bus_arrives_on_the_queue_also_after_a_second_run(sqs: S
     assert getattr(parse(message["Body"]), "reservation_id", None) == "rsv_1"
 
 
-def test_an_emulator_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_emulator_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert provision.main(["--endpoint-url=http://127.0.0.1:9", "--patience=0"]) == 1
     assert "no SQS at http://127.0.0.1:9" in capsys.readouterr().err

@@ -142,7 +142,7 @@ def test_seats_are_sold_once_and_a_replayed_commit_gets_the_same_order(
     assert ledger.dump()["seats"][HALL]["A1"] == ["SOLD", "rsv_1"]
 
 
-def test_a_replayed_release_says_already_released(inventory: Inventory) -> None:
+def test_a_replayed_release_answers_already_released(inventory: Inventory) -> None:
     first, again = inventory.release("rsv_1"), inventory.release("rsv_1")
     assert first.status == pb.RELEASE_STATUS_SUCCESS
     assert [seat.id for seat in first.released_seats] == ["A1", "B1"]
@@ -150,13 +150,11 @@ def test_a_replayed_release_says_already_released(inventory: Inventory) -> None:
     assert inventory.release("rsv_1", idempotency_key="").status == again.status
 
 
-def test_a_release_of_nothing_known_says_not_found(inventory: Inventory) -> None:
+def test_a_release_of_unknown_seats_answers_not_found(inventory: Inventory) -> None:
     assert inventory.release("rsv_1", event_id="evt_x").status == pb.RELEASE_STATUS_NOT_FOUND
 
 
-def test_a_release_frees_what_was_sold_which_is_the_known_danger(
-    inventory: Inventory, ledger: Ledger
-) -> None:
+def test_known_danger_a_release_frees_sold_seats(inventory: Inventory, ledger: Ledger) -> None:
     inventory.commit("rsv_1")
     assert inventory.release("rsv_1").status == pb.RELEASE_STATUS_SUCCESS
     assert ledger.dump()["seats"][HALL]["A1"] == ["AVAILABLE", ""]
@@ -254,7 +252,9 @@ def test_hanging_calls_do_not_keep_inventory_from_going_down(
     assert ledger.dump()["seats"][HALL]["A1"] == ["RESERVED", "rsv_1"]
 
 
-def test_so_many_calls_get_a_status_and_the_next_one_the_truth(inventory: Inventory) -> None:
+def test_a_set_number_of_calls_get_a_status_and_the_next_one_the_truth(
+    inventory: Inventory,
+) -> None:
     inventory.faults.answer({"code": "ABORTED"}, count=2)
     for _ in range(2):
         with pytest.raises(grpc.RpcError) as error:
@@ -270,7 +270,7 @@ def test_a_call_can_fail_in_band_with_any_number(inventory: Inventory) -> None:
     assert (answer.status, answer.error.code) == (99, 77)
 
 
-def test_inventory_notes_what_it_was_asked_and_the_trace_headers(inventory: Inventory) -> None:
+def test_inventory_records_its_requests_and_the_trace_headers(inventory: Inventory) -> None:
     inventory.release("rsv_1", reason="EXPIRED")
     (call,) = inventory.server.calls.rows()
     assert call["method"] == "ReleaseHold"
@@ -365,7 +365,7 @@ def test_hanging_calls_do_not_keep_the_api_from_going_down(
     assert ledger.dump()["reservations"]["rsv_1"]["status"] == "HOLD"
 
 
-def test_so_many_calls_get_another_answer_and_the_next_one_the_truth(api: Api) -> None:
+def test_a_set_number_of_calls_get_another_answer_and_the_next_one_the_truth(api: Api) -> None:
     api.faults.answer({"status": 429, "headers": {"Retry-After": "7"}}, count=2)
     api.faults.answer({"status": 200, "body": "<html>"})
     api.faults.answer({"status": 409, "body": {"status": "HOLD"}})
@@ -384,7 +384,7 @@ def test_an_answer_can_be_spoiled_after_the_effect(api: Api) -> None:
     assert api.get("rsv_1").json()["status"] == "EXPIRED"
 
 
-def test_the_api_notes_what_it_was_asked_and_the_headers(api: Api) -> None:
+def test_the_api_records_its_requests_and_their_headers(api: Api) -> None:
     api.patch("rsv_1", "EXPIRED")
     (call,) = api.server.calls.rows()
     assert (call["method"], call["reservation_id"]) == ("PATCH", "rsv_1")
@@ -496,7 +496,7 @@ def test_todays_inventory_never_fails_in_band(today: Client) -> None:
     assert today.status_of("commit", "rsv_lawn", **LAWN_FACTS)[0] == "1 0"
 
 
-def test_todays_inventory_calls_trouble_of_its_database_internal_after_a_while(
+def test_todays_inventory_answers_internal_when_its_database_fails_after_a_delay(
     today: Client, contract: Client
 ) -> None:
     for client, code, least in ((today, "INTERNAL", 0.25), (contract, "UNAVAILABLE", 0.0)):
@@ -518,7 +518,7 @@ def test_todays_inventory_forgets_its_keys() -> None:
         assert today.status_of("commit", "rsv_1")[0] == "INTERNAL"
 
 
-def test_todays_api_writes_camel_case_and_refuses_with_400_alone(today: Client) -> None:
+def test_todays_api_writes_camel_case_and_refuses_with_400_only(today: Client) -> None:
     for number in range(1, 9):
         rid = f"rsv_{number}"
         changed = today.patch(rid, "CONFIRMED")
@@ -535,9 +535,7 @@ def test_todays_api_writes_camel_case_and_refuses_with_400_alone(today: Client) 
     assert again["error"]["code"] == "RESERVATION_ALREADY_CANCELLED"
 
 
-def test_a_path_that_todays_api_does_not_know_is_an_accident_to_it(
-    today: Client, contract: Client
-) -> None:
+def test_todays_api_answers_500_on_an_unknown_path(today: Client, contract: Client) -> None:
     for client, status in ((today, 500), (contract, 404)):
         url = f"{client.process.reservation_base}/internal/elsewhere/rsv_1"
         answer = client.session.patch(url, json={}, timeout=WAIT)
@@ -611,7 +609,7 @@ def test_a_stack_publishes_in_batches_and_reads_its_dead_letters() -> None:
         assert stack.dead_letters() == [letter], "it is hidden from who looks after us"
 
 
-def test_a_child_that_fails_says_what_it_wrote_last(tmp_path: Path) -> None:
+def test_a_failed_child_is_reported_with_its_last_output(tmp_path: Path) -> None:
     class Broken(Child):
         name = "broken"
 
@@ -625,7 +623,7 @@ def test_a_child_that_fails_says_what_it_wrote_last(tmp_path: Path) -> None:
     assert "no such luck" in str(error.value)
 
 
-def test_a_child_is_ended_with_its_block_whatever_state_it_is_in() -> None:
+def test_a_child_ends_with_its_block_in_whatever_state_it_is() -> None:
     stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(600)"
     with Child([sys.executable, "-uc", stubborn]) as child:
         child.until(lambda: child.stdout.read_text() == "1\n", WAIT, "started")
@@ -635,7 +633,7 @@ def test_a_child_is_ended_with_its_block_whatever_state_it_is_in() -> None:
     child.stop()
 
 
-def test_the_kernels_account_of_a_child_ends_with_the_child() -> None:
+def test_the_status_of_a_child_that_has_ended_cannot_be_read() -> None:
     with Child([sys.executable, "-c", "input()"]) as child:
         assert child.status("Threads") == 1
         assert child.status("VmRSS") > 0
@@ -670,7 +668,7 @@ def test_counters_are_summed_by_the_labels_that_are_asked_for() -> None:
     assert metrics.value("nothing") == 0
 
 
-def test_two_scrapes_differ_by_what_happened_in_between() -> None:
+def test_the_difference_of_two_scrapes_counts_the_events_in_between() -> None:
     def scrape(fast: int, slow: int) -> Metrics:
         total = fast + slow
         return Metrics(

@@ -22,7 +22,7 @@ from reservation_worker.status.page import make_pages
 from reservation_worker.status.probes import Probes
 from tests.fake_queue import PATIENCE, eventually, new_metrics
 from tests.integration.answers import ANSWERS, ERROR, STATUS, check, names
-from tests.integration.test_lifecycle import Worker
+from tests.integration.worker_rig import Worker
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs/status-page.md").read_text()
 
@@ -103,7 +103,7 @@ def test_every_refusal_is_an_error_in_json(started: Worker, method: str, path: s
     ("wrong", "place"),
     [
         ({"more": 1}, "answer: {'more'}"),
-        ({"verdict": "fine"}, "answer.verdict: 'fine'"),
+        ({"condition": "fine"}, "answer.condition: 'fine'"),
         ({"leases": {}}, "answer.leases: "),
         ({"last_minute": None}, "answer.last_minute"),
         ({"failures": [{}]}, r"answer.failures\[0\]: "),
@@ -133,7 +133,7 @@ def test_the_check_knows_a_number_from_a_bool_and_from_a_negative_one(
 
 def test_an_idle_worker_has_figures_for_all_and_no_findings(started: Worker) -> None:
     found = status(started)
-    assert (found["verdict"], found["findings"], found["failures"]) == ("ok", [], [])
+    assert (found["condition"], found["findings"], found["failures"]) == ("ok", [], [])
     assert found["worker"]["version"] == __version__
     assert found["outcomes"]["settled"] == 0
     assert found["pool"] == {
@@ -144,7 +144,7 @@ def test_an_idle_worker_has_figures_for_all_and_no_findings(started: Worker) -> 
     assert found["last_minute"]["latency_p95_ms"] is None
 
 
-def test_what_is_settled_is_counted_and_becomes_a_point(started: Worker) -> None:
+def test_a_settled_event_is_counted_and_becomes_part_of_a_point(started: Worker) -> None:
     settle_all(started, 5)
     eventually(lambda: status(started)["outcomes"]["settled"] == 5)
     started.app.history.tick()
@@ -155,7 +155,7 @@ def test_what_is_settled_is_counted_and_becomes_a_point(started: Worker) -> None
     assert found["last_minute"]["oldest_age_seconds"] is not None
 
 
-def test_what_is_in_flight_shows_in_the_pool_and_the_leases(started: Worker) -> None:
+def test_events_in_flight_show_in_the_pool_and_the_leases(started: Worker) -> None:
     names = [f"r{number}" for number in range(5)]
     started.work.stand_still(*names)
     started.send(*names)
@@ -203,7 +203,7 @@ def test_no_password_of_a_url_in_an_error_is_shown(started: Worker) -> None:
     assert status(started)["failures"][0]["error"] == "http://***@api/ says no"
 
 
-def test_an_open_breaker_is_the_first_thing_said(started: Worker) -> None:
+def test_an_open_breaker_is_the_first_finding(started: Worker) -> None:
     def down(timeout: float) -> None:
         raise TransientError("still away")
 
@@ -212,7 +212,7 @@ def test_an_open_breaker_is_the_first_thing_said(started: Worker) -> None:
     for number in range(10):
         breaker.record(breaker.admit(), f"m{number}", ok=False)
     found = status(started)
-    assert found["verdict"] == "not_ready"
+    assert found["condition"] == "not_ready"
     assert found["findings"][0]["title"] == "inventory is down or too slow"
     [shown] = [one for one in found["breakers"] if one["neighbour"] == INVENTORY]
     assert (shown["state"], shown["in_flight_limit"]) == ("open", 0)
@@ -226,14 +226,14 @@ def test_a_stop_is_shown_while_it_lasts(started: Worker) -> None:
     stopping = started.stopping()
     found = status(started)
     assert found["worker"]["draining"]
-    assert found["verdict"] == "draining"
+    assert found["condition"] == "draining"
     started.work.let_go()
     assert stopping.code() == 0
 
 
 def test_before_its_first_receive_it_is_starting(worker: Worker) -> None:
     worker.app.health.start()
-    assert status(worker)["verdict"] == "starting"
+    assert status(worker)["condition"] == "starting"
 
 
 def test_after_a_million_events_the_document_is_no_larger(started: Worker) -> None:
@@ -248,7 +248,7 @@ def test_after_a_million_events_the_document_is_no_larger(started: Worker) -> No
     assert len(answer.content) < 32_000
 
 
-# SQS is asked rarely, and holds nobody up.
+# SQS is called rarely and delays no viewer.
 
 
 def test_any_number_of_viewers_costs_one_call(started: Worker) -> None:
@@ -257,13 +257,13 @@ def test_any_number_of_viewers_costs_one_call(started: Worker) -> None:
     assert len(started.queue.calls("depths")) == 1
 
 
-def test_without_a_viewer_sqs_is_not_asked(started: Worker) -> None:
+def test_without_a_viewer_sqs_is_not_called(started: Worker) -> None:
     started.app.history.tick()
     assert fetch(started, "/metrics").ok
     assert started.queue.calls("depths") == []
 
 
-def test_an_sqs_that_hangs_holds_up_neither_a_probe_nor_the_next_viewer(started: Worker) -> None:
+def test_an_sqs_that_hangs_delays_neither_a_probe_nor_the_next_viewer(started: Worker) -> None:
     hold = started.queue.hold("depths")
     with ThreadPoolExecutor(12) as pool:
         viewers = [pool.submit(status, started) for _ in range(12)]
@@ -277,7 +277,7 @@ def test_an_sqs_that_hangs_holds_up_neither_a_probe_nor_the_next_viewer(started:
     eventually(lambda: status(started)["queue"]["visible"] == 0)
 
 
-def test_a_refused_depth_is_unknown_and_says_so(started: Worker) -> None:
+def test_a_refused_depth_is_unknown_and_a_finding(started: Worker) -> None:
     def refuse(receipts: object) -> Any:
         raise SqsError("AccessDenied", "no")
 
@@ -302,10 +302,10 @@ def test_the_settings_are_shown_with_their_sources(started: Worker) -> None:
     assert shown["SQS_DLQ_URL"] == {"value": None, "source": "default"}
 
 
-# The page itself; tests/browser has what it does.
+# The page itself; tests/browser has its behaviour.
 
 
-def test_the_page_allows_nothing_but_what_is_in_it(started: Worker) -> None:
+def test_the_page_allows_its_own_content_only(started: Worker) -> None:
     answer = fetch(started, "/")
     rules = dict(
         rule.split(" ", 1) for rule in answer.headers["Content-Security-Policy"].split("; ")

@@ -87,7 +87,7 @@ def serve() -> Iterator[Callable[[Script], str]]:
 @pytest.mark.parametrize(
     "script", [silence, drip_a_status_line, drip_a_header, drip_a_body, drip_chunks]
 )
-def test_a_call_ends_at_its_limit_however_the_server_dawdles(
+def test_a_call_ends_at_its_limit_however_slow_the_server_is(
     serve: Callable[[Script], str], script: Script
 ) -> None:
     # The servers dawdle until the test is over: without the limit the call would not return.
@@ -95,19 +95,19 @@ def test_a_call_ends_at_its_limit_however_the_server_dawdles(
         worker_http.get(serve(script), SOON)
 
 
-def test_an_answer_that_breaks_off_is_no_answer(serve: Callable[[Script], str]) -> None:
+def test_an_answer_that_breaks_off_is_an_error(serve: Callable[[Script], str]) -> None:
     with pytest.raises(OperationError, match="does not answer"):
         worker_http.get(serve(break_off))
 
 
-def test_an_answer_without_an_end_is_given_up_at_the_most_that_is_read(
+def test_an_endless_answer_is_given_up_at_the_read_limit(
     serve: Callable[[Script], str],
 ) -> None:
     with pytest.raises(OperationError, match=f"more than {MAX_BODY} bytes"):
         worker_http.get(serve(flood), PATIENCE)
 
 
-def test_the_reason_is_the_systems_own() -> None:
+def test_the_error_quotes_the_systems_reason() -> None:
     with socket.socket() as taken:
         # Bound, and nobody listens.
         taken.bind(("127.0.0.1", 0))
@@ -151,7 +151,7 @@ def test_a_certificate_is_trusted_if_the_system_trusts_its_authority(
     assert worker_http.get(tls, PATIENCE).body == b"{}"
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(tls: str) -> None:
+def test_an_untrusted_certificate_is_refused(tls: str) -> None:
     with pytest.raises(OperationError, match="certificate verify failed"):
         worker_http.get(tls, PATIENCE)
 

@@ -1,4 +1,4 @@
-"""A small model checker for the handlers: every step from every state, and what must hold in it."""
+"""A small model checker for the handlers: every step from every state, with checks of each."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from reservation_worker.clients.ports import Reservation, Seats, StatusAnswer, StatusChange
 from reservation_worker.errors import PermanentError, TransientError
-from reservation_worker.events.parse import Event, Kind, TraceHints
+from reservation_worker.events.kinds import Kind
+from reservation_worker.events.parse import Event, TraceHints
 from reservation_worker.handlers.settlement import Neighbours
 from reservation_worker.outcome import DeadLetterReason, Outcome, Reject
 from tests.properties.settlement_world import (
@@ -90,7 +91,7 @@ class Rerun:
 def advance(
     handler: Handler, event: Event, answers: tuple[Answer, ...], forgotten: Forgotten
 ) -> Call | str:
-    """What a handler does after these answers: a call, or ACK, RETRY or a reject's reason."""
+    """A handler's next step after these answers: a call, or ACK, RETRY or a reject's reason."""
     try:
         outcome = handler(event, Rerun(list(answers), forgotten))
     except Paused as paused:
@@ -128,7 +129,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Checker:
-    """The steps from every state, and what must hold in it.
+    """The steps from every state, and the checks of a state.
 
     `restless`: a message whose first receive was late may come again and count as young.
     """
@@ -166,7 +167,7 @@ class Checker:
     def worker_steps(self, state: State, index: int, copy: Copy) -> Iterator[tuple[str, State]]:
         world = state.world
         if not copy.answers and not copy.again:
-            # All are sent in time; some are received for the first time when it is late.
+            # All are sent in time; some are first received late.
             copy = copy._replace(late=world.late)
         anew = self.anew(copy)
         who = f"{self.events[copy.number].kind}[{copy.number}]"
@@ -213,7 +214,7 @@ class Checker:
         world = state.world
         if world.status not in FINAL:
             yield f"still {world.status}"
-        # A release that was not sent, which a person is told of.
+        # A release that was not sent; a dead letter asks a person to check it.
         unsure = world.late and any(copy.settled == UNSURE for copy in state.copies)
         expected = "sold" if world.status == "CONFIRMED" else "gone"
         excused = self.shape.hold_lost or world.overturned or unsure
@@ -228,7 +229,7 @@ class Checker:
 
     def fine(self, event: Event, world: World) -> tuple[str, ...]:
         """How a message may have ended in this world."""
-        if event.kind is not Kind.APPROVED:
+        if not event.kind.value.money_taken:
             return (ACK, UNSURE) if world.late and not self.shape.numbered else (ACK,)
         if world.overturned:
             return ACK, COMPENSATION
@@ -248,7 +249,7 @@ class Checker:
                     todo.append(after)
 
     def explore(self) -> set[tuple[str, str]]:
-        """Check every state; returns how it may end: the status, and what inventory has for us."""
+        """Check every state; returns the possible ends: status, and inventory's state."""
         ends = set()
         for state in self.states():
             self.check(state)

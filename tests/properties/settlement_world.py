@@ -1,4 +1,4 @@
-"""Both neighbours as a model: one reservation in one moment, and what went wrong with it.
+"""Both neighbours as a model: the state of one reservation, and its faults so far.
 
 Plain tuples all the way down, because there are hundreds of thousands of states to be hashed.
 """
@@ -21,7 +21,7 @@ class Shape(NamedTuple):
     """How this deployment of the neighbours behaves."""
 
     numbered: bool  # seats, or general admission
-    told: bool  # a 409 tells the state, or only a GET does
+    told: bool  # a 409 has the state, or only a GET has it
     keyed: bool  # the first answer to a PATCH's key is repeated, or the state decides anew
     facts: bool  # the events bring the seats, or only a GET does
     hold_lost: bool = False  # inventory's own clean-up gave the places to others
@@ -80,7 +80,7 @@ class World(NamedTuple):
         if "release" in self.keys:
             return self, ()
         if shape.numbered and self.ours == "gone":
-            # No row carries our id any more: today's inventory can't tell that from trouble.
+            # No row carries our id any more: today's inventory answers that like a failure.
             return (self, LOST) if shape.today else (self._with_key("release"), ())
         world = self._with_key("release")
         world = world._replace(ours="gone", free=self.free + QTY).blame(
@@ -106,18 +106,18 @@ class World(NamedTuple):
         return world, ("ord_1",)
 
     def later(self) -> "World":
-        """When inventory has forgotten its keys; no call is on its way for so long."""
+        """After inventory has forgotten its keys; no call stays on its way for so long."""
         return self._replace(late=True, keys=frozenset(), sent=frozenset())
 
     def overturn(self) -> "World":
-        """When somebody has cancelled what was confirmed."""
+        """After the confirmed reservation was cancelled."""
         return self._replace(status="CANCELLED", overturned=True)
 
     def _with_key(self, key: str) -> "World":
         return self._replace(keys=self.keys | {key})
 
     def blame(self, *checks: tuple[str, bool]) -> "World":
-        """What went wrong once stays."""
+        """Add faults; they stay."""
         return self._replace(wrong=self.wrong.union(text for text, bad in checks if bad))
 
 

@@ -17,7 +17,7 @@ from reservation_worker.resilience.breaker import Breaker, State
 
 @dataclass
 class Model:
-    """What the contract says, with the whole history at hand."""
+    """The contract's rules, computed from the whole history."""
 
     state: State = State.CLOSED
     epoch: int = 0  # how many changes of state there were

@@ -15,7 +15,7 @@ EVENTS = ["handler ends", "stop gives back", "delete answers", "visibility answe
 
 
 class Message:
-    """One delivery and everything that may happen to it, in any order; `truth` is what SQS did."""
+    """One delivery under all its possible events, in any order; `truth` is SQS's state."""
 
     def __init__(self, outcome: str, delete: str, visibility: str) -> None:
         self.clock = FakeClock()

@@ -9,7 +9,6 @@ from reservation_worker.errors import SqsError
 from reservation_worker.pipeline.custody import Custody
 from reservation_worker.pipeline.deleter import ATTEMPTS, Deleter
 from reservation_worker.pipeline.leases import Lease
-from reservation_worker.pipeline.memory import SettledMemory
 from reservation_worker.sqs.batches import BATCH, BatchFailure
 from reservation_worker.sqs.queue import Message
 from tests.fake_queue import PATIENCE, FakeClock, FakeQueue, new_metrics, opened, sample
@@ -20,20 +19,20 @@ FAILURES = {
     "gone": BatchFailure("ReceiptHandleIsInvalid", sender_fault=False),
 }
 
-# One call of SQS: it raises, or answers with a verdict for each position (None: deleted).
-Verdicts = list[str | None]
+# One call of SQS: it raises, or answers with a result for each position (None: deleted).
+Results = list[str | None]
 calls = st.one_of(
     st.sampled_from([SqsError("ServiceUnavailable", "scripted"), RuntimeError("a bug")]),
     st.lists(st.sampled_from([None, *FAILURES]), min_size=BATCH, max_size=BATCH),
 )
 
 
-def step(call: Exception | Verdicts) -> Callable[[Sequence[str]], dict[int, BatchFailure]]:
+def step(call: Exception | Results) -> Callable[[Sequence[str]], dict[int, BatchFailure]]:
     def answer(receipts: Sequence[str]) -> dict[int, BatchFailure]:
         if isinstance(call, Exception):
             raise call
-        verdicts = enumerate(call[: len(receipts)])
-        return {position: FAILURES[name] for position, name in verdicts if name is not None}
+        results = enumerate(call[: len(receipts)])
+        return {position: FAILURES[name] for position, name in results if name is not None}
 
     return answer
 
@@ -45,11 +44,12 @@ def step(call: Exception | Verdicts) -> Callable[[Sequence[str]], dict[int, Batc
     script=st.lists(calls, max_size=12),
 )
 def test_every_message_is_deleted_or_remembered_and_no_other_is_touched(
-    count: int, copies: list[int], script: list[Exception | Verdicts]
+    count: int, copies: list[int], script: list[Exception | Results]
 ) -> None:
-    queue, memory, metrics = FakeQueue(), SettledMemory(), new_metrics()
+    queue, metrics = FakeQueue(), new_metrics()
     custody = Custody(FakeClock())
-    deleter = Deleter(queue, custody, memory, metrics, lambda delivery: True, linger=PATIENCE)
+    deleter = Deleter(queue, custody, metrics, lambda delivery: True, linger=PATIENCE)
+    memory = deleter.memory
     bystanders = {queue.send() for _ in range(3)}
     for _ in range(count):
         queue.send()
@@ -78,7 +78,7 @@ def test_every_message_is_deleted_or_remembered_and_no_other_is_touched(
         added = settled.count(message)
         assert added <= tried.count(message.receipt) <= added * ATTEMPTS
     assert set(tried) <= {message.receipt for message in settled}
-    # Counted once each: whatever is left open was given up.
+    # Counted once each: the open ones were given up.
     given_up = sample(metrics, "worker_delete_failures_total")
     assert 0 <= custody.open() <= given_up <= len(settled)
     if len(settled) == count:
@@ -87,10 +87,11 @@ def test_every_message_is_deleted_or_remembered_and_no_other_is_touched(
 
 @settings(deadline=None, max_examples=30)
 @given(count=st.integers(0, 25), failing=st.sampled_from(["call", "bug", *FAILURES]))
-def test_when_nothing_can_be_deleted_everything_is_remembered(count: int, failing: str) -> None:
-    queue, memory, metrics = FakeQueue(), SettledMemory(), new_metrics()
+def test_messages_that_cannot_be_deleted_are_all_remembered(count: int, failing: str) -> None:
+    queue, metrics = FakeQueue(), new_metrics()
     custody = Custody(FakeClock())
-    deleter = Deleter(queue, custody, memory, metrics, lambda delivery: True, linger=PATIENCE)
+    deleter = Deleter(queue, custody, metrics, lambda delivery: True, linger=PATIENCE)
+    memory = deleter.memory
     error = {"call": SqsError("Throttled", "scripted"), "bug": RuntimeError("a bug")}.get(failing)
     queue.script("delete", *[step(error or [failing] * BATCH)] * count * ATTEMPTS)
     ids = [queue.send() for _ in range(count)]

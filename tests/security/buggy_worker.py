@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from reservation_worker.config import redaction
 from reservation_worker.config.settings import Settings
-from reservation_worker.events.parse import Kind
+from reservation_worker.events.kinds import Kind
 from tests.faults.harness.sabotage.entry import main
 
 

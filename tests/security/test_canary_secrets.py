@@ -39,13 +39,13 @@ def test_the_canaries_were_planted_and_used(output: Output) -> None:
     assert output.letters == 5
 
 
-def test_what_libraries_say_is_in_the_log_and_nowhere_else(output: Output) -> None:
+def test_warnings_of_libraries_are_in_the_log_and_nowhere_else(output: Output) -> None:
     loggers = {line["logger"] for line in output.log if "logger" in line}
     assert {"opentelemetry.util.re", "opentelemetry.sdk.resources"} <= loggers
     assert output.places["stderr"] == ""
 
 
-def test_every_failure_was_met_and_told(output: Output) -> None:
+def test_every_failure_occurred_and_was_logged(output: Output) -> None:
     told = [line["msg"].split(",")[0].split(" is open")[0] for line in output.log]
     for text in (
         "settled",
@@ -65,7 +65,7 @@ def test_every_failure_was_met_and_told(output: Output) -> None:
     "place",
     ["stdout", "stderr", "pages", "pages in an outage", "dead letters", "spans", "command line"],
 )
-def test_no_canary_comes_out(output: Output, place: str) -> None:
+def test_no_canary_leaks(output: Output, place: str) -> None:
     assert place in output.places
     assert leaks(output.places[place]) == []
 
@@ -134,7 +134,7 @@ def run_buggy(world: World, *arguments: str) -> str:
     return worker.stdout.read_text() + worker.stderr.read_text()
 
 
-def test_a_bug_that_quotes_the_whole_environment_gives_no_secret_away(world: World) -> None:
+def test_a_bug_that_quotes_the_whole_environment_leaks_no_secret(world: World) -> None:
     text = run_buggy(world)
     assert "AWS_SESSION_TOKEN" in text
     assert leaks(text) == []
@@ -179,7 +179,7 @@ def problems(directory: Path, *arguments: str, **environ: str) -> str:
     return text
 
 
-def test_wrong_urls_are_told_without_their_passwords(tmp_path: Path) -> None:
+def test_wrong_urls_are_reported_without_their_passwords(tmp_path: Path) -> None:
     bad = {
         variable.name: f"http://{MARK}-user:{canary('password')}@no such host/?token={MARK}"
         for variable in VARIABLES
@@ -209,7 +209,7 @@ def test_lines_of_a_file_that_cannot_be_used_are_not_shown(tmp_path: Path) -> No
     ],
     ids=["no scheme", "a blank"],
 )
-def test_what_boto3_says_of_a_value_is_told_without_its_secrets(
+def test_boto3s_error_about_a_value_is_reported_without_its_secrets(
     tmp_path: Path, environ: dict[str, str]
 ) -> None:
     text = problems(tmp_path, SQS_QUEUE_URL=QUEUE, HOME=str(tmp_path), **environ)
@@ -235,7 +235,7 @@ def test_a_secret_that_cannot_be_used_is_not_shown(world: World, tmp_path: Path)
     ],
     ids=["nobody there", "a slash in the password"],
 )
-def test_a_secret_that_cannot_be_read_is_told_without_the_endpoints_password(
+def test_an_unreadable_secret_is_reported_without_the_endpoints_password(
     tmp_path: Path, url: str
 ) -> None:
     environ = SECRETS | {"USE_SECRET_MANAGER": "true", "AWS_ACCESS_KEY_ID": "test"}

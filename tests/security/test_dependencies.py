@@ -40,13 +40,13 @@ def test_every_dependency_has_one_version_and_its_hashes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PINS)
-def test_no_pin_says_where_to_get_it(name: str) -> None:
+def test_no_pin_names_a_download_location(name: str) -> None:
     text = (ROOT / name).read_text()
     assert "://" not in text
     assert not re.search(r"^\s*(-[a-z]|--(?!hash=)[a-z])", text, re.M)
 
 
-def test_what_runs_in_production_is_what_was_tested() -> None:
+def test_production_runs_the_versions_that_were_tested() -> None:
     tested = pins("requirements-dev.txt")
     for name, version in pins("requirements.txt").items():
         assert tested[name] == version, name

@@ -27,7 +27,7 @@ def is_open(client: socket.socket) -> bool:
         return False
 
 
-def test_beyond_the_limit_the_oldest_that_asks_nothing_goes(rig: Rig) -> None:
+def test_beyond_the_limit_the_oldest_idle_connection_is_closed(rig: Rig) -> None:
     with ExitStack() as stack:
         clients = [stack.enter_context(rig.connect(b"GET /")) for _ in range(MOST + 5)]
         eventually(lambda: not any(map(is_open, clients[:5])))
@@ -35,7 +35,7 @@ def test_beyond_the_limit_the_oldest_that_asks_nothing_goes(rig: Rig) -> None:
         probes_answer(f"http://127.0.0.1:{rig.port}")
 
 
-def test_a_client_that_dribbles_has_to_go_in_the_end(
+def test_a_client_that_trickles_bytes_is_disconnected_in_the_end(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "LIFETIME", 0.3)

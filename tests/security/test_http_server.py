@@ -86,7 +86,7 @@ def test_no_host_header_is_believed_or_repeated(rig: Rig, host: str, path: str) 
     assert answer[9:12] in (b"200", b"404")
 
 
-def test_it_is_no_proxy(rig: Rig) -> None:
+def test_it_is_not_a_proxy(rig: Rig) -> None:
     with socket.create_server(("127.0.0.1", 0)) as inside:
         inside.setblocking(False)
         target = f"http://127.0.0.1:{inside.getsockname()[1]}"
@@ -145,7 +145,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("rest", "status"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_is_too_large_is_refused_at_once_and_not_worth_a_line(
+def test_a_request_that_is_too_large_is_refused_at_once_and_not_logged(
     rig: Rig, noise: Callable[[], list[str]], rest: str, status: int
 ) -> None:
     answer = ask(rig, f"POST /health HTTP/1.1\r\n{HOST}{rest}")
@@ -156,14 +156,14 @@ def test_what_is_too_large_is_refused_at_once_and_not_worth_a_line(
     assert noise() == []
 
 
-def test_no_body_is_asked_for(rig: Rig) -> None:
+def test_no_client_is_asked_to_send_its_body(rig: Rig) -> None:
     with rig.connect(b"POST /health HTTP/1.1\r\nExpect: 100-continue\r\n") as client:
         client.sendall(b"Content-Length: 2\r\n\r\n")
         client.sendall(b"{}")
         assert read_all(client).startswith(b"HTTP/1.1 405 ")
 
 
-def test_a_body_without_end_is_not_read_to_it(rig: Rig) -> None:
+def test_an_endless_body_is_not_read_on(rig: Rig) -> None:
     head = f"POST /health HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n"
     chunk = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
     sent = 0
@@ -187,7 +187,7 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("raw", NONSENSE, ids=range(len(NONSENSE)))
-def test_nonsense_ends_its_connection_and_is_not_worth_a_line(
+def test_garbage_closes_its_connection_and_is_not_logged(
     rig: Rig, noise: Callable[[], list[str]], raw: bytes
 ) -> None:
     with rig.connect(raw) as client:
@@ -196,7 +196,7 @@ def test_nonsense_ends_its_connection_and_is_not_worth_a_line(
     assert noise() == []
 
 
-def test_urgent_data_ends_its_connection_at_once_and_is_not_worth_a_line(
+def test_urgent_data_closes_its_connection_at_once_and_is_not_logged(
     rig: Rig, noise: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "LIFETIME", 3600.0)
@@ -207,7 +207,7 @@ def test_urgent_data_ends_its_connection_at_once_and_is_not_worth_a_line(
     assert noise() == []
 
 
-def test_more_requests_than_threads_are_not_worth_a_line(
+def test_more_requests_than_threads_are_not_logged(
     rig: Rig, noise: Callable[[], list[str]]
 ) -> None:
     entered, released = threading.Semaphore(0), threading.Event()

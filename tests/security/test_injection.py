@@ -221,7 +221,9 @@ def test_every_header_is_short_and_printable_and_names_its_own_reservation(run: 
             assert headers["Idempotency-Key"] == f"status:{state}:{own}"
 
 
-def test_inventory_is_asked_for_two_methods_and_never_about_another_reservation(run: Run) -> None:
+def test_only_two_methods_of_inventory_are_called_and_never_for_another_reservation(
+    run: Run,
+) -> None:
     allowed = {case.reservation_id for case in run.cases if not case.refused}
     for seen in run.taps.grpc:
         message, verb = REQUESTS[seen.target]
@@ -230,12 +232,12 @@ def test_inventory_is_asked_for_two_methods_and_never_about_another_reservation(
         assert request.idempotency_key == f"{verb}:{request.reservation_id}"
 
 
-def test_the_reservation_that_so_many_fields_name_is_untouched(run: Run) -> None:
+def test_the_reservation_named_in_hostile_fields_is_untouched(run: Run) -> None:
     assert run.reservations["victim"]["status"] == "HOLD"
 
 
 @pytest.mark.parametrize("place", ["detail reservation_id", "top type", "top detail-type"])
-def test_an_unsafe_id_or_type_is_dead_lettered_and_nobody_hears_of_it(run: Run, place: str) -> None:
+def test_an_unsafe_id_or_type_is_dead_lettered_and_changes_nothing(run: Run, place: str) -> None:
     for case in run.at(place):
         letter = run.dead[case.reservation_id]
         assert letter.reason == "invalid_payload", case.name
@@ -244,7 +246,7 @@ def test_an_unsafe_id_or_type_is_dead_lettered_and_nobody_hears_of_it(run: Run, 
         assert run.reservations[case.reservation_id]["status"] == "HOLD"
 
 
-def test_nothing_else_is_dead_lettered_but_settled(run: Run) -> None:
+def test_everything_else_is_settled_and_not_dead_lettered(run: Run) -> None:
     assert set(run.dead) == {case.reservation_id for case in run.cases if case.refused}
     final = {EXPIRED: "EXPIRED", APPROVED: "CONFIRMED", FAILED: "CANCELLED"}
     for case in run.cases:
@@ -254,20 +256,20 @@ def test_nothing_else_is_dead_lettered_but_settled(run: Run) -> None:
 
 
 @pytest.mark.parametrize("field", ["payment_intent_id", "order_id", "error_code"])
-def test_what_the_patch_carries_arrives_as_it_was_sent(run: Run, field: str) -> None:
+def test_the_fields_of_the_patch_arrive_unchanged(run: Run, field: str) -> None:
     for case in run.at(f"detail {field}"):
         assert json.loads(run.patched(case).body)[field] == case.value, case.name
 
 
 @pytest.mark.parametrize("field", ["event_id", "seat_ids", "payment_intent_id", "user_id"])
-def test_what_inventory_is_told_arrives_as_it_was_sent(run: Run, field: str) -> None:
+def test_the_fields_of_the_inventory_call_arrive_unchanged(run: Run, field: str) -> None:
     for case in run.at(f"detail {field}"):
         told = getattr(run.asked(case)[1], field)
         assert told == ([case.value] if field == "seat_ids" else case.value), case.name
 
 
 @pytest.mark.parametrize("place", ["detail trace_id", "top trace_id", "attribute TraceId"])
-def test_a_trace_id_is_handed_on_only_where_it_can_be_a_header(run: Run, place: str) -> None:
+def test_a_trace_id_is_forwarded_only_if_it_can_be_a_header(run: Run, place: str) -> None:
     for case in run.at(place):
         value = case.value
         fits = value.isascii() and value.isprintable() and len(value) <= 128

@@ -156,7 +156,7 @@ def test_no_text_forges_a_message_a_level_or_an_outcome(run: Run) -> None:
         assert line["pod_name"] == "worker"
 
 
-def test_a_field_is_shown_as_it_came_unless_it_is_endless(run: Run) -> None:
+def test_a_field_is_logged_as_it_came_unless_it_is_too_long(run: Run) -> None:
     compared = 0
     for one, line in run.settled():
         if one.shown and line["outcome"] == "success" and "\ud800" not in one.text:
@@ -167,7 +167,7 @@ def test_a_field_is_shown_as_it_came_unless_it_is_endless(run: Run) -> None:
     assert compared >= 3 * (len(TEXTS) - 1)
 
 
-def test_what_a_neighbour_said_is_told_but_cut(run: Run) -> None:
+def test_a_neighbours_text_is_logged_but_cut(run: Run) -> None:
     told = [
         (one, line)
         for one, line in run.settled()
@@ -204,7 +204,7 @@ def log() -> Iterator[io.StringIO]:
 
 
 @pytest.mark.parametrize("raw", RAW, ids=range(len(RAW)))
-def test_an_answer_that_is_hardly_http_stays_in_its_line(log: io.StringIO, raw: str) -> None:
+def test_a_malformed_http_answer_stays_inside_its_line(log: io.StringIO, raw: str) -> None:
     def answer(request: Request) -> None:
         request.wfile.write(raw.encode("latin-1"))
         request.close_connection = True
@@ -247,7 +247,7 @@ def say_goodbye(listener: socket.socket) -> None:
             client.recv(4000)
 
 
-def test_a_goodbye_of_inventory_forges_no_line_on_stderr_either() -> None:
+def test_a_goaway_of_inventory_forges_no_line_on_stderr_either() -> None:
     with World() as world, socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=say_goodbye, args=(listener,), daemon=True).start()
         world.expire(world.seed(1))

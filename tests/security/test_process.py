@@ -51,7 +51,7 @@ def children(worker: WorkerProcess) -> str:
     return "".join((task / "children").read_text() for task in tasks)
 
 
-def test_a_worker_at_work_has_two_ports_open_writes_no_file_and_starts_nothing() -> None:
+def test_a_worker_at_work_has_two_ports_open_writes_no_file_and_starts_no_process() -> None:
     with World() as world:
         ids = world.seed(50)
         # As a read-only container runs it: Python's own caches would be files, too.

@@ -48,9 +48,7 @@ def test_a_secret_of_the_environment_is_hidden_wherever_it_is(secret: str) -> No
         ("SignedHeaders=host, Signature=5d67", "SignedHeaders=host, Signature=***"),
     ],
 )
-def test_what_looks_like_a_credential_is_hidden_though_nobody_knows_it(
-    text: str, shown: str
-) -> None:
+def test_text_that_looks_like_a_credential_is_hidden_even_if_unknown(text: str, shown: str) -> None:
     assert Redactor({})(text) == shown
 
 
@@ -67,12 +65,12 @@ def test_what_looks_like_a_credential_is_hidden_though_nobody_knows_it(
         "The request signature we calculated does not match the signature you provided",
     ],
 )
-def test_all_else_is_left_as_it_is(text: str) -> None:
+def test_all_other_text_is_left_unchanged(text: str) -> None:
     assert Redactor(ENVIRON)(text) == text
     assert Redactor({})(text) == text
 
 
-def test_a_value_too_short_to_be_a_secret_blots_out_nothing() -> None:
+def test_a_value_too_short_to_be_a_secret_hides_nothing() -> None:
     hide = Redactor({"AWS_SECRET_ACCESS_KEY": "test", "AWS_SESSION_TOKEN": "", "x_proxy": "a:b@c"})
     assert hide("a test of c") == "a test of c"
 

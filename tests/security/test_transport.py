@@ -81,7 +81,7 @@ def get(base: str) -> None:
     ],
     ids=["inventory", "inventory, TLS", "reservation-api", "reservation-api, https"],
 )
-def test_no_call_of_a_neighbour_goes_to_a_proxy_of_the_environment(
+def test_no_call_to_a_neighbour_goes_through_the_environments_proxy(
     proxy: list[bytes], call: Callable[[], None]
 ) -> None:
     with pytest.raises(TransientError):
@@ -89,7 +89,7 @@ def test_no_call_of_a_neighbour_goes_to_a_proxy_of_the_environment(
     assert proxy == []
 
 
-def test_a_plain_channel_would_have_gone_there(proxy: list[bytes]) -> None:
+def test_a_channel_without_our_options_would_use_the_proxy(proxy: list[bytes]) -> None:
     with grpc.insecure_channel(f"{NOWHERE}:8021") as channel, pytest.raises(grpc.RpcError):
         channel.unary_unary("/x/Y")(b"", timeout=CALL.timeout)
     assert proxy[0].startswith(f"CONNECT {NOWHERE}:8021".encode())
@@ -132,7 +132,7 @@ def impostor(credentials: grpc.ServerCredentials | None) -> Iterator[tuple[_Impo
 
 
 @pytest.mark.parametrize("certified", [True, False], ids=["by itself", "by nobody"])
-def test_an_inventory_that_nobody_vouches_for_is_down_and_sees_no_call(
+def test_an_inventory_with_an_untrusted_certificate_is_down_and_sees_no_call(
     tmp_path: Path, certified: bool
 ) -> None:
     with impostor(self_certified(tmp_path) if certified else None) as (made, address):
@@ -142,7 +142,9 @@ def test_an_inventory_that_nobody_vouches_for_is_down_and_sees_no_call(
 
 
 @pytest.mark.parametrize("certified", [True, False], ids=["by itself", "by nobody"])
-def test_a_collector_that_nobody_vouches_for_sees_no_span(tmp_path: Path, certified: bool) -> None:
+def test_a_collector_with_an_untrusted_certificate_sees_no_span(
+    tmp_path: Path, certified: bool
+) -> None:
     with impostor(self_certified(tmp_path) if certified else None) as (made, address):
         tracing = Tracing("pod-1", "q", exporter(address, insecure=False))
         with tracing.message_span("payment.approved", "rsv_1", "m", read_trace(TraceHints(), None)):
@@ -151,7 +153,7 @@ def test_a_collector_that_nobody_vouches_for_sees_no_span(tmp_path: Path, certif
         assert made.calls == []
 
 
-def test_the_impostor_answers_who_trusts_it(tmp_path: Path) -> None:
+def test_the_impostor_answers_clients_that_trust_it(tmp_path: Path) -> None:
     with impostor(self_certified(tmp_path)) as (made, address):
         trust = grpc.ssl_channel_credentials((tmp_path / "server.pem").read_bytes())
         with grpc.secure_channel(address, trust) as channel:

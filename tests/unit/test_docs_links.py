@@ -97,7 +97,7 @@ def test_headings_are_named_as_github_names_them() -> None:
     assert anchors(text) == {"a-b-cs-d", "한국어-문서", "two", "two-1"}
 
 
-def test_a_link_in_an_example_of_code_is_none() -> None:
+def test_a_link_in_a_code_example_is_ignored() -> None:
     assert list(links("[a](b.md) `[c](d.md)`\n```\n[e](f.md)\n```\n[g]: h.md\n")) == [
         "b.md",
         "h.md",

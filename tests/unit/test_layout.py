@@ -115,7 +115,7 @@ def violations(root: Path) -> list[str]:
     return lines
 
 
-def test_no_room_imports_what_it_must_not() -> None:
+def test_no_room_breaks_its_import_rules() -> None:
     assert violations(ROOT) == []
 
 
@@ -131,12 +131,12 @@ def dependencies(root: Path) -> dict[str, set[str]]:
     return found
 
 
-def test_the_rooms_import_each_other_without_a_circle() -> None:
+def test_the_rooms_have_no_import_cycle() -> None:
     order = list(TopologicalSorter(dependencies(ROOT)).static_order())
     assert order.index("errors") < order.index("pipeline") < order.index("bootstrap")
 
 
-def test_a_circle_of_two_rooms_is_noticed(tmp_path: Path) -> None:
+def test_an_import_cycle_of_two_rooms_is_reported(tmp_path: Path) -> None:
     for room, other in (("pipeline", "status"), ("status", "pipeline")):
         path = tmp_path / room / "module.py"
         path.parent.mkdir()
@@ -145,7 +145,7 @@ def test_a_circle_of_two_rooms_is_noticed(tmp_path: Path) -> None:
         TopologicalSorter(dependencies(tmp_path)).prepare()
 
 
-def test_every_room_of_the_rules_is_there() -> None:
+def test_every_room_named_in_the_rules_exists() -> None:
     rooms = {path.name.removesuffix(".py") for path in ROOT.iterdir()}
     assert set(ROOMS) | set(IMPORTERS) <= rooms
 
@@ -190,7 +190,7 @@ def test_every_room_of_the_rules_is_there() -> None:
         ("bootstrap", "from tests.fakes import FakeInventory"),
     ],
 )
-def test_a_violation_is_noticed(room: str, source: str) -> None:
+def test_a_violation_is_reported(room: str, source: str) -> None:
     assert forbidden(room, source)
 
 
@@ -210,7 +210,7 @@ def test_a_violation_is_noticed(room: str, source: str) -> None:
         ("simulator", "from reservation_worker.stubs.proto.common.v1 import types_pb2"),
     ],
 )
-def test_what_is_allowed_is_not_noticed(room: str, source: str) -> None:
+def test_an_allowed_import_is_not_reported(room: str, source: str) -> None:
     assert forbidden(room, source) == []
 
 

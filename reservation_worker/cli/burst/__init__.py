@@ -1,19 +1,17 @@
 """The verb `burst`: a load test of running workers, from the first send to the last outcome."""
 
 import argparse
-import ipaddress
 import json
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from reservation_worker.cli.arguments import checked
 from reservation_worker.cli.publish import (
     add_sample_arguments,
     as_line,
+    exit_code,
     samples_for,
     settings_for,
-    verdict,
 )
 from reservation_worker.config.parsers import base_url, queue_url, seconds
 from reservation_worker.errors import OperationError
@@ -39,17 +37,16 @@ EPILOG = (
 )
 
 TIMEOUT = 120.0
-"""How long to wait for the last outcome unless told otherwise, in seconds."""
+"""The default wait for the last outcome, in seconds."""
 
 _GLANCE = 0.1
 _SEEDS = 500
-_LOCAL = ("localhost", "localhost.localstack.cloud")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Nothing has to be given, beside a local queue."""
     parser.epilog = EPILOG
-    add_sample_arguments(parser, "1000", "all three")
+    add_sample_arguments(parser, "1000", "all")
     parser.add_argument("--queue-url", type=checked(queue_url), help="default: SQS_QUEUE_URL")
     parser.add_argument(
         "--metrics-url",
@@ -81,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
     Raises OperationError if a worker does not answer, something could not be sent, or time is up.
     """
-    from reservation_worker.cli import terminal  # noqa: PLC0415
+    from reservation_worker.cli import operator_aws, terminal  # noqa: PLC0415
     from reservation_worker.cli.burst.watch import Watch  # noqa: PLC0415
     from reservation_worker.cli.interrupt import interrupt_noted  # noqa: PLC0415
     from reservation_worker.cli.publish.publisher import PARALLEL, Publisher  # noqa: PLC0415
@@ -92,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     target = QueueTarget(settings.sqs_queue_url)
     target.connect(settings)
     if not args.yes:
-        _refuse_real(target.name, target.endpoint)
+        operator_aws.refuse_real("a burst", *target.urls)
     watch = Watch(args.metrics_url or [_metrics_url(settings)])
     made = samples_for(args, 1000, list(TYPES))
     if args.seed_url:
@@ -118,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
             f"{problem}; until then {gained.settled()} of {summary.sent} events were settled, with "
             f"{gained.retries()} retries"
         )
-    return verdict(summary)
+    return exit_code(summary)
 
 
 def _wait(
@@ -126,16 +123,16 @@ def _wait(
     events: int,
     deadline: float,
     interrupt: "Interrupt",
-    tell: "Callable[[int], object]",
+    watch_settled: "Callable[[int], object]",
 ) -> "tuple[Metrics, str]":
-    """What the workers have done once `events` are settled, or by ctrl-C, or what went wrong."""
+    """The workers' gain when `events` are settled, ctrl-C came or it failed, and the problem."""
     from reservation_worker.simulator.judge.scrape import Metrics  # noqa: PLC0415
 
     gained = Metrics()
     try:
         while True:
             gained = watch.gained()
-            tell(gained.settled())
+            watch_settled(gained.settled())
             if gained.settled() >= events or interrupt.pause(_GLANCE):
                 return gained, ""
             if time.monotonic() > deadline:
@@ -176,21 +173,6 @@ def _metrics_url(settings: "Settings") -> str:
     return f"{worker_http.base_url(settings.server_host, settings.server_port)}/metrics"
 
 
-def _refuse_real(*urls: str) -> None:
-    """Raises OperationError unless all of `urls` are on this machine."""
-    for url in urls:
-        host = urlsplit(url).hostname or ""
-        try:
-            local = ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            local = host in _LOCAL
-        if not local:
-            raise OperationError(
-                f"{url} is not on this machine, and a burst writes to it for real: --help says what"
-                " becomes of the events; --yes does it all the same"
-            )
-
-
 def _seed(url: str, made: "list[Sample]") -> None:
     """Make the reservations. Raises OperationError."""
     from reservation_worker.cli import worker_http  # noqa: PLC0415
@@ -200,7 +182,7 @@ def _seed(url: str, made: "list[Sample]") -> None:
         body = json.dumps({"reservations": rows}).encode()
         answer = worker_http.post_json(f"{url}/reservations", body)
         if answer.status != 200:
-            said = answer.body[:200].decode(errors="replace").strip()
+            text = answer.body[:200].decode(errors="replace").strip()
             raise OperationError(
-                f"{url} made no reservations, it answers {answer.status}: {said!r}"
+                f"{url} made no reservations, it answers {answer.status}: {text!r}"
             )

@@ -1,4 +1,4 @@
-"""Running workers by their metrics: what they have done since the watch began."""
+"""The gain of running workers' metrics since the watch began."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ class Watch:
             raise OperationError(f"{error}; start a worker, or name it by --metrics-url") from error
 
     def gained(self) -> Metrics:
-        """What all workers' counters and histograms have gained; their gauges mean nothing."""
+        """The gain of all workers' counters and histograms; gauges mean nothing in it."""
         total = Metrics()
         for url, before in self._before.items():
             now = _scrape(url)

@@ -1,92 +1,150 @@
-"""The verb `dlq`: look at dead letters, put them back, save them, delete them."""
+"""The verb `dlq`: look at dead letters, put them back, close, save or delete them."""
 
 import argparse
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from reservation_worker.cli.arguments import checked, rate
 from reservation_worker.cli.dlq import selection
 from reservation_worker.config.parsers import queue_url
 
 NAME = "dlq"
-HELP = "Look at dead letters, put them back, save or delete them; any SQS dead-letter queue."
+HELP = "Look at dead letters, put them back, close, save or delete them; any SQS DLQ."
 
+if TYPE_CHECKING:
+    from reservation_worker.config.settings import Settings
+
+_NO_QUEUE = "http://localhost/none"
 _PACKAGE = "reservation_worker.cli.dlq"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which queues, and a verb of its own for each thing to do."""
-    _add_queues(parser)
+    """The queues, and a sub-verb for each thing to do."""
+    _add_common(parser)
     verbs = parser.add_subparsers(metavar="WHAT", required=True)
 
     def add(name: str, module: str, text: str) -> argparse.ArgumentParser:
         child = verbs.add_parser(name, help=text, description=text)
-        # Behind the sub-verb, too, where people write them; unset there, they are as before it.
-        _add_queues(child, default=argparse.SUPPRESS)
-        child.set_defaults(module=module)
+        # Also behind the sub-verb, where people write them; unset there, the value before counts.
+        _add_common(child, default=argparse.SUPPRESS)
+        child.set_defaults(module=module, needs_queue=False)
         return child
 
-    listed = add("list", "listing", "Groups by reason, type and age, with counts and samples.")
-    listed.add_argument("--json", action="store_true", help="print JSON")
+    add("list", "listing", "Groups by reason, type and age, with counts and samples.")
     shown = add("show", "show", "One message: body, attributes, and its reservation's state now.")
     shown.add_argument("id", metavar="ID", help="message id or dlq_source_message_id")
     redriven = add(
         "redrive",
         "redrive",
-        "Put messages back into the queue, after saying what each would do there now.",
+        "Put messages back into the queue, after showing what each would do there now.",
     )
+    redriven.set_defaults(needs_queue=True)
     selection.add_arguments(redriven)
+    redriven.add_argument(
+        "--only",
+        action="append",
+        choices=selection.FATES,
+        help="move only messages with this forecast",
+    )
     redriven.add_argument(
         "--include-quantity-releases",
         action="store_true",
-        help="those, too, that free seats by number: if inventory-svc has forgotten their"
+        help="also move messages that free seats by number: if inventory-svc has forgotten their"
         " idempotency key, they free seats a second time",
     )
     redriven.add_argument(
         "--rate", type=checked(rate), metavar="N", help="messages a second at most"
     )
-    redriven.add_argument("--dry-run", action="store_true", help="say it, and move nothing")
+    redriven.add_argument(
+        "--dry-run", action="store_true", help="show the forecast, and move nothing"
+    )
     redriven.add_argument("--yes", action="store_true", help="do not ask")
+    resolved = add(
+        "resolve",
+        "resolve",
+        "Close chosen messages that somebody has dealt with: record them in a file, delete them.",
+    )
+    selection.add_arguments(resolved)
+    resolved.add_argument(
+        "file", metavar="FILE", help="the record, as of `export` with the note; appended. -: stdout"
+    )
+    resolved.add_argument(
+        "--note", required=True, metavar="TEXT", help="why they are closed, such as the refund's id"
+    )
+    resolved.add_argument("--yes", action="store_true", help="do not ask")
     exported = add(
         "export", "exports", "Save all messages as JSON Lines; the queue stays as it is."
     )
     exported.add_argument("file", nargs="?", metavar="FILE", help="a new file (default: stdout)")
-    imported = add("import", "imports", "Send what `export` saved to the DLQ.")
+    imported = add(
+        "import", "imports", "Send an export's messages to the DLQ, but not those still in it."
+    )
     imported.add_argument("file", metavar="FILE", help="-: stdin")
     imported.add_argument(
         "--to-queue", action="store_true", help="to the source queue, without our dlq_* attributes"
     )
-    add("purge", "purge", "Delete the messages that are there, after their number was typed.")
-    due = add(
+    purged = add("purge", "purge", "Delete all or chosen messages, after their number was typed.")
+    selection.add_arguments(purged)
+    add(
         "compensations",
         "compensations",
-        "Who paid and has no seat, as CSV: one row a reservation and payment.",
+        "Customers who paid and have no seat, as CSV: one row a reservation and payment.",
     )
-    due.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _add_queues(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+def _add_common(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     for name, text in (
-        ("--dlq-url", "default: SQS_DLQ_URL, or as the queue's redrive policy says"),
-        ("--queue-url", "default: SQS_QUEUE_URL"),
+        ("--dlq-url", "default: SQS_DLQ_URL, or the queue's redrive policy"),
+        ("--queue-url", "default: SQS_QUEUE_URL; most sub-verbs need only --dlq-url"),
     ):
         parser.add_argument(
             name, type=checked(queue_url), default=default, metavar="URL", help=text
         )
+    for name, text in (
+        ("--json", "print JSON"),
+        (
+            "--use-up-receives",
+            "read a DLQ that has a RedrivePolicy, from which SQS moves messages on that are read",
+        ),
+    ):
+        off = argparse.SUPPRESS if default else False
+        parser.add_argument(name, action="store_true", default=off, help=text)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it: 0 done, 130 after ctrl-C. Raises ConfigurationError and OperationError."""
-    from reservation_worker.config.sources import load_settings  # noqa: PLC0415
-
-    given = {"SQS_QUEUE_URL": args.queue_url, "SQS_DLQ_URL": args.dlq_url}
-    args.settings = load_settings(given={name: url for name, url in given.items() if url})
+    args.settings, source = _settings(args)
     from reservation_worker.cli.dlq.desk import Desk  # noqa: PLC0415
     from reservation_worker.cli.dlq.queues import connect  # noqa: PLC0415
 
     act = import_module(f"{_PACKAGE}.{args.module}").run
-    with Desk(connect(args.settings)) as desk:
+    queues = connect(args.settings, source)
+    with Desk(queues, use_up_receives=args.use_up_receives) as desk:
         code: int = act(args, desk)
     for text in desk.partial:
         print(f"the view is partial: {text}", file=sys.stderr)
+    for text in desk.warnings:
+        print(f"WARNING: {text}", file=sys.stderr)
     return code
+
+
+def _settings(args: argparse.Namespace) -> "tuple[Settings, str | None]":
+    """The settings, and the source queue's URL: None where only the DLQ is known and needed.
+
+    Raises ConfigurationError.
+    """
+    from reservation_worker.config.sources import survey  # noqa: PLC0415
+
+    given = {
+        name: url
+        for name, url in (("SQS_QUEUE_URL", args.queue_url), ("SQS_DLQ_URL", args.dlq_url))
+        if url
+    }
+    found = survey(given=given)
+    needed = args.needs_queue or getattr(args, "to_queue", False)
+    if args.dlq_url and not needed and not found.values.get("SQS_QUEUE_URL"):
+        # The settings want a queue; this sub-verb does not.
+        return survey(given=given | {"SQS_QUEUE_URL": _NO_QUEUE}).settings(), None
+    settings = found.settings()
+    return settings, settings.sqs_queue_url

@@ -1,8 +1,9 @@
-"""Reading a DLQ means receiving: its messages are hidden while they are looked at, no longer."""
+"""A DLQ is read by receiving from it: its messages are hidden only while they are looked at."""
 
 import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -11,35 +12,46 @@ from botocore.exceptions import ClientError
 from reservation_worker.cli import terminal
 from reservation_worker.cli.dlq.holds import Holds
 from reservation_worker.cli.dlq.letters import Letter
-from reservation_worker.cli.dlq.queues import Queues
+from reservation_worker.cli.dlq.queues import PARALLEL, Look, Queues
 from reservation_worker.cli.dlq.text import plural
 from reservation_worker.cli.interrupt import Interrupt, interrupt_noted
 from reservation_worker.config.redaction import hide_userinfo
 from reservation_worker.errors import OperationError
+from reservation_worker.sqs.batches import BATCH
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""A terminal that is closed, or a pod that is ended, is a ctrl-C, too."""
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""A terminal that is closed, or a pod that is ended, counts as ctrl-C. Windows has no SIGHUP."""
 _WAIT = 1
 """A long poll asks all of SQS's servers, so an empty answer mostly means that nothing is there."""
 _IDLE = 3
 """So many empty answers in a row end the reading before the depth at the start is reached."""
 _MORE = 100
 """SQS's depth is an estimate: so many above it, or a tenth, are read, too."""
+_NEVER = 2**31
+"""A receive count that no message reaches."""
 
 
 class Desk(ExitStack):
-    """A DLQ while somebody works on it; ctrl-C and SIGTERM end what is under way, then the verb.
+    """A DLQ while somebody works on it; ctrl-C and SIGTERM end the call under way, then the verb.
 
-    On leaving, whatever is still there is visible again. `dlq` and `source` are the URLs to show.
+    On leaving, the messages that are still there become visible again. `dlq` and `source` are the
+    URLs to show. `partial` has a sentence on each thing that a reading lacks, `warnings` on
+    anything else that a person should know. A DLQ with a RedrivePolicy is read only with
+    `use_up_receives`.
     """
 
-    def __init__(self, queues: Queues) -> None:
+    def __init__(self, queues: Queues, *, use_up_receives: bool = False) -> None:
         super().__init__()
         self.queues = queues
-        self.dlq, self.source = hide_userinfo(queues.dlq), hide_userinfo(queues.source)
+        self.dlq, self.source = hide_userinfo(queues.dlq), hide_userinfo(queues.source or "")
         self.holds = Holds(queues)
         self.partial: list[str] = []
+        self.warnings: list[str] = []
         self.interrupt: Interrupt
+        self.use_up_receives = use_up_receives
+        self._pool: ThreadPoolExecutor
 
     def __enter__(self) -> Self:
         self.interrupt = self.enter_context(interrupt_noted())
@@ -48,9 +60,32 @@ class Desk(ExitStack):
             if (before := signal.getsignal(number)) != signal.SIG_IGN:
                 self.callback(signal.signal, number, before)
                 signal.signal(number, self.interrupt.note)
-        self.callback(self.holds.close)
+        self.callback(self._give_back)
+        # It ends first: a message that is received after the others were given back would stay
+        # hidden.
+        self._pool = self.enter_context(ThreadPoolExecutor(PARALLEL, "receive"))
         self.holds.start()
         return self
+
+    def release(self, ids: set[str]) -> None:
+        """Make messages visible that the verb no longer needs."""
+        if not ids:
+            return
+        with terminal.progress("visible again") as bar:
+            task = bar.add_task("making messages visible", total=len(ids))
+            self.holds.release(ids, lambda count: bar.advance(task, count))
+
+    def _give_back(self) -> None:
+        held = len(self.holds.ids())
+        if not held:
+            self.holds.close()
+            return
+        head = "interrupted, making" if self.interrupt.came else "making"
+        with terminal.progress("visible again") as bar:
+            task = bar.add_task(f"{head} messages visible", total=held)
+            missed = self.holds.close(lambda count: bar.advance(task, count))
+        if self.interrupt.came and not missed:
+            print(f"interrupted: all visible again ({plural(held, 'message')})", file=sys.stderr)
 
     def check(self) -> None:
         """Raises KeyboardInterrupt after ctrl-C."""
@@ -58,7 +93,7 @@ class Desk(ExitStack):
             raise KeyboardInterrupt
 
     def answer(self, question: str) -> str:
-        """What a person answers, "" at the end of the input. Raises KeyboardInterrupt at once."""
+        """A person's answer, "" at the end of the input. Raises KeyboardInterrupt at once."""
         self.check()
         print(question, end=" ", file=sys.stderr, flush=True)
         noted = {
@@ -70,39 +105,80 @@ class Desk(ExitStack):
             return input().strip()
         except EOFError:
             return ""
+        except KeyboardInterrupt:
+            self.interrupt.came = True
+            raise
         finally:
             for number, handler in noted.items():
                 signal.signal(number, handler)
 
     def letters(self) -> Iterator[Letter]:
-        """Each message once. It ends, however many come in meanwhile; then `partial` says what
-        the view lacks. Raises OperationError and KeyboardInterrupt.
+        """Each message once, read by several calls at a time.
+
+        It ends, however many messages arrive meanwhile; `partial` then lists what the view lacks.
+        Raises OperationError and KeyboardInterrupt.
         """
-        expected, others = self.queues.counts()
+        look = self._look()
+        expected = look.visible
         most = expected + max(_MORE, expected // 10)
         seen: set[str] = set()
-        delivered = idle = 0
+        running: set[Future[list[Any] | None]] = set()
+        delivered = idle = last = 0
+        ended = False
         with terminal.progress("read") as bar:
             task = bar.add_task("reading", total=expected)
-            while len(seen) < most and delivered < 2 * most and idle < _IDLE:
-                self.check()
-                raws = self._receive()
-                if raws is None:
-                    break
-                delivered += len(raws)
-                idle = 0 if raws else idle + 1
-                if idle and len(seen) >= expected:
-                    break
-                for raw in raws:
-                    # One whose hold has ended comes again; its hold is new, the message is not.
-                    if raw["MessageId"] not in seen:
-                        seen.add(raw["MessageId"])
-                        yield Letter.of(raw)
-                bar.update(task, completed=len(seen))
+            try:
+                while True:
+                    self.check()
+                    # As many calls as the rest needs, and one to find the end.
+                    wanted = 0 if ended else max(1, min(PARALLEL, (expected - len(seen)) // BATCH))
+                    while len(running) < wanted:
+                        running.add(self._pool.submit(self._receive))
+                    if not running:
+                        break
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    for raws in (future.result() for future in done):
+                        if raws is None:
+                            ended = True
+                            continue
+                        delivered += len(raws)
+                        idle = 0 if raws else idle + 1
+                        for raw in raws:
+                            # A message whose hold has ended comes again, with a new hold.
+                            if raw["MessageId"] not in seen:
+                                seen.add(raw["MessageId"])
+                                letter = Letter.of(raw)
+                                last += letter.receive_count >= (look.max_receives or _NEVER)
+                                yield letter
+                    bar.update(task, completed=len(seen))
+                    ended |= (
+                        len(seen) >= most
+                        or delivered >= 2 * most
+                        or idle >= _IDLE
+                        or (bool(idle) and len(seen) >= expected)
+                    )
+            finally:
+                wait(running)
         self.check()
-        self._judge(len(seen), expected, others, bool(idle))
+        self._note_what_lacks(len(seen), look, drained=bool(idle))
+        if last:
+            self.warnings.append(
+                f"{plural(last, 'message')} received {plural(look.max_receives or 0, 'time')}: the"
+                f" next reading moves them on to {look.next_queue}"
+            )
+
+    def _look(self) -> Look:
+        look = self.queues.look()
+        if look.max_receives is not None and not self.use_up_receives:
+            raise OperationError(
+                f"{self.dlq} has a RedrivePolicy: SQS moves a message on to {look.next_queue} after"
+                f" {plural(look.max_receives, 'receive')}, and each reading is one. Nothing was"
+                " read. Remove that RedrivePolicy, or read all the same with --use-up-receives"
+            )
+        return look
 
     def _receive(self) -> list[Any] | None:
+        """At most ten messages; None if SQS hands out no more. Raises OperationError."""
         try:
             return self.holds.receive(_WAIT)
         except OperationError as error:
@@ -110,17 +186,19 @@ class Desk(ExitStack):
             if isinstance(cause, ClientError) and cause.response["Error"]["Code"].endswith(
                 "OverLimit"
             ):
-                return None  # 120,000 are hidden: SQS hands out no more
+                return None  # 120,000 messages are hidden: SQS hands out no more
             raise
 
-    def _judge(self, seen: int, expected: int, others: int, drained: bool) -> None:
+    def _note_what_lacks(self, seen: int, look: Look, *, drained: bool) -> None:
         if not drained:
-            visible, _ = self.queues.counts()
+            visible = self.queues.look().visible
             if visible:
                 self.partial.append(f"about {plural(visible, 'message')} more: read again")
-        if others:
+        if look.hidden:
             self.partial.append(
-                f"about {plural(others, 'message')} hidden by another reader, or delayed"
+                f"about {plural(look.hidden, 'message')} hidden by another reader, or delayed"
             )
-        elif drained and seen < expected:
-            self.partial.append(f"SQS estimated {expected} messages, but handed out only {seen}")
+        elif drained and seen < look.visible:
+            self.partial.append(
+                f"SQS estimated {look.visible} messages, but handed out only {seen}"
+            )

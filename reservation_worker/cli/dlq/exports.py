@@ -21,7 +21,7 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
         _write(desk, sys.stdout)
         return 0
     try:
-        # Customers' data: for their owner's eyes.
+        # Customers' data: only its owner may read it.
         file = os.open(args.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
         raise OperationError(f"{args.file} is there already: name a new file") from error
@@ -36,7 +36,10 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
         if isinstance(error, OSError):
             raise OperationError(f"{args.file} can't be written: {error.strerror}") from error
         raise
-    print(f"{plural(count, 'message')} saved in {args.file}", file=sys.stderr)
+    if args.json:
+        print(json.dumps({"dlq": desk.dlq, "file": args.file, "messages": count}, indent=2))
+    else:
+        print(f"{plural(count, 'message')} saved in {args.file}", file=sys.stderr)
     return 0
 
 
@@ -49,6 +52,7 @@ def as_dict(letter: Letter) -> dict[str, Any]:
         "body": letter.body,
         "attributes": {name: _plain(value) for name, value in letter.attributes.items()},
         "trace_header": letter.trace_header,
+        "source_arn": letter.source_arn,
     }
 
 

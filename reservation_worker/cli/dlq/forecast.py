@@ -1,4 +1,4 @@
-"""What a message would do if it were handled now: the settlement's own rules, rehearsed."""
+"""The outcome of a message if it were handled now, by the settlement's own rules."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +14,8 @@ from reservation_worker.clients.ports import (
     StatusChange,
 )
 from reservation_worker.errors import InvalidEvent, PermanentError
-from reservation_worker.events.parse import Event, Ignored, Kind
+from reservation_worker.events.kinds import Release
+from reservation_worker.events.parse import Event, Ignored
 from reservation_worker.handlers.settlement import HANDLERS
 from reservation_worker.outcome import Ack, DeadLetterReason, Reject
 
@@ -22,7 +23,7 @@ _LONGEST = 100
 
 
 class Fate(StrEnum):
-    """How it would end, in the words of the summary."""
+    """How the handling would end, in the words of the table."""
 
     SETTLES = "settles"
     REPLAYS = "replays"
@@ -34,7 +35,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """`quantity_release`: inventory-svc would free a number of seats, none by name."""
+    """`quantity_release`: inventory-svc would free a number of seats, not named ones."""
 
     fate: Fate
     text: str
@@ -42,7 +43,7 @@ class Forecast:
 
 
 class _Rehearsal:
-    """The neighbours of the settlement, answering as reservation-api would, and doing nothing."""
+    """Neighbours that answer as reservation-api would and change nothing."""
 
     def __init__(self, now: Reservation | None) -> None:
         self._now = now
@@ -68,22 +69,22 @@ class _Rehearsal:
         self.call = "commit"
 
     def key_may_be_forgotten(self, replayed: bool) -> bool:
-        """A letter that is put back is a new message: nothing says when it was tried before."""
+        """A message that is put back is a new one: SQS does not know when it was tried before."""
         return False
 
 
 def forecast(event: Event | Ignored | InvalidEvent, state: State | None) -> Forecast:
     """By the rules of docs/contract.md#settlement; `state` is the reservation's now.
 
-    What inventory-svc would answer is not asked. Where the state is not known, a release without
-    seats counts as one by quantity.
+    inventory-svc is not asked. Where the state is not known, a release without seats counts as one
+    by quantity.
     """
     if isinstance(event, InvalidEvent):
         return Forecast(Fate.COMES_BACK, f"at once, as {DeadLetterReason.INVALID_PAYLOAD}")
     if isinstance(event, Ignored):
         return Forecast(Fate.DROPPED, "acknowledged")
     if state is None or state.error is not None:
-        releases = event.kind is not Kind.APPROVED
+        releases = isinstance(event.kind.value.seats, Release)
         return Forecast(
             Fate.UNKNOWN, "reservation-api could not be asked", releases and not event.seat_ids
         )

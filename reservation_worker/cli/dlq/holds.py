@@ -1,14 +1,15 @@
-"""The messages that are hidden while somebody looks at them, kept so by a thread of its own."""
+"""The messages that are hidden while somebody looks at them; a thread renews them."""
 
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker.cli import operator_aws
-from reservation_worker.cli.dlq.queues import Queues
+from reservation_worker.cli.dlq.queues import PARALLEL, Queues
 from reservation_worker.cli.dlq.text import plural
 from reservation_worker.clock import awake
 from reservation_worker.sqs.batches import BATCH, failures
@@ -21,7 +22,7 @@ _DELETE_PAUSES = (0.2, 1.0, 0.0)
 
 
 class Holds:
-    """Local deadlines, each counted from before the call that set it: never too late.
+    """Local deadlines. Each counts from before the call that set it, so it is never too late.
 
     A hold that may have ended is not renewed and not given back: the message may be another's.
     """
@@ -36,6 +37,7 @@ class Holds:
         self._changing = threading.Lock()
         self._held: dict[str, tuple[str, float]] = {}  # receipt and deadline by message id
         self._ended = threading.Event()
+        self._pool = ThreadPoolExecutor(PARALLEL, "holds")
         self._thread = threading.Thread(target=self._keep_renewing, name="holds", daemon=True)
 
     def receive(self, wait: int) -> list[Any]:
@@ -57,70 +59,65 @@ class Holds:
         return messages
 
     def ids(self) -> set[str]:
-        """All that are hidden."""
+        """The messages that are hidden."""
         with self._lock:
             return set(self._held)
 
     def safe(self, ids: Sequence[str], seconds: float) -> set[str]:
-        """Which of them are ours for so long, renewed first where need be."""
+        """Those of `ids` that stay ours for so long, renewed first where need be."""
         self._change([one for one in ids if self._left(one) < seconds], self._hold)
         return {one for one in ids if self._left(one) >= seconds}
 
     def renew(self) -> None:
-        """Renew what is below half of its time."""
+        """Renew the holds with less than half of their time left."""
         with self._lock:
             ids = list(self._held)
         self._change([one for one in ids if self._left(one) < self._hold / 2], self._hold)
 
     def delete(self, chosen: Iterable[str]) -> dict[str, str]:
-        """Delete them, several times if need be; why not, for those that are still there."""
+        """Delete them, several times if need be; the errors of those that are still there."""
         left = dict.fromkeys(chosen, "")
         for pause in _DELETE_PAUSES:
-            ids = list(left)
-            for start in range(0, len(ids), BATCH):
-                batch = ids[start : start + BATCH]
-                with self._lock:
-                    receipts = [self._held[one][0] for one in batch]
-                entries: Any = [
-                    {"Id": str(at), "ReceiptHandle": receipt} for at, receipt in enumerate(receipts)
-                ]
-                try:
-                    answer = self._queues.again.delete_message_batch(
-                        QueueUrl=self._queues.dlq, Entries=entries
-                    )
-                except (ClientError, BotoCoreError, OSError) as error:
-                    left |= dict.fromkeys(batch, str(error))
-                    continue
-                failed = failures(answer)
-                left |= {batch[at]: str(failure) for at, failure in failed.items()}
-                self._forget([one for at, one in enumerate(batch) if at not in failed], left)
+            for failed in self._pool.map(self._delete_batch, _batches(list(left))):
+                left |= failed
+            with self._lock:
+                left = {one: why for one, why in left.items() if one in self._held}
             if not left:
                 break
             self._ended.wait(pause)
         return left
 
-    def release(self, ids: Iterable[str] | None = None) -> None:
-        """Make them, or all, visible again; says so on stderr where that fails."""
+    def release(
+        self, ids: Iterable[str] | None = None, watch: Callable[[int], None] = lambda count: None
+    ) -> int:
+        """Make them, or all, visible again; returns for how many that failed.
+
+        `watch` is called with the size of each batch, from several threads.
+        """
         with self._lock:
             chosen = list(self._held if ids is None else ids)
-        missed = self._change(chosen, 0)
+        missed = self._change(chosen, 0, watch)
         self._forget(chosen)
         if missed:
             print(
-                f"{plural(missed, 'message')} could not be made visible again; that comes by"
-                f" itself within {self._hold} s",
+                f"{plural(missed, 'message')} could not be made visible again: SQS does it within"
+                f" {self._hold} s",
                 file=sys.stderr,
             )
+        return missed
 
     def start(self) -> None:
-        """From now on renew by itself what is held."""
+        """Begin to renew."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Renew no more, and make everything visible again."""
+    def close(self, watch: Callable[[int], None] = lambda count: None) -> int:
+        """Stop renewing, and release everything; see `release`."""
         self._ended.set()
         self._thread.join()
-        self.release()
+        try:
+            return self.release(watch=watch)
+        finally:
+            self._pool.shutdown()
 
     def _keep_renewing(self) -> None:
         while not self._ended.wait(min(_TICK, self._hold / 8)):
@@ -130,24 +127,34 @@ class Holds:
         with self._lock:
             return self._held.get(one, ("", 0.0))[1] - self._clock()
 
-    def _change(self, ids: list[str], seconds: int) -> int:
-        """Hide what is still ours for so long from now; returns for how many that failed."""
-        missed = 0
-        for start in range(0, len(ids), BATCH):
+    def _change(
+        self, ids: list[str], seconds: int, watch: Callable[[int], None] = lambda count: None
+    ) -> int:
+        """Hide those that are still ours for so long from now; returns for how many that failed."""
+        if not ids:
+            return 0
+        unreached = threading.Event()
+
+        def change(batch: list[str]) -> int:
+            # The deadlines stand, and the next tick tries again. Without a network each further
+            # call would take its whole time.
+            if unreached.is_set():
+                return len(batch)
             if seconds and self._ended.is_set():
-                break
-            # One at a time: a renewal may not come after the message was given back.
-            with self._changing:
-                failed = self._change_batch(ids[start : start + BATCH], seconds)
+                return 0
+            failed = self._change_batch(batch, seconds)
             if failed is None:
-                # Their deadlines stand, and the next tick tries again. Without a network each
-                # further call would take its whole time.
-                return missed + len(ids) - start
-            missed += failed
-        return missed
+                unreached.set()
+                return len(batch)
+            watch(len(batch))
+            return failed
+
+        # A renewal must not arrive after the message was given back.
+        with self._changing:
+            return sum(self._pool.map(change, _batches(ids)))
 
     def _change_batch(self, ids: list[str], seconds: int) -> int | None:
-        """How many failed; None: SQS was not reached."""
+        """For how many it failed; None: SQS was not reached."""
         began = self._clock()
         with self._lock:
             ours = [(one, *self._held[one]) for one in ids if one in self._held]
@@ -173,9 +180,28 @@ class Holds:
                     self._held[one] = (receipt, until)
         return len(failed)
 
-    def _forget(self, ids: list[str], left: dict[str, str] | None = None) -> None:
+    def _delete_batch(self, batch: list[str]) -> dict[str, str]:
+        """Delete them; the errors by message id."""
+        with self._lock:
+            receipts = [self._held[one][0] for one in batch]
+        entries: Any = [
+            {"Id": str(at), "ReceiptHandle": receipt} for at, receipt in enumerate(receipts)
+        ]
+        try:
+            answer = self._queues.again.delete_message_batch(
+                QueueUrl=self._queues.dlq, Entries=entries
+            )
+        except (ClientError, BotoCoreError, OSError) as error:
+            return dict.fromkeys(batch, str(error))
+        failed = failures(answer)
+        self._forget([one for at, one in enumerate(batch) if at not in failed])
+        return {batch[at]: str(failure) for at, failure in failed.items()}
+
+    def _forget(self, ids: Iterable[str]) -> None:
         with self._lock:
             for one in ids:
                 self._held.pop(one, None)
-                if left is not None:
-                    left.pop(one, None)
+
+
+def _batches(ids: list[str]) -> list[list[str]]:
+    return [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]

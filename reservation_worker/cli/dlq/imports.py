@@ -1,12 +1,14 @@
-"""`dlq import`: sends what `export` saved, after every line of it was checked."""
+"""`dlq import`: sends the messages of an export, after every line of it was checked."""
 
 import argparse
 import base64
 import binascii
+import hashlib
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,39 +31,107 @@ _NAME = re.compile(r"(?!\.)(?!.*\.\.)(?!(?i:aws|amazon)\.)[A-Za-z0-9_.-]{1,256}(
 _TYPE = re.compile(r"(String|Number|Binary)(\..+)?")
 
 
+Line = tuple[int, dict[str, Any], int]
+"""A line's number, the message to send and its size in bytes."""
+
+
 def run(args: argparse.Namespace, desk: Desk) -> int:
-    """Send them in order. Raises OperationError; nothing is sent when a line is wrong."""
-    found = read(_content(args.file), ours=not args.to_queue)
-    url = desk.queues.source if args.to_queue else desk.queues.dlq
+    """Send the messages that are not in the DLQ already, in order.
+
+    Raises OperationError; nothing is sent when a line is wrong.
+    """
+    content = _content(args.file)
+    url = desk.queues.known_source() if args.to_queue else desk.queues.dlq
     shown = desk.source if args.to_queue else desk.dlq
+    found = read(content, ours=True)
+    there = still_there(desk, found)
+    lines = [one for one in read(content, ours=not args.to_queue) if one[0] not in there]
+    if there and not args.json:
+        text = f"{plural(len(there), 'message')} still in the DLQ: skipped"
+        print(f"{text} ({_numbers(there)})", file=sys.stderr)
+    sent, problems = _send(desk, url, lines)
+    text = f"{len(sent)} of {plural(len(lines), 'message')} sent to {shown}"
+    if len(sent) < len(lines):
+        text += f"; the last was line {sent[-1]}" if sent else "; none"
+    if args.json:
+        report = {
+            "to": shown,
+            "lines": len(found),
+            "still_in_dlq": sorted(there),
+            "sent": len(sent),
+            "problems": problems,
+            "partial": desk.partial,
+            "interrupted": desk.interrupt.came,
+        }
+        print(json.dumps(report, indent=2))
+    if problems:
+        raise OperationError("\n  ".join([text, *problems[:_SHOWN]]))
+    if not args.json:
+        print(text, file=sys.stderr)
+    return 130 if desk.interrupt.came else 0
+
+
+def still_there(desk: Desk, lines: Sequence[Line]) -> set[int]:
+    """The numbers of the lines whose messages are in the DLQ: same body, same attributes.
+
+    A DLQ that must not be read is not searched, with a warning.
+    """
+    look = desk.queues.look()
+    if not look.visible and not look.hidden:
+        return set()
+    if look.max_receives is not None and not desk.use_up_receives:
+        desk.warnings.append(
+            "not checked whether messages are still in the DLQ: it has a RedrivePolicy, and each"
+            " reading uses up a receive (--use-up-receives)"
+        )
+        return set()
+    present = Counter(_digest(one.body, one.attributes) for one in desk.letters())
+    desk.release(desk.holds.ids())
+    there = set()
+    for number, entry, _ in lines:
+        digest = _digest(entry["MessageBody"], entry["MessageAttributes"])
+        if present[digest] > 0:
+            present[digest] -= 1
+            there.add(number)
+    return there
+
+
+def _digest(body: str, attributes: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """Equal for messages with the same body and attributes."""
+    parts = [(name, sorted(value.items())) for name, value in sorted(attributes.items())]
+    return hashlib.sha256(repr((body, parts)).encode(errors="backslashreplace")).digest()
+
+
+def _send(desk: Desk, url: str, lines: Sequence[Line]) -> tuple[list[int], list[str]]:
+    """The numbers of the lines that were sent, and a sentence on each that was not."""
     sent: list[int] = []
     problems: list[str] = []
     with terminal.progress("sent") as bar:
-        task = bar.add_task("sending", total=len(found))
-        sized = (((number, line), weight) for number, line, weight in found)
+        task = bar.add_task("sending", total=len(lines))
+        sized = (((number, line), weight) for number, line, weight in lines)
         for batch in batches(sized):
             if desk.interrupt.pause(0):
                 break
             try:
                 failed = desk.queues.send(url, [line for _, line in batch])
             except OperationError as error:
-                lines = f"lines {batch[0][0]} to {batch[-1][0]}"
-                problems.append(f"{error}; {lines} may have been sent or not")
+                span = f"lines {batch[0][0]} to {batch[-1][0]}"
+                problems.append(f"{error}; {span} may have been sent or not")
                 break
             sent += [number for at, (number, _) in enumerate(batch) if at not in failed]
             problems += [f"line {batch[at][0]} was refused: {one}" for at, one in failed.items()]
             bar.update(task, completed=len(sent))
-    text = f"{len(sent)} of {plural(len(found), 'message')} sent to {shown}"
-    if len(sent) < len(found):
-        text += f"; the last was line {sent[-1]}" if sent else "; none"
-    if problems:
-        raise OperationError("\n  ".join([text, *problems[:_SHOWN]]))
-    print(text, file=sys.stderr)
-    return 130 if desk.interrupt.came else 0
+    return sent, problems
 
 
-def read(content: bytes, ours: bool) -> list[tuple[int, dict[str, Any], int]]:
-    """Line number, message to send and its size, for each line that is not blank.
+def _numbers(lines: set[int]) -> str:
+    shown = ", ".join(map(str, sorted(lines)[:_SHOWN]))
+    more = len(lines) - _SHOWN
+    return f"line{'s' * (len(lines) > 1)} {shown}{f' and {more} more' if more > 0 else ''}"
+
+
+def read(content: bytes, ours: bool) -> list[Line]:
+    """The lines that are not blank.
 
     `ours`: with the dlq_* attributes. Raises OperationError that names the wrong lines.
     """
@@ -94,7 +164,7 @@ def _content(name: str) -> bytes:
 
 
 def _parse(line: bytes) -> tuple[str, dict[str, dict[str, Any]], str | None]:
-    """Body, attributes and trace header. Raises ValueError that says what is wrong."""
+    """Body, attributes and trace header. Raises ValueError with a sentence on the mistake."""
     try:
         row = json.loads(line.decode())
     except UnicodeDecodeError as error:

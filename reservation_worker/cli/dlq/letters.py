@@ -1,4 +1,4 @@
-"""A dead letter: what SQS hands out, and what it tells of itself."""
+"""A dead letter as SQS hands it out, and the facts that can be read from it."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -10,6 +10,7 @@ from typing import Any
 from reservation_worker.errors import InvalidEvent
 from reservation_worker.events.parse import Event, Ignored, parse
 from reservation_worker.outcome import DeadLetterReason
+from reservation_worker.sqs.identity import QueueIdentity
 
 SQS_REDRIVE = "sqs_redrive"
 """The reason of a message that SQS itself moved: it was received maxReceiveCount times."""
@@ -18,12 +19,12 @@ REASONS = (*DeadLetterReason, SQS_REDRIVE, OTHER)
 
 IGNORED = "nothing_to_do"
 INVALID = "invalid"
-"""The types of what is no event to settle."""
+"""The types of messages that are no event to settle."""
 
 OURS = "dlq_"
 
 _FAR = 2.0**33
-"""The year 2242: an attribute may say anything, and not every number is a date."""
+"""The year 2242: not every time that an attribute holds is a date."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Letter:
     trace_header: str | None
     sent_at: float
     receive_count: int
+    source_arn: str | None = None
+    """Of the queue that SQS itself moved it from; None for a message that somebody sent."""
 
     @classmethod
     def of(cls, raw: Any) -> "Letter":
@@ -48,6 +51,29 @@ class Letter:
             system.get("AWSTraceHeader"),
             int(system.get("SentTimestamp", 0)) / 1000,
             int(system.get("ApproximateReceiveCount", 1)),
+            system.get("DeadLetterQueueSourceArn"),
+        )
+
+    @property
+    def moved_from(self) -> str | None:
+        """The name of the queue that SQS itself moved it from; None: somebody sent it."""
+        return QueueIdentity.of_arn(self.source_arn).name if self.source_arn else None
+
+    def other_queue(self, source: str | None) -> str | None:
+        """The queue that it belongs to if that is not the one at the URL `source`.
+
+        A letter that a worker sent names no queue; it counts as one of `source`.
+        """
+        if self.source_arn is None or source is None:
+            return None
+        own = QueueIdentity.of_arn(self.source_arn).same_as(QueueIdentity.of_url(source))
+        return None if own else self.moved_from
+
+    @property
+    def origin_unknown(self) -> bool:
+        """Neither SQS nor a worker has written where it comes from."""
+        return self.source_arn is None and not any(
+            name.startswith(OURS) for name in self.attributes
         )
 
     def text(self, name: str) -> str | None:
@@ -79,7 +105,7 @@ class Letter:
 
     @cached_property
     def event(self) -> Event | Ignored | InvalidEvent:
-        """What the worker takes the body for."""
+        """The event that the worker reads from the body, or why it can't."""
         try:
             return parse(self.body)
         except InvalidEvent as error:

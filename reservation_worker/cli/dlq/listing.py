@@ -1,30 +1,37 @@
-"""`dlq list`: what is in there, in groups."""
+"""`dlq list`: the messages in groups."""
 
 import argparse
 import json
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from reservation_worker.cli import terminal
+from reservation_worker.cli.dlq.choosing import Selection
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.letters import Letter
 from reservation_worker.cli.dlq.text import plural, short
 
 _SAMPLES = 2
-_AGES = {"under 1 h": 3_600.0, "1 h to 1 d": 86_400.0, "1 d to 7 d": 604_800.0}
+_AGES = {
+    "under 5 min": 300.0,
+    "5 to 60 min": 3_600.0,
+    "1 to 6 h": 21_600.0,
+    "6 to 24 h": 86_400.0,
+    "1 to 7 d": 604_800.0,
+}
 _OLDEST = "over 7 d"
 
 
 @dataclass(slots=True)
 class Group:
-    """Messages with the same reason, type and age. `sources` tells copies apart."""
+    """Messages with the same reason, type and age. Copies share an entry of `sources`."""
 
     reason: str
     type: str
@@ -62,23 +69,57 @@ class Group:
 
 def run(args: argparse.Namespace, desk: Desk) -> int:
     """Print them."""
-    found = groups(desk.letters(), time.time())
-    total = sum(group.count for group in found)
+    others: Counter[str] = Counter()
+    found = groups(_own(desk, others), time.time())
+    total = sum(group.count for group in found) + others.total()
     if args.json:
         shown = {
             "dlq": desk.dlq,
             "messages": total,
             "partial": desk.partial,
             "groups": [group.as_dict() for group in found],
+            "other_queues": dict(others),
         }
         print(json.dumps(shown, indent=2))
         return 0
     console = terminal.stdout()
     if found:
-        console.print(_table(found))
+        terminal.print_table(console, table(found))
         _print_samples(console, found)
-    console.print(Text(f"{plural(total, 'message')} in {desk.dlq}"), soft_wrap=True)
+    print_others(console, others)
+    terminal.print_text(console, f"{plural(total, 'message')} in {desk.dlq}")
     return 0
+
+
+def _own(desk: Desk, others: "Counter[str]") -> Iterator[Letter]:
+    for letter in desk.letters():
+        if (queue := letter.other_queue(desk.queues.source)) is not None:
+            others[queue] += 1
+        else:
+            yield letter
+
+
+def print_others(console: Console, others: "Counter[str]") -> None:
+    """The messages that SQS moved from other queues, and how many each queue has."""
+    if others:
+        terminal.print_text(console, "Of other queues, which redrive, resolve and purge leave:")
+        for name, count in others.most_common():
+            terminal.print_text(console, f"{count:>5}  {short(name, 80)}", 2)
+
+
+def print_chosen(console: Console, desk: Desk, chosen: Selection) -> None:
+    """The chosen messages in groups, and how many are left."""
+    letters = [letter for unit in chosen.units for letter in unit]
+    if not chosen.read:
+        terminal.print_text(console, f"{desk.dlq} is empty")
+        return
+    if letters:
+        terminal.print_table(console, table(groups(letters, time.time())))
+    print_others(console, chosen.others)
+    if chosen.unknown:
+        terminal.print_text(console, chosen.unknown_text)
+    count = f"{len(letters)} of {plural(chosen.read, 'message')}"
+    terminal.print_text(console, f"{count} chosen in {desk.dlq}")
 
 
 def groups(letters: Iterable[Letter], now: float) -> list[Group]:
@@ -92,28 +133,31 @@ def groups(letters: Iterable[Letter], now: float) -> list[Group]:
     return sorted(found.values(), key=lambda group: (-group.count, group.reason, group.type))
 
 
-def _table(found: list[Group]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
+def table(found: list[Group]) -> Table:
+    """A row for each group."""
+    shown = Table(box=box.SIMPLE_HEAD)
     for name in ("count", "copies"):
-        table.add_column(name, justify="right")
+        shown.add_column(name, justify="right")
     for name in ("reason", "type", "age"):
-        table.add_column(name)
+        shown.add_column(name, no_wrap=True)
     for group in found:
         copies = group.count - len(group.sources)
-        table.add_row(
-            str(group.count),
-            str(copies or "-"),
+        shown.add_row(
+            f"{group.count:,}",
+            f"{copies:,}" if copies else "-",
             group.reason,
             group.type,
             group.age,
         )
-    return table
+    return shown
 
 
 def _print_samples(console: Console, found: list[Group]) -> None:
-    console.print("Samples; `dlq show ID` has all of one:")
+    terminal.print_text(console, "Samples; `dlq show ID` has all of one:")
     for group in found:
+        terminal.print_text(console, f"{group.reason}, {group.type}, {group.age}", 2)
         for sample in group.samples:
-            parts = (sample["id"], sample["reservation_id"], sample["error"])
-            line = "  ".join(short(part, 120) for part in (group.reason, *parts) if part)
-            console.print(Text(f"  {line}"), soft_wrap=True)
+            ids = (short(one, 130) for one in (sample["id"], sample["reservation_id"]) if one)
+            terminal.print_text(console, "  ".join(ids), 4)
+            if error := sample["error"]:
+                terminal.print_text(console, short(error, 120), 6)

@@ -1,7 +1,7 @@
 """Moves dead letters to the source queue, batch by batch: send, then delete.
 
 A kill between the two leaves a batch's messages in both queues, and a further redrive sends them
-again: the worker takes that for what any standard queue may do. The keys of both neighbours name
+again, as any standard queue may deliver a message twice. The keys of both neighbours name
 the effect, so the second copy changes nothing (docs/contract.md#idempotency); releases by
 quantity, whose key may be forgotten, are not moved unless asked for.
 """
@@ -9,6 +9,7 @@ quantity, whose key may be forgotten, are not moved unless asked for.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from reservation_worker.cli import operator_aws
 from reservation_worker.cli.dlq.holds import Holds
@@ -19,16 +20,16 @@ from reservation_worker.errors import OperationError
 from reservation_worker.sqs.batches import BATCH, batches, message, size
 
 SAFE = 60.0
-"""A message is sent only while it is ours for so long: longer than the send and the delete take."""
+"""A message is sent only if it stays ours for so many seconds: send and delete take fewer."""
 _SEND_PAUSES = (0.5, 2.0)
-"""Before each further try of what SQS refused for a passing reason, in seconds."""
+"""Seconds before each further try of messages that SQS refused for a passing reason."""
 _CALLS_A_SECOND = 4
-"""A low rate sends small batches, so that it is a rate and no row of bursts."""
+"""A low rate sends small batches, so that messages are spread over each second."""
 
 
 @dataclass(slots=True)
 class Report:
-    """How it went. `left` and `undeleted` say why, by message id; `error` ended it early."""
+    """Figures. `left` and `undeleted` have the reasons by message id; `error` ended it early."""
 
     moved: int = 0
     copies: int = 0
@@ -36,9 +37,19 @@ class Report:
     undeleted: dict[str, str] = field(default_factory=dict)
     error: str | None = None
 
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {
+            "moved": self.moved,
+            "copies_dropped": self.copies,
+            "left": self.left,
+            "moved_but_not_deleted": self.undeleted,
+            "error": self.error,
+        }
+
 
 class Mover:
-    """`pause` waits so many seconds and says whether to stop; `rate` is messages a second."""
+    """`pause` waits so many seconds and returns whether to stop; `rate` is messages a second."""
 
     def __init__(
         self,
@@ -105,7 +116,7 @@ class Mover:
                 break
             entries = [message(one.body, one.producers, one.trace_header) for one, _ in ready]
             try:
-                failed = self._queues.send(self._queues.source, entries)
+                failed = self._queues.send(self._queues.known_source(), entries)
             except OperationError as error:
                 report.error = f"{error}; so no more was sent"
                 if not operator_aws.refused(error):

@@ -1,46 +1,42 @@
-"""`dlq purge`: deletes what was counted, and not what came since."""
+"""`dlq purge`: deletes the messages that it counted, and none that came since."""
 
 import argparse
+import json
 
 from reservation_worker.cli import terminal
+from reservation_worker.cli.dlq.choosing import choose
+from reservation_worker.cli.dlq.deletion import delete
 from reservation_worker.cli.dlq.desk import Desk
+from reservation_worker.cli.dlq.listing import print_chosen
 from reservation_worker.cli.dlq.text import plural
 from reservation_worker.errors import OperationError
-from reservation_worker.sqs.batches import BATCH
-
-_SAFE = 15.0
-_NAMED = 20
 
 
 def run(args: argparse.Namespace, desk: Desk) -> int:
-    """Delete them. Raises OperationError unless their number is typed, and for what is left."""
-    console = terminal.stdout()
-    ids = [letter.id for letter in desk.letters()]
-    if not ids:
-        console.print(f"{desk.dlq} is empty", soft_wrap=True)
-        return 0
-    console.print(f"{plural(len(ids), 'message')} in {desk.dlq}", soft_wrap=True)
-    if desk.answer("Type this number to delete them for ever:") != str(len(ids)):
-        raise OperationError("not confirmed: nothing was deleted")
-    deleted = 0
-    left: dict[str, str] = {}
-    with terminal.progress("deleted") as bar:
-        task = bar.add_task("deleting", total=len(ids))
-        for start in range(0, len(ids), BATCH):
-            if desk.interrupt.came:
-                break
-            batch = ids[start : start + BATCH]
-            safe = desk.holds.safe(batch, _SAFE)
-            failed = {one: "its hold may have ended" for one in batch if one not in safe}
-            failed |= desk.holds.delete(one for one in batch if one in safe)
-            left |= failed
-            deleted += len(batch) - len(failed)
-            bar.update(task, completed=deleted)
-            if len(failed) == len(batch):
-                break  # no right to delete, or no network
-    head = "interrupted: " if desk.interrupt.came else ""
-    console.print(f"{head}{deleted} of {plural(len(ids), 'message')} deleted")
-    if left:
-        named = "".join(f"\n  {one}: {why}" for one, why in [*left.items()][:_NAMED])
-        raise OperationError(f"{plural(len(left), 'message')} not deleted: purge again{named}")
+    """Delete them. Raises OperationError unless their number is typed and all were deleted."""
+    console = terminal.stderr() if args.json else terminal.stdout()
+    chosen = choose(args, desk)
+    letters = [letter for unit in chosen.units for letter in unit]
+    desk.release(desk.holds.ids() - {letter.id for letter in letters})
+    print_chosen(console, desk, chosen)
+    if letters:
+        question = "Type this number to delete them for ever:"
+        if desk.answer(question) != str(len(letters)):
+            raise OperationError("not confirmed: nothing was deleted")
+    done = delete(desk, letters)
+    if args.json:
+        shown = {
+            "dlq": desk.dlq,
+            "chosen": len(letters),
+            "deleted": done.count,
+            "left": done.left,
+            **chosen.as_dict(),
+            "partial": desk.partial,
+            "interrupted": desk.interrupt.came,
+        }
+        print(json.dumps(shown, indent=2))
+    elif letters:
+        head = "interrupted: " if desk.interrupt.came else ""
+        console.print(f"{head}{done.count} of {plural(len(letters), 'message')} deleted")
+    done.check()
     return 130 if desk.interrupt.came else 0

@@ -10,7 +10,7 @@ from reservation_worker.cli import operator_aws
 from reservation_worker.errors import OperationError
 from reservation_worker.sqs import session as aws
 from reservation_worker.sqs.batches import BatchFailure, failures
-from reservation_worker.sqs.facts import dead_letter_arn
+from reservation_worker.sqs.facts import QueueFacts, dead_letter_arn
 from reservation_worker.sqs.identity import QueueIdentity, identity
 
 if TYPE_CHECKING:
@@ -19,19 +19,46 @@ if TYPE_CHECKING:
     from reservation_worker.config.settings import Settings
 
 
+PARALLEL = 8
+"""How many calls run at once where thousands are needed: one call is mostly waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The DLQ's attributes. `hidden` are messages that another reader has, or that are delayed.
+
+    `max_receives` and `next_queue` (a name) are those of its own RedrivePolicy, None without one.
+    """
+
+    visible: int
+    hidden: int
+    max_receives: int | None = None
+    next_queue: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Queues:
-    """`once` is for receives and sends: when their answer is lost, what they did is not known."""
+    """`source` is None if only the DLQ was named.
+
+    `once` is for receives and sends: if their answer is lost, their effect is not known.
+    """
 
     again: "SQSClient"
     once: "SQSClient"
-    source: str
+    source: str | None
     dlq: str
+
+    def known_source(self) -> str:
+        """The source queue's URL. Raises OperationError if only the DLQ was named."""
+        if self.source is None:
+            raise OperationError("the source queue is not known: name it by --queue-url")
+        return self.source
 
     def send(self, url: str, messages: Sequence[Mapping[str, Any]]) -> dict[int, BatchFailure]:
         """Send a batch; the failures by position. Raises OperationError.
 
-        Sent is only what the answer says so of: on its word a dead letter is deleted.
+        An entry that the answer does not name counts as not sent: the caller deletes the dead
+        letters that were sent.
         """
         entries: Any = [{"Id": str(at), **message} for at, message in enumerate(messages)]
         with operator_aws.asking(f"send to {url}"):
@@ -41,25 +68,35 @@ class Queues:
         silent = BatchFailure("Unanswered", True, "the answer does not name it")
         return dict.fromkeys(unnamed, silent) | failures(answer)
 
-    def counts(self) -> tuple[int, int]:
-        """How many messages the DLQ has visible, and how many not. Raises OperationError."""
+    def look(self) -> Look:
+        """Read the DLQ's attributes. Raises OperationError."""
         found = _attributes(self.again, self.dlq)
         names = ("", "NotVisible", "Delayed")
         visible, held, delayed = (
             int(found.get(f"ApproximateNumberOfMessages{name}", 0)) for name in names
         )
-        return visible, held + delayed
+        arn, receives = dead_letter_arn(found), QueueFacts.read(found).max_receive_count
+        return Look(visible, held + delayed, receives, arn and QueueIdentity.of_arn(arn).name)
 
 
-def connect(settings: "Settings") -> Queues:
-    """Find both queues. Raises ConfigurationError and OperationError."""
+def connect(settings: "Settings", source: str | None) -> Queues:
+    """Find the DLQ of `source`, which may be None where the settings name the DLQ.
+
+    Raises ConfigurationError and OperationError.
+    """
     session = operator_aws.session(settings.sqs_region)
+    connections = Config(max_pool_connections=2 * PARALLEL)
     with aws.explained():
-        again: SQSClient = session.client("sqs")
-        # Each try of its own might have been carried out: a message sent twice, or one received
-        # by nobody.
-        once: SQSClient = session.client("sqs", config=Config(retries={"total_max_attempts": 1}))
-    source = settings.sqs_queue_url
+        again: SQSClient = session.client("sqs", config=connections)
+        # A call that botocore repeats may have been carried out the first time: then the message is
+        # sent twice, or received by nobody.
+        once: SQSClient = session.client(
+            "sqs", config=connections.merge(Config(retries={"total_max_attempts": 1}))
+        )
+    if source is None:
+        if settings.sqs_dlq_url is None:
+            raise OperationError("neither the queue nor its DLQ is known: name one of them")
+        return Queues(again, once, None, settings.sqs_dlq_url)
     dlq = settings.sqs_dlq_url or _dlq_of(again, source)
     # Only equal names need a closer look, which costs calls and rights.
     one, other = (QueueIdentity.of_url(url) for url in (source, dlq))

@@ -1,9 +1,11 @@
-"""`dlq redrive`: says what each message would do now, asks, and moves them."""
+"""`dlq redrive`: shows what each message would do now, asks, and moves them."""
 
 import argparse
+import json
+import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -11,63 +13,105 @@ from rich.table import Table
 from rich.text import Text
 
 from reservation_worker.cli import terminal
-from reservation_worker.cli.dlq import selection
+from reservation_worker.cli.dlq.choosing import Selection, choose
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.forecast import Fate, Forecast, forecast
-from reservation_worker.cli.dlq.letters import Letter, by_origin
+from reservation_worker.cli.dlq.letters import Letter
+from reservation_worker.cli.dlq.listing import print_others
 from reservation_worker.cli.dlq.mover import Mover, Report
 from reservation_worker.cli.dlq.states import ask
 from reservation_worker.cli.dlq.text import plural
 from reservation_worker.errors import OperationError
-from reservation_worker.sqs.batches import size
 
-_MOST_BYTES = 512 * 1024 * 1024
-"""So much is held in memory; what comes after it waits for the next redrive."""
 _NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`units` are messages with their copies; `left_out` would release by quantity."""
+    """`units` are messages with their copies. `left_out` would release by quantity, and `not_meant`
+    have another fate than --only asks for.
+
+    `forgotten` counts the releases by quantity, moved or left out, that are older than
+    INVENTORY_KEY_TTL.
+    """
 
     units: list[list[Letter]]
     left_out: list[list[Letter]]
+    not_meant: list[list[Letter]]
     forecasts: "Counter[Forecast]"
+    forgotten: int = 0
 
     @property
     def copies(self) -> int:
         """How many copies are dropped."""
         return sum(len(unit) - 1 for unit in self.units)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {
+            "forecasts": [
+                {
+                    "count": count,
+                    "fate": one.fate,
+                    "text": one.text,
+                    "quantity_release": one.quantity_release,
+                }
+                for one, count in self.forecasts.most_common()
+            ],
+            "to_move": len(self.units),
+            "left_out_quantity_releases": len(self.left_out),
+            "quantity_releases_beyond_key_ttl": self.forgotten,
+            "left_out_by_only": len(self.not_meant),
+        }
+
 
 def run(args: argparse.Namespace, desk: Desk) -> int:
-    """Move them. Raises OperationError when not all that was to move has moved."""
-    console = terminal.stdout()
-    units = by_origin(_within_memory(desk))
-    chosen = [unit for unit in units if any(selection.matches(args, one) for one in unit)]
-    if not chosen:
-        console.print(f"nothing to move: none of {plural(len(units), 'message')} is meant")
-        return 0
-    plan = make_plan(args, desk, chosen)
-    _show(console, plan)
-    if args.dry_run or not plan.units:
-        return 0
-    wanted = {letter.id for unit in plan.units for letter in unit}
-    desk.holds.release(desk.holds.ids() - wanted)
+    """Move them. Raises OperationError if a message could not be moved."""
+    desk.queues.known_source()
+    console = terminal.stderr() if args.json else terminal.stdout()
+    chosen = choose(args, desk)
+    plan = make_plan(args, desk, chosen.units)
+    _print_plan(console, args, plan, chosen)
+    report = Report()
+    if plan.units and not args.dry_run:
+        desk.release(desk.holds.ids() - {letter.id for unit in plan.units for letter in unit})
+        report = _move(args, desk, plan, console)
+    if args.json:
+        shown = {
+            "dlq": desk.dlq,
+            "queue": desk.source,
+            "messages": chosen.read,
+            "dry_run": args.dry_run,
+            **plan.as_dict(),
+            **chosen.as_dict(),
+            **report.as_dict(),
+            "partial": desk.partial,
+            "interrupted": desk.interrupt.came,
+        }
+        print(json.dumps(shown, indent=2))
+    _check(report)
+    return 130 if desk.interrupt.came else 0
+
+
+def _move(args: argparse.Namespace, desk: Desk, plan: Plan, console: Console) -> Report:
+    total = len(plan.units)
     if not args.yes:
-        question = f"Move {plural(len(plan.units), 'message')} to {desk.source}? [y/N]"
+        question = f"To {desk.source}\nMove {plural(total, 'message')}? [y/N]"
         if desk.answer(question).lower() not in ("y", "yes"):
             raise OperationError("not confirmed: nothing was moved")
     with terminal.progress("moved") as bar:
-        task = bar.add_task("moving", total=len(plan.units))
+        task = bar.add_task("moving", total=total)
         report = Mover(desk.queues, desk.holds, desk.interrupt.pause, args.rate).move(
             plan.units, lambda moved: bar.update(task, completed=moved)
         )
-    return _verdict(console, report, len(plan.units), desk.interrupt.came)
+    head = "interrupted: " if desk.interrupt.came else ""
+    copies = f", copies dropped: {report.copies}" if report.copies else ""
+    console.print(f"{head}{report.moved} of {plural(total, 'message')} moved{copies}")
+    return report
 
 
 def make_plan(args: argparse.Namespace, desk: Desk, units: list[list[Letter]]) -> Plan:
-    """Ask reservation-api about each and judge. Raises KeyboardInterrupt."""
+    """Forecast each by its reservation's state now. Raises KeyboardInterrupt."""
     ids = [unit[0].reservation_id for unit in units]
     known = list(dict.fromkeys(one for one in ids if one is not None))
     with terminal.progress("asked") as bar:
@@ -79,56 +123,78 @@ def make_plan(args: argparse.Namespace, desk: Desk, units: list[list[Letter]]) -
             lambda: bar.advance(task),
         )
     desk.check()
-    plan = Plan([], [], Counter())
+    plan = Plan([], [], [], Counter())
+    ttl = args.settings.inventory_key_ttl
+    only = {Fate(one.replace("-", " ")) for one in args.only or Fate}
+    forgotten = 0
     for unit, one in zip(units, ids, strict=True):
-        told = forecast(unit[0].event, states[one] if one is not None else None)
-        out = told.quantity_release and not args.include_quantity_releases
-        (plan.left_out if out else plan.units).append(unit)
-        plan.forecasts[told] += 1
-    return plan
+        predicted = forecast(unit[0].event, states[one] if one is not None else None)
+        plan.forecasts[predicted] += 1
+        # A key that is never forgotten guards a quantity like seats.
+        by_quantity = predicted.quantity_release and ttl > 0
+        if predicted.fate not in only:
+            plan.not_meant.append(unit)
+        elif by_quantity and not args.include_quantity_releases:
+            plan.left_out.append(unit)
+        else:
+            plan.units.append(unit)
+        oldest = min(letter.since for letter in unit)
+        forgotten += by_quantity and predicted.fate in only and time.time() - oldest > ttl
+    return replace(plan, forgotten=forgotten)
 
 
-def _within_memory(desk: Desk) -> Iterator[Letter]:
-    held = 0
-    for letter in desk.letters():
-        held += size(letter.body, letter.attributes)
-        if held > _MOST_BYTES:
-            desk.partial.append(f"over {_MOST_BYTES >> 20} MiB of messages: redrive again")
-            return
-        yield letter
-
-
-def _show(console: Console, plan: Plan) -> None:
-    table = Table(title="What they would do now", box=box.SIMPLE_HEAD, title_justify="left")
+def _print_plan(console: Console, args: argparse.Namespace, plan: Plan, chosen: Selection) -> None:
+    print_others(console, chosen.others)
+    if chosen.unknown:
+        terminal.print_text(console, chosen.unknown_text)
+    if not chosen.units:
+        read = plural(chosen.read, "message")
+        console.print(f"nothing to move: the options choose none of {read}")
+        return
+    table = Table(title="The present effect of each", box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("count", justify="right")
-    for name in ("", "by contract and present state", "releases"):
-        table.add_column(name)
-    for told, count in plan.forecasts.most_common():
-        by = "by quantity" if told.quantity_release else ""
-        table.add_row(str(count), told.fate, Text(told.text), by)
-    console.print(table)
+    table.add_column("", no_wrap=True)
+    table.add_column("by contract and present state")
+    table.add_column("releases", no_wrap=True)
+    for predicted, count in plan.forecasts.most_common():
+        by = "by quantity" if predicted.quantity_release else ""
+        table.add_row(f"{count:,}", predicted.fate, Text(predicted.text), by)
+    terminal.print_table(console, table)
+    for text in _remarks(args, plan):
+        terminal.print_text(console, text)
+
+
+def _remarks(args: argparse.Namespace, plan: Plan) -> list[str]:
+    found = []
+    if plan.not_meant:
+        only = ", ".join(args.only)
+        found.append(f"{plural(len(plan.not_meant), 'message')} left out by --only {only}")
     if plan.copies:
-        console.print(f"copies that are dropped once the first is moved: {plan.copies}")
+        found.append(f"copies that are dropped once the first is moved: {plan.copies}")
     if plan.left_out:
-        console.print(
+        found.append(
             f"{plural(len(plan.left_out), 'message')} left out: inventory-svc guards a release by"
             " quantity only by its idempotency key, which it may have forgotten"
-            " (--include-quantity-releases)",
-            soft_wrap=True,
+            " (--include-quantity-releases)"
         )
-    unknown = sum(n for told, n in plan.forecasts.items() if told.fate is Fate.UNKNOWN)
+    if plan.forgotten:
+        ttl = args.settings.inventory_key_ttl
+        found.append(
+            f"WARNING: {plural(plan.forgotten, 'release')} by quantity dead-lettered more than"
+            f" {ttl} s ago (INVENTORY_KEY_TTL). inventory-svc has forgotten their keys: if an"
+            " earlier try freed the seats, a redrive frees them a second time. Check in"
+            " inventory-svc first"
+        )
+    unknown = sum(n for predicted, n in plan.forecasts.items() if predicted.fate is Fate.UNKNOWN)
     if unknown:
-        console.print(
-            f"reservation-api could not be asked for {unknown}: check RESERVATION_API_BASE",
-            soft_wrap=True,
+        found.append(
+            f"reservation-api could not be asked for {unknown}: check RESERVATION_API_BASE"
         )
+    return found
 
 
-def _verdict(console: Console, report: Report, total: int, interrupted: bool) -> int:
-    """Say how it went, and the exit code."""
-    head = "interrupted: " if interrupted else ""
-    copies = f", copies dropped: {report.copies}" if report.copies else ""
-    console.print(f"{head}{report.moved} of {plural(total, 'message')} moved{copies}")
+def _check(report: Report) -> None:
+    """Raises OperationError unless all went well."""
     problems = [f"{one}: not moved: {why}" for one, why in report.left.items()]
     problems += [
         f"{one}: moved, but still in the DLQ, too: delete it there ({why})"
@@ -140,4 +206,3 @@ def _verdict(console: Console, report: Report, total: int, interrupted: bool) ->
         problems.append(report.error)
     if problems:
         raise OperationError("not all went well:\n  " + "\n  ".join(problems))
-    return 130 if interrupted else 0

@@ -1,4 +1,4 @@
-"""Which dead letters are meant: the options that choose, and how long ago a time is."""
+"""The options that choose dead letters. Light: the parser of the command line needs it."""
 
 import argparse
 import re
@@ -6,14 +6,19 @@ import time
 
 from reservation_worker.cli.arguments import checked
 from reservation_worker.cli.dlq.letters import IGNORED, INVALID, REASONS, Letter
-from reservation_worker.events.parse import Kind
+from reservation_worker.events.kinds import Kind
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _TYPES = (*(kind.event_type for kind in Kind), IGNORED, INVALID)
 
 
+FATES = ("settles", "replays", "superseded", "nothing-to-do", "comes-back", "unknown")
+"""Those of forecast.py with hyphens, which a test holds them to."""
+_FILTERS = ("reason", "type", "id", "older_than", "newer_than")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of one name add up; those of different names narrow."""
+    """Options of one name add up, options of different names narrow."""
     parser.add_argument("--reason", action="append", choices=[*map(str, REASONS)])
     parser.add_argument("--type", action="append", choices=_TYPES, help="the canonical name")
     parser.add_argument(
@@ -37,7 +42,7 @@ def span(text: str) -> int:
 
 
 def matches(args: argparse.Namespace, letter: Letter, now: float | None = None) -> bool:
-    """Whether `letter` is meant; `now` is in Unix seconds."""
+    """Whether the options choose `letter`; `now` is in Unix seconds."""
     age = (time.time() if now is None else now) - letter.since
     return (
         (args.reason is None or letter.reason in args.reason)
@@ -46,3 +51,8 @@ def matches(args: argparse.Namespace, letter: Letter, now: float | None = None) 
         and (args.older_than is None or age > args.older_than)
         and (args.newer_than is None or age < args.newer_than)
     )
+
+
+def filtered(args: argparse.Namespace) -> bool:
+    """Whether any option narrows the choice."""
+    return any(getattr(args, name) is not None for name in _FILTERS)

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from reservation_worker.cli import terminal
+from reservation_worker.cli.dlq import exports
+from reservation_worker.cli.dlq.choosing import no_message
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.forecast import forecast
 from reservation_worker.cli.dlq.letters import Letter
@@ -18,7 +20,7 @@ from reservation_worker.errors import OperationError
 
 
 def run(args: argparse.Namespace, desk: Desk) -> int:
-    """Print it; its copies by their ids. Raises OperationError if it is not there."""
+    """Print it and the ids of its copies. Raises OperationError if it is not there."""
     letter = None
     ids: dict[tuple[str, bytes], list[str]] = {}
     for one in desk.letters():
@@ -26,38 +28,43 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
         if one.id == args.id or (letter is None and one.source_id == args.id):
             letter = one
     if letter is None:
-        lacks = f" (the view is partial: {'; '.join(desk.partial)})" if desk.partial else ""
-        raise OperationError(f"there is no message {args.id} in {desk.dlq}{lacks}")
+        raise OperationError(no_message(desk, args.id))
     state = None
     if letter.reservation_id is not None:
         states = ask(args.settings, [letter.reservation_id])
         state = states[letter.reservation_id]
+    copies = [one for one in ids[letter.origin] if one != letter.id]
+    if args.json:
+        print(json.dumps(_as_dict(letter, copies, state), indent=2))
+        return 0
     console = terminal.stdout()
-    for text in lines(letter, ids[letter.origin], state):
+    for text in lines(letter, copies, state):
         console.print(Text(text), soft_wrap=True)
     _print_body(console, letter)
     return 0
 
 
-def lines(letter: Letter, ids: list[str], state: State | None) -> list[str]:
-    """Everything but the body, a line each; `ids` are those of it and its copies."""
+def lines(letter: Letter, copies: list[str], state: State | None) -> list[str]:
+    """Everything but the body, a line each; `copies` are ids."""
     rows = {
         "message id": letter.id,
         "source id": letter.source_id,
-        "copies": ", ".join(one for one in ids if one != letter.id) or "none",
+        "copies": ", ".join(copies) or "none",
         "sent": _time(letter.sent_at),
         "received": f"{letter.receive_count} times",
         "reason": letter.reason,
         "error": letter.text("dlq_error") or "-",
         "type": letter.type,
         "reservation": letter.reservation_id or "-",
-        "now": _now(state),
+        "now": state_now(state),
     }
+    if letter.moved_from:
+        rows["moved from"] = letter.moved_from
     if isinstance(letter.event, Exception):
         rows["invalid"] = str(letter.event)
-    told = forecast(letter.event, state)
-    rows["if redriven"] = f"{told.fate}: {told.text}"
-    if told.quantity_release:
+    predicted = forecast(letter.event, state)
+    rows["if redriven"] = f"{predicted.fate}: {predicted.text}"
+    if predicted.quantity_release:
         rows["if redriven"] += " (by quantity: left out unless --include-quantity-releases)"
     shown = [f"{name:<12} {visible(value)}" for name, value in rows.items()]
     if letter.trace_header:
@@ -68,6 +75,35 @@ def lines(letter: Letter, ids: list[str], state: State | None) -> list[str]:
         data = f"{value.get('BinaryValue', b'').hex()} (hex)" if text is None else visible(text)
         shown.append(f"  {visible(name)} ({visible(value.get('DataType', ''))})  {data}")
     return shown
+
+
+def _as_dict(letter: Letter, copies: list[str], state: State | None) -> dict[str, Any]:
+    predicted = forecast(letter.event, state)
+    return exports.as_dict(letter) | {
+        "source_id": letter.source_id,
+        "copies": copies,
+        "reason": letter.reason,
+        "type": letter.type,
+        "reservation_id": letter.reservation_id,
+        "now": state_now(state),
+        "if_redriven": {
+            "fate": predicted.fate,
+            "text": predicted.text,
+            "quantity_release": predicted.quantity_release,
+        },
+    }
+
+
+def state_now(state: State | None) -> str:
+    """A reservation's state in a few words."""
+    if state is None:
+        return "-"
+    if state.error is not None:
+        return f"not known: {state.error}; check RESERVATION_API_BASE"
+    if state.reservation is None:
+        return "reservation-api does not know it"
+    paid = state.reservation.payment_intent_id
+    return f"{state.reservation.status or 'no state'}{f', paid by {paid}' if paid else ''}"
 
 
 def body_text(body: str) -> str:
@@ -89,17 +125,6 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _print_body(console: Console, letter: Letter) -> None:
     console.print("body")
     console.print(Text(body_text(letter.body)), soft_wrap=True)
-
-
-def _now(state: State | None) -> str:
-    if state is None:
-        return "-"
-    if state.error is not None:
-        return f"not known: {state.error}; check RESERVATION_API_BASE"
-    if state.reservation is None:
-        return "reservation-api does not know it"
-    paid = state.reservation.payment_intent_id
-    return f"{state.reservation.status or 'no state'}{f', paid by {paid}' if paid else ''}"
 
 
 def _time(seconds: float) -> str:

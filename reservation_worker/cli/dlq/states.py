@@ -1,4 +1,4 @@
-"""What reservation-api says of many reservations now: a few at once, each asked once."""
+"""The states of many reservations from reservation-api: a few calls at once, one for each."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -13,14 +13,14 @@ from reservation_worker.errors import OperationError, TransientError
 
 _PARALLEL = 8
 _LONGEST = 5.0
-"""Of one call, in seconds: a person waits."""
+"""The most seconds of one call: a person waits."""
 _PATIENCE = 10
-"""After so many failures without an answer between them the rest is not asked."""
+"""After so many failures in a row the other reservations are not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A reservation now (None: reservation-api does not know it), or why that is not known."""
+    """A reservation now (None: reservation-api does not know it), or the error of the call."""
 
     reservation: Reservation | None
     error: str | None = None

@@ -1,4 +1,4 @@
-"""The verb `doctor`: why it does not work, and what to do about it. It touches no message."""
+"""The verb `doctor`: reports why the worker does not work. It touches no message."""
 
 import argparse
 import logging
@@ -6,39 +6,40 @@ import os
 from pathlib import Path
 
 NAME = "doctor"
-HELP = "Check configuration, AWS, neighbours and this machine, and say what to do."
+HELP = "Check configuration, AWS, neighbours and this machine; report how to mend each problem."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Manifests to compare with, and how to show what was found."""
+    """Manifests to compare with, and the output's form."""
     parser.add_argument(
         "--manifest",
         action="append",
         type=Path,
         default=[],
         metavar="FILE",
-        help="YAML with a ScaledObject or Deployment to compare with; may be repeated",
+        help="rendered manifests to compare with, such as the output of kubectl kustomize"
+        " k8s/deploy/production; -: stdin; may be repeated",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check and show: 0, or 1 if something is wrong. Takes less than a minute in any case."""
-    # Before grpc is imported: its core writes to stderr past any logger.
+    """Run the checks: 0, or 1 if one failed. Takes less than a minute even if all hang."""
+    # Must be set before grpc is imported, whose core writes to stderr past any logger.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    # What the libraries log of a failure is in the table, in words for people.
+    # The table explains each failure; the libraries' log lines would only repeat it.
     logging.getLogger().addHandler(logging.NullHandler())
     from reservation_worker.config.sources import survey  # noqa: PLC0415
 
-    # Before the libraries are imported: values that they would refuse leave the environment.
+    # Removes variables that the libraries would refuse while they are imported.
     surveyed = survey()
-    from reservation_worker.cli.doctor.examine import examine  # noqa: PLC0415
+    from reservation_worker.cli.doctor.result import CheckStatus  # noqa: PLC0415
+    from reservation_worker.cli.doctor.runner import run_checks  # noqa: PLC0415
     from reservation_worker.cli.doctor.show import as_json, show  # noqa: PLC0415
-    from reservation_worker.cli.doctor.verdict import Verdict  # noqa: PLC0415
 
-    rows = examine(surveyed, args.manifest)
+    rows = run_checks(surveyed, args.manifest)
     if args.json:
         print(as_json(rows))
     else:
         show(rows)
-    return int(any(row.verdict is Verdict.WRONG for row in rows))
+    return int(any(row.status is CheckStatus.FAILURE for row in rows))

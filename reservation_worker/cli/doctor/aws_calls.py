@@ -1,11 +1,11 @@
-"""AWS for checks: one short try a call, and what a failure means."""
+"""AWS calls for checks: each is tried once, within seconds; failures become results."""
 
 from typing import TYPE_CHECKING
 
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError
 
-from reservation_worker.cli.doctor.verdict import Row, wrong
+from reservation_worker.cli.doctor.result import CheckResult, failure
 from reservation_worker.cli.operator_aws import ADVICE
 from reservation_worker.sqs import session as aws
 
@@ -24,7 +24,7 @@ def session(region: str) -> "Session":
         connect_timeout=2,
         read_timeout=4,
         retries={"total_max_attempts": 1},
-        # Some probes are meant to be wrong.
+        # The permission probes send invalid parameters on purpose.
         parameter_validation=False,
     )
     with aws.explained():
@@ -32,25 +32,25 @@ def session(region: str) -> "Session":
 
 
 def code_of(error: ClientError) -> str:
-    """AWS's code of the error."""
+    """The error's code, without SQS's legacy prefix."""
     code = str(error.response.get("Error", {}).get("Code", ""))
     return code.removeprefix("AWS.SimpleQueueService.")
 
 
 def denied(error: ClientError) -> bool:
-    """Whether AWS knows us and says no."""
+    """Whether AWS knows the caller and denies the action."""
     return code_of(error) in _DENIED
 
 
-def failure(check: str, error: Exception, action: str = "") -> Row:
-    """The row of a call that failed; `action` is what IAM has to allow for it."""
+def failed_call(check: str, error: Exception, action: str = "") -> CheckResult:
+    """The result of a call that failed; `action` is the IAM action that the call needs."""
     if isinstance(error, NoCredentialsError):
-        return wrong(check, "there are no AWS credentials", "set AWS_PROFILE, or give a role")
+        return failure(check, "there are no AWS credentials", "set AWS_PROFILE, or give a role")
     if not isinstance(error, ClientError):
         advice = "check the network, the region, AWS_ENDPOINT_URL and the VPC endpoint"
-        return wrong(check, f"no answer: {error}", advice)
+        return failure(check, f"no answer: {error}", advice)
     code = code_of(error)
     detail = f"{code}: {error.response.get('Error', {}).get('Message', '')}"
     if denied(error):
-        return wrong(check, detail, f"allow {action}; {_WHERE}" if action else _WHERE)
-    return wrong(check, detail, ADVICE.get(code, "look the code up in AWS's documentation"))
+        return failure(check, detail, f"allow {action}; {_WHERE}" if action else _WHERE)
+    return failure(check, detail, ADVICE.get(code, "look the code up in AWS's documentation"))

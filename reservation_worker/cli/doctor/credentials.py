@@ -1,4 +1,4 @@
-"""Which credentials boto3 chose, and who we are with them."""
+"""The credentials that boto3 chose, and the identity that they give."""
 
 import os
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker.cli.doctor import aws_calls
-from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, unknown, wrong
+from reservation_worker.cli.doctor.result import Check, CheckResult, Known, failure, ok, unknown
 from reservation_worker.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NAME = "credentials"
 IDENTITY = "identity"
 
-# botocore's name of each provider, in words.
+# Descriptions of botocore's credential providers.
 METHODS = {
     "env": "static keys from the environment (AWS_ACCESS_KEY_ID)",
     "assume-role": "a role assumed by a profile of ~/.aws",
@@ -31,38 +31,38 @@ METHODS = {
 _HOW = "set AWS_PROFILE, give the service account a role (IRSA, EKS Pod Identity), or log in"
 
 
-def credentials(known: Known) -> list[Row]:
-    """Two rows: the method, and sts get-caller-identity."""
+def credentials(known: Known) -> list[CheckResult]:
+    """Two results: the provider, and sts:GetCallerIdentity."""
     try:
         session = aws_calls.session(known["aws_region"])
         found = session.get_credentials()
         if found is None:
-            return [wrong(NAME, "boto3 finds no AWS credentials", _HOW)]
-        row = good(NAME, METHODS.get(found.method or "", f"by boto3's {found.method}"))
-        # Only now is a token exchanged or a file read again.
+            return [failure(NAME, "boto3 finds no AWS credentials", _HOW)]
+        row = ok(NAME, METHODS.get(found.method or "", f"by boto3's {found.method}"))
+        # Exchanges a token or reads a file, which get_credentials() has not done yet.
         found.get_frozen_credentials()
     except ConfigurationError as error:
-        return [wrong(NAME, str(error), _HOW)]
+        return [failure(NAME, str(error), _HOW)]
     except ClientError as error:
         advice = "check the role's trust policy and the annotation of the service account"
-        return [wrong(NAME, f"the role can't be assumed: {error}", advice)]
+        return [failure(NAME, f"the role can't be assumed: {error}", advice)]
     except (BotoCoreError, OSError, ValueError) as error:
-        return [wrong(NAME, f"the credentials can't be had: {error}", _HOW)]
+        return [failure(NAME, f"the credentials can't be loaded: {error}", _HOW)]
     return [row, _identity(session)]
 
 
-def _identity(session: "Session") -> Row:
+def _identity(session: "Session") -> CheckResult:
     if os.environ.get("AWS_ENDPOINT_URL_SQS") and not os.environ.get("AWS_ENDPOINT_URL"):
         advice = "nothing, if AWS_ENDPOINT_URL_SQS is meant"
-        return unknown(IDENTITY, "not asked: SQS is a stand-in, STS is AWS's own", advice)
+        return unknown(IDENTITY, "not asked: SQS is an emulator, STS would be AWS's own", advice)
     try:
         answer = session.client("sts").get_caller_identity()
     except ClientError as error:
-        return aws_calls.failure(IDENTITY, error)
+        return aws_calls.failed_call(IDENTITY, error)
     except (BotoCoreError, OSError, ValueError) as error:
-        advice = "nothing, if STS is not to be reached from here and the queue is"
+        advice = "nothing to do if only STS is out of reach and the queue answers"
         return unknown(IDENTITY, f"STS can't be asked: {error}", advice)
-    return good(IDENTITY, answer["Arn"])
+    return ok(IDENTITY, answer["Arn"])
 
 
 CHECK = Check(NAME, ("aws_region",), credentials)

@@ -1,4 +1,4 @@
-"""This machine: are its ports free, is there enough memory for the threads?"""
+"""This machine: free ports, and enough memory for the threads."""
 
 import errno
 import json
@@ -7,7 +7,15 @@ from functools import partial
 from pathlib import Path
 
 from reservation_worker.cli import worker_http
-from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, odd, unknown, wrong
+from reservation_worker.cli.doctor.result import (
+    Check,
+    CheckResult,
+    Known,
+    failure,
+    ok,
+    unknown,
+    warning,
+)
 from reservation_worker.errors import OperationError
 from reservation_worker.servers.listening import listen
 
@@ -15,11 +23,11 @@ MIB = 1024 * 1024
 BASE_MIB, THREAD_MIB = 85, 0.5
 """What a busy worker needs: measured 76 MB with 5 threads, 83 with 100, 98 with 300, and margin."""
 
-_UNLIMITED = 2**60  # v1 has no word for it, only a number that no machine has
+_UNLIMITED = 2**60  # v1 reports a number that exceeds any machine's memory
 ROOT = Path("/")
 
 
-def port(prefix: str, known: Known) -> list[Row]:
+def port(prefix: str, known: Known) -> list[CheckResult]:
     """Whether the port named PREFIX_PORT can be listened on."""
     name, field = f"{prefix}_PORT", prefix.lower()
     host, number = known[f"{field}_host"], known[f"{field}_port"]
@@ -28,17 +36,20 @@ def port(prefix: str, known: Known) -> list[Row]:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             advice = f"correct {prefix}_HOST or {name}"
-            return [wrong(name, f"{host} and {number} can't be listened on: {error}", advice)]
+            return [failure(name, f"{host} and {number} can't be listened on: {error}", advice)]
         if _worker_runs(known):
-            advice = "nothing, unless a second worker is to run here: give it another port"
-            return [odd(name, f"{number} is in use, a worker runs here already", advice)]
+            advice = (
+                "nothing, unless you want to run a second worker here: set SERVER_PORT and"
+                " GRPC_DEBUG_PORT to other ports for it (0: any free port)"
+            )
+            return [warning(name, f"{number} is in use by a worker that runs here", advice)]
         advice = f"end that process (ss -ltnp 'sport = :{number}' names it), or change {name}"
-        return [wrong(name, f"{number} is in use by another process", advice)]
-    return [good(name, f"{number} on {host} is free" if number else f"any free port on {host}")]
+        return [failure(name, f"{number} is in use by another process", advice)]
+    return [ok(name, f"{number} on {host} is free" if number else f"any free port on {host}")]
 
 
 def _worker_runs(known: Known) -> bool:
-    """Whether a worker's /health is there, red or green."""
+    """Whether a worker answers on SERVER_PORT, healthy or not."""
     host: str = known.get("server_host", "")
     number: int = known.get("server_port", 0)
     if not host or not number:
@@ -51,20 +62,20 @@ def _worker_runs(known: Known) -> bool:
         return False
 
 
-def memory(known: Known) -> list[Row]:
-    """The tightest limit of our control groups against what the threads need."""
+def memory(known: Known) -> list[CheckResult]:
+    """Compares the lowest limit of our control groups with the threads' need."""
     limits = list(_limits(ROOT))
     if not limits:
-        detail = "no limit can be read: no control group of memory here"
+        detail = "no limit can be read: there is no memory control group"
         return [unknown("memory", detail, "compare the limit with WORKER_CONCURRENCY by hand")]
     limit = min(limits)
     if limit >= _UNLIMITED:
-        return [good("memory", "no limit")]
-    return [judge_memory("memory", limit, known["worker_concurrency"])]
+        return [ok("memory", "no limit")]
+    return [check_limit("memory", limit, known["worker_concurrency"])]
 
 
-def judge_memory(name: str, limit: int, threads: int) -> Row:
-    """A limit in bytes against a number of threads."""
+def check_limit(name: str, limit: int, threads: int) -> CheckResult:
+    """Compares a limit in bytes with the need of that many threads."""
     needed = BASE_MIB + THREAD_MIB * threads
     said = (
         f"the limit is {limit / MIB:.0f} MiB; {threads} threads need about {needed:.0f}"
@@ -75,14 +86,14 @@ def judge_memory(name: str, limit: int, threads: int) -> Row:
         " set MALLOC_ARENA_MAX=2"
     )
     if limit < needed * MIB:
-        return wrong(name, f"{said}: it will be OOMKilled", advice)
+        return failure(name, f"{said}: it will be OOMKilled", advice)
     if limit < 2 * needed * MIB:
-        return odd(name, f"{said}: large messages may get it OOMKilled", advice)
-    return good(name, said)
+        return warning(name, f"{said}: large messages may get it OOMKilled", advice)
+    return ok(name, said)
 
 
 def _limits(root: Path) -> Iterator[int]:
-    """Every limit on the way from our control group to the top, of v1 and v2, in bytes."""
+    """The limits of our control group and its parents, v1 and v2, in bytes."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -94,7 +105,7 @@ def _limits(root: Path) -> Iterator[int]:
         v1 = root / "sys/fs/cgroup/memory"
         top, file = (v1, "memory.limit_in_bytes") if controllers else (v1.parent, "memory.max")
         own = top / path.strip("/")
-        # In a container the path may be the host's: then its top is our group.
+        # In a container the path may be the host's; then the mounted root is our group.
         for group in (own, *own.parents):
             try:
                 text = (group / file).read_text().strip()

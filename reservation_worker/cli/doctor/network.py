@@ -1,4 +1,4 @@
-"""Names and connections, in bounded time."""
+"""DNS look-ups and TCP connections with time limits."""
 
 import socket
 
@@ -9,7 +9,7 @@ TCP_LIMIT = 3.0
 
 
 class Unreachable(Exception):
-    """There is no connection; `advice` says what to look at."""
+    """No connection could be made; `advice` names the likely causes."""
 
     def __init__(self, detail: str, advice: str) -> None:
         super().__init__(detail)

@@ -1,4 +1,4 @@
-"""Reading manifests that may have any shape."""
+"""Reads YAML objects of any shape without raising."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]{0,2})")
 
 
 def at(value: Any, *path: str) -> Any:
-    """What is at `path`, or None."""
+    """The value at `path`, or None."""
     for key in path:
         if not isinstance(value, Mapping):
             return None
@@ -19,12 +19,12 @@ def at(value: Any, *path: str) -> Any:
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """An object as it is; anything else as an empty one."""
+    """`value` if it is an object, else an empty one."""
     return value if isinstance(value, Mapping) else {}
 
 
 def items(value: Any) -> list[Mapping[str, Any]]:
-    """The objects of a list; of anything else none."""
+    """The objects in a list; empty for any other value."""
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 

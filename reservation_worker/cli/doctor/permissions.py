@@ -1,7 +1,7 @@
-"""May we? By calls that SQS refuses for another reason once it has allowed them.
+"""Checks permissions by invalid calls: SQS denies a caller before it looks at the parameters.
 
-Nobody's messages are touched: a receive of eleven, receipts that were made up, and a send of what
-no queue takes, wrong in every way, for emulators check one thing or the other.
+So no message is touched. The invalid message is invalid in several ways, because each emulator
+checks only some of them.
 """
 
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker.cli.doctor import aws_calls
-from reservation_worker.cli.doctor.verdict import Row, good, odd, unknown
+from reservation_worker.cli.doctor.result import CheckResult, ok, unknown, warning
 from reservation_worker.sqs.identity import QueueIdentity
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 RECEIPT = "reservation-worker-doctor"
-# What SQS says to a caller who may, but asks for what can't be done.
+# SQS's answers to an invalid call that is permitted.
 REFUSALS = {
     "InvalidParameterValue",
     "InvalidAttributeValue",
@@ -26,8 +26,8 @@ REFUSALS = {
     "ReceiptHandleIsInvalid",
     "MessageNotInflight",
 }
-# A control character, eleven attributes (ten are allowed) of no type that there is, and more than
-# the longest delay.
+# A control character, eleven attributes (ten are allowed) of an unknown type, and a delay above the
+# maximum of 900 s.
 UNSENDABLE: Any = {
     "MessageBody": f"{RECEIPT}\x0b",
     "MessageAttributes": {f"n{n}": {"DataType": "None", "StringValue": "x"} for n in range(11)},
@@ -35,13 +35,13 @@ UNSENDABLE: Any = {
 }
 
 
-def probe(client: "SQSClient", url: str, dlq_url: str | None) -> list[Row]:
-    """A row for each action that the worker needs (docs/contract.md#queue)."""
+def probe(client: "SQSClient", url: str, dlq_url: str | None) -> list[CheckResult]:
+    """A result for each action that the worker needs (docs/contract.md#queue)."""
     rows = [
         _may(
             "sqs:ReceiveMessage",
             url,
-            # Should they be handed out all the same, everybody sees them at once.
+            # If an emulator hands messages out all the same, they stay visible.
             lambda: client.receive_message(
                 QueueUrl=url, MaxNumberOfMessages=11, WaitTimeSeconds=0, VisibilityTimeout=0
             ),
@@ -60,7 +60,7 @@ def probe(client: "SQSClient", url: str, dlq_url: str | None) -> list[Row]:
         ),
     ]
     if dlq_url is None:
-        advice = "see to the dead-letter queue first"
+        advice = "correct the dead-letter queue first"
         return [*rows, unknown("sqs:SendMessage", "not probed: the DLQ is not known", advice)]
     send = _may(
         "sqs:SendMessage",
@@ -70,21 +70,25 @@ def probe(client: "SQSClient", url: str, dlq_url: str | None) -> list[Row]:
     return [*rows, send]
 
 
-def _may(action: str, url: str, call: Callable[[], Any]) -> Row:
+def _may(action: str, url: str, call: Callable[[], Any]) -> CheckResult:
     name = QueueIdentity.of_url(url).name
     try:
         answer = call()
     except ClientError as error:
         code = aws_calls.code_of(error)
         if code in REFUSALS:
-            return good(action, f"allowed on {name}")
+            return ok(action, f"allowed on {name}")
         if aws_calls.denied(error):
-            return aws_calls.failure(action, error, f"{action} on {name}")
-        return unknown(action, f"{name} answers {code}, which proves nothing", "see the rows above")
+            return aws_calls.failed_call(action, error, f"{action} on {name}")
+        return unknown(
+            action, f"{name} answers {code}, which proves nothing", "see the lines above"
+        )
     except (BotoCoreError, OSError, ValueError) as error:
-        return unknown(action, f"no answer of {name}: {error}", "ask again")
+        return unknown(action, f"no answer from {name}: {error}", "try again")
     if "MessageId" in answer:
-        detail = f"{name} took what SQS would refuse: a message {RECEIPT!r} is in it now"
-        return odd(action, detail, f"delete {answer['MessageId']}; this is no SQS of AWS's")
-    detail = f"{name} did what SQS would refuse, which proves nothing"
-    return unknown(action, detail, "an emulator: ask again where it is to run")
+        detail = f"{name} accepted a message that SQS would refuse; {RECEIPT!r} is in it now"
+        return warning(action, detail, f"delete {answer['MessageId']}; this is not AWS's SQS")
+    detail = f"{name} accepted a call that SQS would refuse, which proves nothing"
+    return unknown(
+        action, detail, "this is an emulator: run doctor in the worker's own environment"
+    )

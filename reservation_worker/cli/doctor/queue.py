@@ -1,4 +1,4 @@
-"""The queue and its dead-letter queue: there, fitting, and ours to work on."""
+"""The queue and its dead-letter queue: attributes and permissions."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker.cli.doctor import aws_calls, permissions
-from reservation_worker.cli.doctor.verdict import Check, Known, Row, good, odd, unknown, wrong
+from reservation_worker.cli.doctor.result import (
+    Check,
+    CheckResult,
+    Known,
+    failure,
+    ok,
+    unknown,
+    warning,
+)
 from reservation_worker.errors import ConfigurationError
 from reservation_worker.sqs.facts import DAY, HOPELESS, QueueFacts, dead_letter_arn, misfits
 from reservation_worker.sqs.identity import FIFO, QueueIdentity, identity
@@ -19,77 +27,59 @@ ERRORS = (ClientError, BotoCoreError, OSError, ValueError)
 Attributes = Mapping[Any, str]
 
 
-def queue(known: Known) -> list[Row]:
-    """The queue's rows, then the DLQ's, then a row for each permission."""
+def queue(known: Known) -> list[CheckResult]:
+    """Results for the queue, the DLQ and each permission."""
     url, region = known["sqs_queue_url"], known["sqs_region"]
-    rows: list[Row] = []
+    rows: list[CheckResult] = []
     if (there := QueueIdentity.of_url(url).region) and there != region:
         detail = f"SQS_QUEUE_URL is in {there}, but SQS_REGION (or AWS_REGION) is {region}"
-        rows.append(wrong(NAME, detail, "correct the one that is wrong"))
+        rows.append(failure(NAME, detail, "correct the one that is wrong"))
     attributes: Attributes | None = None
     try:
         client = aws_calls.session(region).client("sqs")
         attributes = _attributes(client, url)
-        rows += judge(known, attributes)
+        rows += check_attributes(known, attributes)
     except ConfigurationError as error:
-        return [*rows, wrong(NAME, str(error), "correct them, then ask again")]
+        return [*rows, failure(NAME, str(error), "correct the variables")]
     except ClientError as error:
-        rows.append(aws_calls.failure(NAME, error, "sqs:GetQueueAttributes on the queue"))
+        rows.append(aws_calls.failed_call(NAME, error, "sqs:GetQueueAttributes on the queue"))
         if not aws_calls.denied(error):
             return rows
     except ERRORS as error:
-        return [*rows, aws_calls.failure(NAME, error)]
+        return [*rows, aws_calls.failed_call(NAME, error)]
     dlq_url, found = dead_letters(known, attributes, client)
     return [*rows, *found, *permissions.probe(client, url, dlq_url)]
 
 
-def judge(known: Known, attributes: Attributes) -> list[Row]:
-    """What the attributes say; the wanted ones are the worker's own (docs/contract.md#queue)."""
+def check_attributes(known: Known, attributes: Attributes) -> list[CheckResult]:
+    """Compares the attributes with the worker's needs (docs/contract.md#queue)."""
     queue = QueueIdentity.of_url(known["sqs_queue_url"])
     waiting = attributes.get("ApproximateNumberOfMessages", "?")
-    rows = [good(NAME, f"{queue.name} is there, {waiting} messages wait")]
+    rows = [ok(NAME, f"{queue.name} exists, {waiting} messages wait")]
     if {"call_timeout", "max_retries"} <= known.keys():
         facts = QueueFacts.read(attributes)
         advice = "change the attribute where the queue is declared"
         for sentence in misfits(facts, known["call_timeout"], known["max_retries"]):
-            judged = wrong if sentence == HOPELESS else odd
-            rows.append(judged(NAME, sentence, advice))
+            result = failure if sentence == HOPELESS else warning
+            rows.append(result(NAME, sentence, advice))
     if attributes.get("FifoQueue") == "true" or queue.fifo:
-        rows.append(wrong(NAME, f"it is a FIFO queue: {FIFO}", "use a standard queue"))
-    return [*rows, *encryption(attributes)]
-
-
-def encryption(attributes: Attributes) -> list[Row]:
-    """EventBridge may not use AWS's own key for SQS; any other must admit it."""
-    key = attributes.get("KmsMasterKeyId", "")
-    if key.endswith("alias/aws/sqs"):
-        return [
-            wrong(
-                NAME,
-                "it is encrypted by alias/aws/sqs: EventBridge can't send to it",
-                "use SSE-SQS, or a key of yours that admits events.amazonaws.com",
-            )
-        ]
-    if key:
-        detail = f"it is encrypted by {key}: who may use the key can't be seen from here"
-        advice = "admit events.amazonaws.com and, for kms:Decrypt and kms:GenerateDataKey, our role"
-        return [unknown(NAME, detail, advice)]
-    return []
+        rows.append(failure(NAME, f"it is a FIFO queue: {FIFO}", "use a standard queue"))
+    return rows
 
 
 def dead_letters(
     known: Known, attributes: Attributes | None, client: "SQSClient"
-) -> tuple[str | None, list[Row]]:
-    """The DLQ's URL, found as the worker finds it, and its rows."""
+) -> tuple[str | None, list[CheckResult]]:
+    """The DLQ's URL, found by the worker's own rule, and its results."""
     arn = dead_letter_arn(attributes or {})
     url = known.get("sqs_dlq_url")
     if url is None and attributes is None:
         advice = "set SQS_DLQ_URL, or allow sqs:GetQueueAttributes on the queue"
         return None, [unknown(DLQ, "the queue's redrive policy can't be read", advice)]
     if url is None and arn is None:
-        detail = "there is none: what fails for good comes back every 15 minutes"
-        return None, [wrong(DLQ, detail, "give the queue a RedrivePolicy, or set SQS_DLQ_URL")]
-    rows: list[Row] = []
+        detail = "there is none: a message that fails permanently comes back every 15 minutes"
+        return None, [failure(DLQ, detail, "give the queue a RedrivePolicy, or set SQS_DLQ_URL")]
+    rows: list[CheckResult] = []
     try:
         if url is None:
             account, name = str(arn).split(":")[-2:]
@@ -100,39 +90,41 @@ def dead_letters(
         rows += _retention(QueueIdentity.of_url(url).name, dead, attributes or {})
     except ERRORS as error:
         if url is None:
-            row = aws_calls.failure(DLQ, error, "sqs:GetQueueUrl on the DLQ, or set SQS_DLQ_URL")
+            row = aws_calls.failed_call(
+                DLQ, error, "sqs:GetQueueUrl on the DLQ, or set SQS_DLQ_URL"
+            )
         elif isinstance(error, ClientError) and aws_calls.denied(error):
-            advice = "nothing; sqs:GetQueueAttributes on the DLQ would let doctor look"
-            row = unknown(DLQ, "its attributes may not be read", advice)
+            advice = "nothing; with sqs:GetQueueAttributes on the DLQ doctor would check it"
+            row = unknown(DLQ, "reading its attributes is not allowed", advice)
         else:
-            row = aws_calls.failure(DLQ, error)
+            row = aws_calls.failed_call(DLQ, error)
         rows.append(row)
     return url, rows
 
 
 def _identity(
     queue_url: str, attributes: Attributes, dlq_url: str, dead: Attributes, policy: str | None
-) -> list[Row]:
-    """Whether the DLQ is the queue itself, or not the one of the RedrivePolicy."""
+) -> list[CheckResult]:
+    """A problem if the DLQ is the queue itself, or not the RedrivePolicy's."""
     dlq = identity(dlq_url, dead)
     if dlq.same_as(identity(queue_url, attributes)):
-        detail = "it is the queue itself: what fails for good would come back at once"
-        return [wrong(DLQ, detail, "name another queue in SQS_DLQ_URL or in the RedrivePolicy")]
+        detail = "it is the queue itself: a dead letter would come back at once"
+        return [failure(DLQ, detail, "name another queue in SQS_DLQ_URL or in the RedrivePolicy")]
     if policy and not dlq.same_as(QueueIdentity.of_arn(policy)):
-        advice = "let SQS_DLQ_URL and the RedrivePolicy name the same"
-        return [odd(DLQ, f"SQS itself moves to another one: {policy}", advice)]
+        advice = "set SQS_DLQ_URL and the RedrivePolicy to the same queue"
+        return [warning(DLQ, f"SQS itself moves messages to another one: {policy}", advice)]
     return []
 
 
-def _retention(name: str, dead: Attributes, attributes: Attributes) -> list[Row]:
-    rows = [good(DLQ, f"{name}, {dead.get('ApproximateNumberOfMessages', '?')} messages in it")]
+def _retention(name: str, dead: Attributes, attributes: Attributes) -> list[CheckResult]:
+    rows = [ok(DLQ, f"{name}, {dead.get('ApproximateNumberOfMessages', '?')} messages in it")]
     ours, theirs = QueueFacts.read(attributes).retention, QueueFacts.read(dead).retention
     if ours and theirs and theirs <= ours:
         detail = (
-            f"it keeps messages {theirs / DAY:g} days, the queue {ours / DAY:g}: what SQS moves"
-            " there keeps its age, and may be gone before anybody looks"
+            f"it keeps messages {theirs / DAY:g} days, the queue {ours / DAY:g}: a message"
+            " that SQS moves keeps its age, and may expire before anybody looks"
         )
-        rows.append(odd(DLQ, detail, "give it the longest MessageRetentionPeriod, 14 days"))
+        rows.append(warning(DLQ, detail, "set its MessageRetentionPeriod to the maximum, 14 days"))
     return rows
 
 

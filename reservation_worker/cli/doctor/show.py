@@ -1,4 +1,4 @@
-"""How the findings look: a table for people, JSON for scripts."""
+"""Prints the results: a table for people, JSON for scripts."""
 
 import json
 from collections import Counter
@@ -10,39 +10,39 @@ from rich.table import Table
 from rich.text import Text
 
 from reservation_worker.cli import terminal
-from reservation_worker.cli.doctor.verdict import Row, Verdict
+from reservation_worker.cli.doctor.result import CheckResult, CheckStatus
 
 _STYLES = {
-    Verdict.GOOD: "green",
-    Verdict.ODD: "yellow",
-    Verdict.WRONG: "bold red",
-    Verdict.UNKNOWN: "cyan",
+    CheckStatus.OK: "green",
+    CheckStatus.WARNING: "yellow",
+    CheckStatus.FAILURE: "bold red",
+    CheckStatus.UNKNOWN: "cyan",
 }
 
 
-def show(rows: list[Row], console: Console | None = None) -> None:
-    """Print the table, and under it how many of each verdict there are."""
+def show(rows: list[CheckResult], console: Console | None = None) -> None:
+    """Print the table, then the number of results of each status."""
     console = console or terminal.stdout()
-    marks = dict(zip(Verdict, (*terminal.marks(console), "?"), strict=True))
+    marks = dict(zip(CheckStatus, (*terminal.marks(console), "?"), strict=True))
     arrow = "→" if console.encoding.startswith("utf") else "->"
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("")
     table.add_column("check", no_wrap=True)
-    # A long word is a URL or an ARN, and what is wrong may be its end.
-    table.add_column("what was found, and what to do", overflow="fold")
+    # A long word is a URL or an ARN, and its end may be the wrong part.
+    table.add_column("finding, and how to mend it", overflow="fold")
     for row in rows:
-        mark = Text(marks[row.verdict], _STYLES[row.verdict])
+        mark = Text(marks[row.status], _STYLES[row.status])
         text = Text(row.detail)
         if row.advice:
             text.append(f"\n{arrow} {row.advice}", "bold")
         table.add_row(mark, row.check, text)
     console.print(table)
-    counts = Counter(row.verdict for row in rows)
-    console.print(Text(", ".join(f"{counts[v]} {marks[v]} {v}" for v in Verdict)))
+    counts = Counter(row.status for row in rows)
+    console.print(Text(", ".join(f"{counts[v]} {marks[v]} {v}" for v in CheckStatus)))
 
 
-def as_json(rows: list[Row]) -> str:
-    """One object: whether nothing is wrong, and the rows."""
-    fine = not any(row.verdict is Verdict.WRONG for row in rows)
+def as_json(rows: list[CheckResult]) -> str:
+    """One object: `ok`, false if a check failed, and the results as `checks`."""
+    fine = not any(row.status is CheckStatus.FAILURE for row in rows)
     shown = {"ok": fine, "checks": [asdict(row) for row in rows]}
     return json.dumps(shown, indent=2)

@@ -9,6 +9,7 @@ from reservation_worker.cli.arguments import bus, checked, kind, prefix, rate
 from reservation_worker.config.parsers import queue_url, whole
 from reservation_worker.config.redaction import Redactor
 from reservation_worker.errors import OperationError
+from reservation_worker.events.kinds import BY_LABEL
 
 if TYPE_CHECKING:
     from reservation_worker.cli.publish.publisher import Summary
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 NAME = "publish"
 HELP = "Send sample events, or those of a file, to the queue or to an EventBridge bus."
+
+EPILOG = (
+    "Real workers settle these events: a sample is about a reservation that nobody made, so at a "
+    "real reservation-api it becomes a dead letter, and for payment.approved an alert; an event of "
+    "a file acts on its reservation. That is why --yes is needed unless the target is on this "
+    "machine."
+)
 
 # The settings want a queue; a bus needs none.
 _NO_QUEUE = "http://localhost/none"
@@ -30,7 +38,8 @@ _VARIANTS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What, how many, how fast and where to."""
+    """The events, their number, their rate and their target."""
+    parser.epilog = EPILOG
     add_sample_arguments(parser, "1", "expired")
     parser.add_argument(
         "--variant",
@@ -47,20 +56,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="send lines, too, that the worker will not understand: they are dead-lettered",
+        help="also send lines that the worker will not understand: they are dead-lettered",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the bodies and send nothing")
+    parser.add_argument(
+        "--yes", action="store_true", help="send to a queue or bus that is not on this machine"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.set_defaults(refuse=parser.error)
 
 
 def add_sample_arguments(parser: argparse.ArgumentParser, count: str, types: str) -> None:
-    """What the samples are; the defaults are for the help, `sample_entries` has them."""
+    """The options of the samples. The defaults here are for the help: `samples_for` has them."""
     parser.add_argument(
         "--type",
         action="append",
         type=checked(kind),
-        help=f"expired, approved, failed or a canonical name; several: in turns (default: {types})",
+        help=f"{', '.join(BY_LABEL)} or a canonical name; several: in turns (default: {types})",
     )
     parser.add_argument(
         "--count",
@@ -83,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
     Raises OperationError, and ConfigurationError where settings are needed and wrong.
     """
+    from reservation_worker.cli import operator_aws  # noqa: PLC0415
     from reservation_worker.cli.publish.targets import BusTarget, QueueTarget  # noqa: PLC0415
 
     given = [f"--{name}" for name in _SAMPLE_ONLY if getattr(args, name) is not None]
@@ -100,11 +113,13 @@ def run(args: argparse.Namespace) -> int:
     target = BusTarget(args.bus) if args.bus else QueueTarget(settings.sqs_queue_url)
     entries = _entries(args, target)
     target.connect(settings)
+    if not args.yes:
+        operator_aws.refuse_real("publish", *target.urls)
     summary = _publish(args, target, entries)
-    # What boto3 says of an endpoint may hold a password.
+    # An error of boto3 may quote an endpoint with a password.
     redact = Redactor(os.environ)
     print(redact(json.dumps(summary.as_dict())) if args.json else as_line(summary))
-    return verdict(summary)
+    return exit_code(summary)
 
 
 def settings_for(url: str | None) -> "Settings":
@@ -124,11 +139,11 @@ def as_line(summary: "Summary") -> str:
     )
 
 
-def verdict(summary: "Summary") -> int:
+def exit_code(summary: "Summary") -> int:
     """The exit code. Raises OperationError if something could not be sent."""
     if summary.failed:
-        said = "; ".join(f"{error} ({count})" for error, count in summary.errors.most_common(5))
-        raise OperationError(f"{summary.failed} of {summary.total} events failed: {said}")
+        errors = "; ".join(f"{error} ({count})" for error, count in summary.errors.most_common(5))
+        raise OperationError(f"{summary.failed} of {summary.total} events failed: {errors}")
     return 130 if summary.interrupted else 0
 
 
@@ -175,7 +190,7 @@ def _publish(args: argparse.Namespace, target: "Target", entries: "list[Entry]")
 
     with interrupt_noted() as interrupt, terminal.progress("sent") as bar:
         task = bar.add_task("sending", total=len(entries))
-        # The order of what a person wrote down is kept; of samples it does not matter.
+        # The order of a file is kept; that of samples does not matter.
         publisher = Publisher(target, interrupt.pause, args.rate, 1 if args.file else PARALLEL)
         return publisher.publish(
             entries,

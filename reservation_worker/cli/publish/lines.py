@@ -21,8 +21,8 @@ def read(name: str) -> bytes:
 def entries(content: bytes, target: Target, force: bool = False) -> list[Entry]:
     """An entry for each line that is not blank.
 
-    Raises OperationError that names each wrong line. With `force` only what can't be sent at all
-    is wrong: not UTF-8, too large, or nothing that a bus takes.
+    Raises OperationError that names each wrong line. With `force` a line is wrong only if it
+    can't be sent: not UTF-8, too large, or not an event for a bus.
     """
     found: list[Entry] = []
     problems: list[str] = []

@@ -1,4 +1,4 @@
-"""Sends entries in batches: at a rate, a few at once, and what was refused for a while again."""
+"""Sends entries in batches at a rate, a few calls at once, with further tries."""
 
 import time
 from collections import Counter
@@ -12,21 +12,21 @@ from reservation_worker.errors import OperationError
 from reservation_worker.sqs.batches import BATCH, batches
 
 PAUSES = (0.2, 0.4, 0.8, 1.6)
-"""Before each further try of what was refused for a while, in seconds."""
+"""Seconds before each further try of entries that were refused for a passing reason."""
 
 PARALLEL = 8
 """So many calls at once, where the order does not matter: one call is mostly waiting."""
 
 _CALLS_A_SECOND = 4
-"""A low rate sends small batches, so that it is a rate and no row of bursts."""
+"""A low rate sends small batches, so that events are spread over each second."""
 
 
 @dataclass(slots=True)
 class Summary:
-    """How it went. `errors` counts the failed by what was said of them.
+    """The figures. `errors` counts the failed entries by the target's text.
 
-    `broken`: all of a call failed, so the rest was not tried. What boto3 tried again after a lost
-    answer may be there twice, and a batch that failed so may be there, too.
+    `broken`: a whole call failed, so the rest was not tried. After a lost answer boto3 tries again:
+    then events may be there twice, and those of a batch that failed may be there, too.
     """
 
     total: int
@@ -60,7 +60,7 @@ class Summary:
 
 
 class Publisher:
-    """`pause` waits so many seconds and says whether to stop; `rate` is events a second.
+    """`pause` waits so many seconds and returns whether to stop; `rate` is events a second.
 
     With `parallel` 1 the order is kept as far as the target keeps it.
     """
@@ -125,7 +125,7 @@ class Publisher:
         )
 
     def _send(self, batch: Sequence[Entry]) -> tuple[int, list[str], bool]:
-        """How many were sent, what was said of each of the others, whether a call failed."""
+        """The number sent, the error of each of the others, and whether a whole call failed."""
         left = list(batch)
         errors: list[str] = []
         for pause in (*self._pauses, None):

@@ -1,4 +1,4 @@
-"""Sample events about reservations that are made up: each event has one of its own. Pure."""
+"""Sample events about invented reservations, one for each event. Pure."""
 
 import itertools
 import random

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Entry = Mapping[str, str]
 
-# What PutEvents itself calls retryable.
+# The codes that AWS calls retryable for PutEvents.
 _PASSING = frozenset({"InternalFailure", "ThrottlingException"})
 
 
@@ -30,7 +30,7 @@ class Target(Protocol):
     def most_bytes(self) -> int: ...
 
     def entry(self, body: str) -> Entry:
-        """What is sent for `body`. Raises InvalidEvent when it can't be."""
+        """The entry for `body`. Raises InvalidEvent if there can be none."""
         ...
 
     def size(self, entry: Entry) -> int:
@@ -43,6 +43,14 @@ class Target(Protocol):
 
     def connect(self, settings: "Settings") -> None:
         """Make the client. Raises ConfigurationError."""
+        ...
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The queue's URL, if any, and the endpoint that the connected client calls.
+
+        AWS_ENDPOINT_URL may name another host than the queue's URL.
+        """
         ...
 
     def send(self, entries: Sequence[Entry]) -> dict[int, BatchFailure]:
@@ -80,9 +88,9 @@ class QueueTarget:
             self._client: SQSClient = session.client("sqs")
 
     @property
-    def endpoint(self) -> str:
-        """The URL that the client really calls: AWS_ENDPOINT_URL may name another host."""
-        return self._client.meta.endpoint_url
+    def urls(self) -> tuple[str, ...]:
+        """See Target."""
+        return self.name, self._client.meta.endpoint_url
 
     def send(self, entries: Sequence[Entry]) -> dict[int, BatchFailure]:
         """See Target."""
@@ -102,10 +110,10 @@ class QueueTarget:
 class BusTarget:
     """Of the body go `type` or `detail-type`, `source` and `detail`; the bus makes the envelope.
 
-    `bus` is a name or an ARN; an ARN says its region, too.
+    `bus` is a name or an ARN; an ARN has its region, too.
     """
 
-    # "Less than 256 KB", says EventBridge.
+    # EventBridge documents "less than 256 KB".
     most_bytes = 262_143
 
     def __init__(self, bus: str) -> None:
@@ -148,6 +156,11 @@ class BusTarget:
         session = operator_aws.session(region)
         with aws.explained():
             self._client: EventBridgeClient = session.client("events")
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """See Target."""
+        return (self._client.meta.endpoint_url,)
 
     def send(self, entries: Sequence[Entry]) -> dict[int, BatchFailure]:
         """See Target."""

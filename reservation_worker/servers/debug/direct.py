@@ -1,4 +1,4 @@
-"""Events that came by no queue, handled by the same rules: what the debug server is asked for."""
+"""Handles the events of the debug server, which came by no queue, by the same rules."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -14,9 +14,9 @@ from reservation_worker.sqs.queue import Message
 
 
 class DirectHandler:
-    """Handles an event in its caller's thread: no slot of the pool, and no message to settle.
+    """Handles an event in its caller's thread, without a slot of the pool and without a message.
 
-    In place of a message's lease there is `deadline`, in seconds, that nothing renews.
+    `deadline`, in seconds, takes the place of a message's lease and is not renewed.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class DirectHandler:
         message = Message(f"debug-{uuid4()}", "", body, receive_count=attempt)
         lease = Lease("", float("inf"), renew_until=0.0)
         delivery = Delivery(message, parse(body), lease, self._clock())
-        # Before the reservation is taken: who has it is known to `fence`.
+        # Before the reservation is taken, so that `fence` knows every holder of one.
         self._running.add(lease)
         try:
             with self._dispatcher.exclusive(delivery.key, patience) as exclusive:
@@ -54,10 +54,12 @@ class DirectHandler:
         finally:
             self._running.discard(lease)
         if outcome is None:
-            raise NotNow(f"{delivery.key} was not done in time; what was done stands: try later")
+            raise NotNow(
+                f"{delivery.key} was not done in time, its effects so far stand: try later"
+            )
         return outcome, trace_id
 
     def fence(self) -> None:
-        """The stop's: no new call of a neighbour starts for what is still under way."""
+        """Stop the running events from starting new calls of a neighbour."""
         for lease in tuple(self._running):
             self._leases.fence(lease)

@@ -1,4 +1,4 @@
-"""gRPC on GRPC_DEBUG_PORT: WorkerService, health and reflection, for people who look inside."""
+"""gRPC on GRPC_DEBUG_PORT: WorkerService, health and reflection, for debugging."""
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +10,8 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from loguru import logger
 
+from reservation_worker.servers.debug.grpc_health import HealthService
 from reservation_worker.servers.debug.service import Handle, WorkerService
-from reservation_worker.servers.debug.serving import Serving
 from reservation_worker.servers.debug.state import WorkerState
 from reservation_worker.servers.profiles import is_local
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2, worker_pb2_grpc
@@ -19,14 +19,14 @@ from reservation_worker.stubs.proto.reservation.v1 import worker_pb2, worker_pb2
 SERVICE: str = worker_pb2.DESCRIPTOR.services_by_name["WorkerService"].full_name
 THREADS = 4
 MOST_CALLS = 32
-"""So many calls at once, reflection included; gRPC refuses what is beyond."""
+"""The limit of calls at the same time, reflection included; gRPC refuses more."""
 _MINUTE_MS = 60_000
 
 
 class DebugServer:
     """Serves until it is stopped. Raises OSError when the port can't be had.
 
-    Without `handle` nothing is settled here; `deadline` is a settlement's longest, in seconds.
+    Without `handle` it is read-only; `deadline` is the limit of a settlement, in seconds.
     """
 
     def __init__(
@@ -37,19 +37,19 @@ class DebugServer:
             self._pool,
             maximum_concurrent_rpcs=MOST_CALLS,
             options=[
-                # Else a second worker would share the port and answer every other call.
+                # Otherwise a second worker would share the port and answer every other call.
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", 64 * 1024),
                 ("grpc.max_metadata_size", 8 * 1024),
-                # A stream that is never ended holds one of few threads.
+                # A stream that never ends holds one of few threads.
                 ("grpc.max_connection_age_ms", 10 * _MINUTE_MS),
                 ("grpc.max_connection_age_grace_ms", _MINUTE_MS + int(deadline * 1000)),
             ],
         )
         service: Any = worker_pb2_grpc
         service.add_WorkerServiceServicer_to_server(WorkerService(live, handle), self._server)
-        serving = Serving(live.probes.ready, SERVICE)
-        health_pb2_grpc.add_HealthServicer_to_server(serving, self._server)
+        health_service = HealthService(live.probes.ready, SERVICE)
+        health_pb2_grpc.add_HealthServicer_to_server(health_service, self._server)
         reflection.enable_server_reflection(
             (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
         )
@@ -62,7 +62,7 @@ class DebugServer:
         try:
             return self._server.add_insecure_port(address)
         except RuntimeError as error:
-            # gRPC does not say why; the system does.
+            # gRPC does not report the cause; the system's error does.
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             socket.create_server((host, port), family=family).close()
             raise OSError(str(error)) from error
@@ -71,15 +71,15 @@ class DebugServer:
         """Start serving. Raises RuntimeError when the system has no thread left."""
         if self._writes and self.host != "localhost" and not is_local(self.host):
             logger.warning(
-                "GRPC_DEBUG_ALLOW_WRITE is true and GRPC_DEBUG_HOST is {}: whoever reaches port {}"
-                " can settle reservations; use 127.0.0.1 and kubectl port-forward",
+                "GRPC_DEBUG_ALLOW_WRITE is true and GRPC_DEBUG_HOST is {}: anybody who reaches port"
+                " {} can settle reservations; use 127.0.0.1 and kubectl port-forward",
                 self.host,
                 self.port,
             )
         self._server.start()
 
     def stop(self, timeout: float) -> None:
-        """Take no new call, let those under way end for at most `timeout` seconds; safe twice."""
-        with suppress(RuntimeError):  # no thread left: the exit ends what is under way
+        """Refuse new calls and wait at most `timeout` seconds for running ones; safe twice."""
+        with suppress(RuntimeError):  # no thread left: the exit ends running calls
             self._server.stop(timeout).wait(timeout)
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""reservation.v1.WorkerService: tells what the worker does, and settles what it is asked to."""
+"""reservation.v1.WorkerService: reports the worker's state, and settles reservations by hand."""
 
 import threading
 from collections.abc import Callable
@@ -8,23 +8,23 @@ import grpc
 from loguru import logger
 
 from reservation_worker.errors import InvalidEvent, NotNow
-from reservation_worker.events.parse import Kind
+from reservation_worker.events.kinds import Kind
 from reservation_worker.outcome import Outcome
 from reservation_worker.servers.debug.state import WorkerState
 from reservation_worker.servers.debug.translate import (
-    Verdict,
+    ProcessingResult,
     expiry_event,
     moved,
     payment_event,
-    verdict,
+    processing_result,
 )
 from reservation_worker.stubs.proto.common.v1 import types_pb2
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2, worker_pb2_grpc
 
 MOST_WRITES = 2
-"""So many settlements at once; what is beyond is refused, so that threads are left for reads."""
+"""The limit of settlements at the same time, so that threads are left for reads."""
 PATIENCE = 10.0
-"""How long a settlement waits for another of the same reservation, in seconds."""
+"""The longest wait of a settlement for another of the same reservation, in seconds."""
 
 _ASKED = "asked over the debug server: {}"
 _TYPES = (*(kind.event_type for kind in Kind), "unknown")
@@ -34,13 +34,13 @@ Answer = TypeVar("Answer")
 
 
 class Handle(Protocol):
-    """(body, attempt, patience in seconds) → outcome and trace id; pipeline.direct's."""
+    """(body, attempt, patience in seconds) → outcome and trace id; see DirectHandler."""
 
     def __call__(self, body: str, attempt: int, patience: float) -> tuple[Outcome, str]: ...
 
 
 class _Refused(Exception):
-    """The call ends in this status, with a text for the person who made it."""
+    """Ends the call with a status and a text for the caller."""
 
     def __init__(self, code: grpc.StatusCode, text: str) -> None:
         super().__init__(text)
@@ -48,7 +48,7 @@ class _Refused(Exception):
 
 
 class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
-    """The calls. Without `handle` those that write are refused."""
+    """The calls. Without `handle` the calls that write are refused."""
 
     def __init__(self, live: WorkerState, handle: Handle | None) -> None:
         self._live = live
@@ -58,22 +58,22 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
     def HealthCheck(
         self, request: worker_pb2.HealthCheckRequest, context: grpc.ServicerContext
     ) -> worker_pb2.HealthCheckResponse:
-        """How the worker is."""
+        """The state of the worker."""
         return _answer(context, lambda: self._health(request.worker_instance_id))
 
     def GetJobStatus(
         self, request: worker_pb2.GetJobStatusRequest, context: grpc.ServicerContext
     ) -> worker_pb2.GetJobStatusResponse:
-        """What it handles, and what it settled lately."""
+        """The messages being handled, and the last deliveries."""
         return _answer(context, lambda: self._jobs(request))
 
     def ProcessReservationExpiry(
         self, request: worker_pb2.ProcessReservationExpiryRequest, context: grpc.ServicerContext
     ) -> worker_pb2.ProcessReservationExpiryResponse:
-        """Settle a reservation whose hold ran out."""
+        """Settle a reservation whose hold has expired."""
 
         def answer() -> worker_pb2.ProcessReservationExpiryResponse:
-            outcome, found = self._settle(expiry_event, request, context)
+            outcome, found = self._process(expiry_event, request, context)
             return worker_pb2.ProcessReservationExpiryResponse(
                 status=found.status,
                 released_seats=moved(outcome, types_pb2.SEAT_STATUS_AVAILABLE),
@@ -87,10 +87,10 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
     def ProcessPaymentResult(
         self, request: worker_pb2.ProcessPaymentResultRequest, context: grpc.ServicerContext
     ) -> worker_pb2.ProcessPaymentResultResponse:
-        """Settle a reservation whose payment went well, or did not."""
+        """Settle a reservation by the result of its payment."""
 
         def answer() -> worker_pb2.ProcessPaymentResultResponse:
-            outcome, found = self._settle(payment_event, request, context)
+            outcome, found = self._process(payment_event, request, context)
             sold = request.result_type == worker_pb2.PAYMENT_RESULT_TYPE_APPROVED
             return worker_pb2.ProcessPaymentResultResponse(
                 status=found.status,
@@ -109,10 +109,10 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
     def ProcessCompensation(
         self, request: worker_pb2.ProcessCompensationRequest, context: grpc.ServicerContext
     ) -> worker_pb2.ProcessCompensationResponse:
-        """Refused: people compensate."""
+        """Refused: compensation is done by people."""
         context.abort(
             grpc.StatusCode.UNIMPLEMENTED,
-            "the worker compensates nothing by itself: list what is due by `reservation-worker"
+            "the worker compensates nothing by itself: list the payments by `reservation-worker"
             " dlq compensations`, refund at the payment provider, and free seats by"
             " ProcessReservationExpiry or ProcessPaymentResult",
         )
@@ -132,14 +132,15 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             )
         return self._live.jobs(request.job_id, request.event_type)
 
-    def _settle(
+    def _process(
         self, event: Callable[[Request], str], request: Request, context: grpc.ServicerContext
-    ) -> tuple[Outcome, Verdict]:
+    ) -> tuple[Outcome, ProcessingResult]:
         asked: Any = request
         if self._handle is None:
             raise _Refused(
                 grpc.StatusCode.PERMISSION_DENIED,
-                "this worker only tells: start it with GRPC_DEBUG_ALLOW_WRITE=true to settle here",
+                "this server is read-only: start the worker with GRPC_DEBUG_ALLOW_WRITE=true to"
+                " settle here",
             )
         if asked.retry_count < 0:
             raise _Refused(grpc.StatusCode.INVALID_ARGUMENT, "retry_count is below 0")
@@ -156,12 +157,12 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         except InvalidEvent as error:
             raise _Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
         except NotNow as error:
-            # It may have begun, and what was done stands.
+            # It may have begun, and its effects so far stand.
             line.bind(error=str(error)).warning(_ASKED, type(request).__name__)
             raise _Refused(grpc.StatusCode.UNAVAILABLE, str(error)) from error
         finally:
             self._room.release()
-        found = verdict(outcome, trace_id)
+        found = processing_result(outcome, trace_id)
         line.bind(
             trace_id=trace_id,
             outcome=worker_pb2.ProcessingStatus.Name(found.status),
@@ -171,7 +172,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
 
 
 def _answer(context: grpc.ServicerContext, work: Callable[[], Answer]) -> Answer:
-    """The answer of `work`; what it raises becomes a status, and nothing of a bug gets out."""
+    """The answer of `work`. Its exceptions become statuses; no text of a bug gets out."""
     try:
         return work()
     except _Refused as refused:

@@ -1,4 +1,4 @@
-"""What WorkerService tells of the worker, read from live state at each call."""
+"""The answers of WorkerService about the worker, read from live state at each call."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -23,7 +23,7 @@ _ENDED = {
 
 
 class WorkerState:
-    """Answers of the calls that only read. `clock` is the dispatcher's."""
+    """The answers to the calls that only read. `clock` is the dispatcher's."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class WorkerState:
         else:
             status = worker_pb2.WORKER_STATUS_DEGRADED if red else worker_pb2.WORKER_STATUS_HEALTHY
         snapshot, depths = self._recent.snapshot(), self._depths.depths()
-        last = next((one for one in snapshot.settled if one.counted != "retried"), None)
+        last = next((one for one in snapshot.deliveries if one.counted != "retried"), None)
         return worker_pb2.HealthCheckResponse(
             status=status,
             processed_events_count=int32(snapshot.total),
@@ -72,14 +72,14 @@ class WorkerState:
         )
 
     def jobs(self, job_id: str, event_type: str) -> worker_pb2.GetJobStatusResponse:
-        """What is handled now and what was settled lately, newest first; "" asks for all."""
+        """The messages being handled and the last deliveries, newest first; "" selects all."""
         snapshot, running = self._recent.snapshot(), self._dispatcher.running()
         found: dict[str, worker_pb2.JobInstance] = {}
         for delivery in running:
             if _wanted(delivery.message.id, delivery.event_type, job_id, event_type):
                 found[delivery.message.id] = self._running_job(delivery)
-        # The failures are kept longer; a message's newest state is the one that counts.
-        for settled in sorted({*snapshot.settled, *snapshot.failures}, key=lambda one: -one.at):
+        # The failures are kept longer; a message's newest state wins.
+        for settled in sorted({*snapshot.deliveries, *snapshot.failures}, key=lambda one: -one.at):
             if _wanted(settled.message_id, settled.event_type, job_id, event_type):
                 found.setdefault(settled.message_id, self._ended_job(settled))
         error = None
@@ -117,7 +117,7 @@ class WorkerState:
     def _metrics(self, snapshot: Snapshot, running: int) -> worker_pb2.JobMetrics:
         depths, held = self._depths.depths(), self._dispatcher.in_flight
         queued = depths.visible + depths.delayed if depths else 0
-        times = [one.seconds for one in snapshot.settled]
+        times = [one.seconds for one in snapshot.deliveries]
         return worker_pb2.JobMetrics(
             total_active_jobs=int32(held),
             total_events_pending=int32(queued + max(0, held - running)),
@@ -130,7 +130,7 @@ class WorkerState:
 
 
 def int32(number: int) -> int:
-    """A count for the wire: it stops at the largest, rather than fail."""
+    """A count for the wire, at most the largest int32."""
     return min(number, _INT32)
 
 

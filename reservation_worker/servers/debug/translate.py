@@ -1,4 +1,4 @@
-"""A settlement asked for over gRPC: the request as an event, and its outcome as the answer."""
+"""Translates a gRPC request into an event, and its outcome into the response."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from reservation_worker.outcome import SUPERSEDED, Ack, DeadLetterReason, Outcom
 from reservation_worker.stubs.proto.common.v1 import errors_pb2, types_pb2
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2
 
-# The contract's payment statuses (section 1): its parser says what each of them comes to.
+# The payment statuses of docs/contract.md#events.
 _RESULTS = {
     worker_pb2.PAYMENT_RESULT_TYPE_APPROVED: "PAYMENT_STATUS_APPROVED",
     worker_pb2.PAYMENT_RESULT_TYPE_FAILED: "PAYMENT_STATUS_FAILED",
@@ -24,11 +24,11 @@ _RETRIES = {
     "bug": errors_pb2.ERROR_CODE_INTERNAL,
 }
 _LONGEST = 512
-"""Of an error's text, in characters."""
+"""The longest text of an error, in characters."""
 
 
 def expiry_event(request: worker_pb2.ProcessReservationExpiryRequest) -> str:
-    """The body of the `reservation.expired` that a request stands for."""
+    """The body of the `reservation.expired` event for a request."""
     return _body(
         "reservation.expired",
         request,
@@ -39,9 +39,9 @@ def expiry_event(request: worker_pb2.ProcessReservationExpiryRequest) -> str:
 
 
 def payment_event(request: worker_pb2.ProcessPaymentResultRequest) -> str:
-    """The body of the payment status update that a request stands for.
+    """The body of the payment status update for a request.
 
-    Raises InvalidEvent for a result_type that says nothing, and for two different payments.
+    Raises InvalidEvent for an unspecified result_type, and for two different payments.
     """
     status = _RESULTS.get(request.result_type)
     if status is None:
@@ -64,29 +64,29 @@ def _body(event_type: str, request: Any, **detail: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """An outcome in the words of WorkerService."""
+class ProcessingResult:
+    """An outcome in the terms of WorkerService."""
 
     status: worker_pb2.ProcessingStatus
     next_action: str
     error: errors_pb2.Error | None = None
 
 
-def verdict(outcome: Outcome, trace_id: str) -> Verdict:
-    """What an outcome means for who asked: nobody but him tries again or keeps it for a person."""
+def processing_result(outcome: Outcome, trace_id: str) -> ProcessingResult:
+    """The result for the caller, who alone decides about a retry or a dead letter."""
     if isinstance(outcome, Ack):
         if outcome.dropped or outcome.note == SUPERSEDED:
-            return Verdict(worker_pb2.PROCESSING_STATUS_SKIPPED, "completed")
-        return Verdict(worker_pb2.PROCESSING_STATUS_SUCCESS, "completed")
+            return ProcessingResult(worker_pb2.PROCESSING_STATUS_SKIPPED, "completed")
+        return ProcessingResult(worker_pb2.PROCESSING_STATUS_SUCCESS, "completed")
     if isinstance(outcome, Retry):
-        # What a bug of ours says of itself is for the log.
+        # The text of a bug's exception is for the log alone.
         text = outcome.error if outcome.reason != "bug" else "an error of the worker, see its log"
         error = _error(_RETRIES[outcome.reason], text, trace_id, outcome.reason)
-        return Verdict(worker_pb2.PROCESSING_STATUS_RETRY, "retry", error)
+        return ProcessingResult(worker_pb2.PROCESSING_STATUS_RETRY, "retry", error)
     return _rejected(outcome, trace_id)
 
 
-def _rejected(reject: Reject, trace_id: str) -> Verdict:
+def _rejected(reject: Reject, trace_id: str) -> ProcessingResult:
     exhausted = reject.reason is DeadLetterReason.RETRIES_EXHAUSTED
     code = (
         errors_pb2.ERROR_CODE_UPSTREAM_ERROR
@@ -98,7 +98,9 @@ def _rejected(reject: Reject, trace_id: str) -> Verdict:
         if reject.reason is DeadLetterReason.PERMANENT_ERROR
         else worker_pb2.PROCESSING_STATUS_DLQ
     )
-    return Verdict(status, "dlq", _error(code, reject.error, trace_id, reject.reason.value))
+    return ProcessingResult(
+        status, "dlq", _error(code, reject.error, trace_id, reject.reason.value)
+    )
 
 
 def _error(
@@ -106,7 +108,7 @@ def _error(
 ) -> errors_pb2.Error:
     return errors_pb2.Error(
         code=code,
-        # It may quote a neighbour: what UTF-8 can't hold, the wire can't.
+        # It may quote a neighbour: characters that UTF-8 can't encode are replaced.
         message=message[:_LONGEST].encode(errors="replace").decode(),
         trace_id=trace_id,
         details=[errors_pb2.ErrorDetail(field="reason", reason=reason)],
@@ -114,7 +116,7 @@ def _error(
 
 
 def moved(outcome: Outcome, status: types_pb2.SeatStatus) -> list[types_pb2.Seat]:
-    """The seats that inventory was asked to move, in the state it has moved them to."""
+    """The seats that inventory was asked to move, with their new status."""
     if not isinstance(outcome, Ack):
         return []
     return [types_pb2.Seat(id=seat_id, status=status) for seat_id in outcome.seat_ids]

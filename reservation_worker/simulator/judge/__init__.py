@@ -1,1 +1,1 @@
-"""Whether everything that was published ended as it must. Pure."""
+"""Checks the results of a run. Pure."""

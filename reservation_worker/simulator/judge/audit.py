@@ -1,9 +1,9 @@
-"""Finds in a ledger's dump what may never happen to seats, whatever was published. Pure.
+"""Checks the invariants about seats in a ledger's dump, whatever was published. Pure.
 
-The rules are the invariants, applied to the journal in order and to the final stock:
-no seat sold twice or freed after it was sold, none kept by a reservation that is over, every
-effect once, and inventory moving only after reservation-api has said so. Where reservation-api
-itself overturned a sale (today's may), the seats are its business.
+It goes through the journal in order and through the final stock: no seat is sold twice or freed
+after it was sold, no finished reservation keeps one, every effect happens once, and inventory moves
+only after reservation-api's decision. The seats of a sale that reservation-api itself overturned
+(today's may) are left out.
 """
 
 from collections import Counter
@@ -27,9 +27,9 @@ class Defects:
 
 
 def audit(dump: Mapping[str, Any], seen: Collection[str] = ()) -> Defects:
-    """Look through a dump of `Ledger.dump`.
+    """Check a dump of `Ledger.dump`.
 
-    `seen`: the reservations of which a dead letter says that their places may not be back.
+    `seen`: reservations with a dead letter that asks a person to check their places.
     """
     defects = Defects()
     applied = [row for row in dump["journal"] if row["outcome"] == "applied"]
@@ -42,12 +42,12 @@ def audit(dump: Mapping[str, Any], seen: Collection[str] = ()) -> Defects:
 
 
 def overturned(dump: Mapping[str, Any]) -> set[str]:
-    """The reservations that reservation-api took back after it had confirmed them."""
+    """The reservations that reservation-api cancelled after it had confirmed them."""
     return {row["reservation_id"] for row in dump["journal"] if row["op"] == "overturn"}
 
 
 def _journal(applied: list[Any], defects: Defects) -> None:
-    """What is wrong at the moment at which it happens."""
+    """The defects that show in the order of events."""
     states: dict[str, str] = {}
     committed: set[str] = set()
     released: set[str] = set()
@@ -88,7 +88,7 @@ def _doubled(applied: list[Any], defects: Defects) -> None:
 
 
 def _effects(row: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """What must happen once: a change of state; a seat's release or sale; a quantity's."""
+    """The effects that must happen once: changes of state, releases and sales."""
     if row["op"] == "status":
         yield row["reservation_id"], "status", "the state"
     elif row["op"] in _LEAVE:
@@ -97,7 +97,7 @@ def _effects(row: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _rows(dump: Mapping[str, Any], defects: Defects, excused: Collection[str]) -> None:
-    """Each numbered seat against the reservation that has it, and the other way round."""
+    """Compare each numbered seat with its reservation, and each reservation with its seats."""
     reservations = dump["reservations"]
     for show, rows in dump["seats"].items():
         for seat, (state, rid) in rows.items():
@@ -115,7 +115,7 @@ def _rows(dump: Mapping[str, Any], defects: Defects, excused: Collection[str]) -
 
 
 def _pools(dump: Mapping[str, Any], defects: Defects, excused: Collection[str]) -> None:
-    """Each pool's count against what its reservations have, and these against their states."""
+    """Compare each pool's count with its reservations' places, and those with their states."""
     reservations = dump["reservations"]
     for show, pool in dump["pools"].items():
         held, sold = sum(pool["held"].values()), sum(pool["sold"].values())

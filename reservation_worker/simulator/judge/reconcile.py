@@ -1,11 +1,11 @@
-"""Says whether everything that was published ended as it must. Pure.
+"""Checks that every published message ended as it must. Pure.
 
-Compares three accounts of one run: the scenario (what was published), the ledger's dump (what the
-neighbours did) and the dead-letter queue. It trusts none of the worker's own figures.
+Compares three accounts of one run: the scenario (the published messages), the ledger's dump (the
+effects at the neighbours) and the dead-letter queue. It uses none of the worker's figures.
 
-Once inventory may have forgotten its keys (today's forgets them), a repeated effect by seat can
-only end as a dead letter though it is there, and a release by quantity that may be a repeat must
-not be sent: a dead letter asks somebody to check it.
+Once inventory may have forgotten its keys (today's does), a repeated effect by seat can only end as
+a dead letter although it took place, and a release by quantity that may be a repeat must not be
+sent: it becomes a dead letter, for a person to check.
 """
 
 from collections import Counter
@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from reservation_worker.events.kinds import BY_LABEL
 from reservation_worker.simulator.judge.audit import audit, overturned
-from reservation_worker.simulator.story.scenario import APPROVED, POISON, Message, Scenario
+from reservation_worker.simulator.story.scenario import POISON, Message, Scenario
 
 _COMPENSATION = "compensation_required"
 _INVALID = "invalid_payload"
@@ -25,7 +26,7 @@ _SETTLED = ""
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message of the dead-letter queue. SQS's own redrive sets neither reason nor source."""
+    """A dead letter. One that SQS moved by itself has neither reason nor source."""
 
     message_id: str
     body: str
@@ -35,13 +36,13 @@ class DeadLetter:
 
     @property
     def source(self) -> str:
-        """Which message it was: a crash between send and delete leaves two copies of one."""
+        """The id of its message: a crash between send and delete leaves two copies of one."""
         return self.source_message_id or self.message_id
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Each list holds one plain sentence for every defect; all are empty when it reconciles."""
+    """One sentence for each defect; a run without any reconciles."""
 
     oversold: tuple[str, ...] = ()
     leaked: tuple[str, ...] = ()
@@ -68,7 +69,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """No defect, and every compensation that is due was asked for, no other."""
+        """No defect, and exactly the due compensations were found."""
         return not any(self.defects.values()) and (
             self.compensations_due == self.compensations_found
         )
@@ -147,7 +148,7 @@ def reconcile(
 
 
 class _Fates:
-    """The ends that a message may have, by what the ledger's dump says of its reservation."""
+    """The possible ends of a message, by its reservation in the ledger's dump."""
 
     def __init__(self, dump: Mapping[str, Any]) -> None:
         self._reservations = dump["reservations"]
@@ -160,14 +161,15 @@ class _Fates:
         }
 
     def of(self, message: Message) -> frozenset[str]:
-        """The reasons with which it may be a dead letter; "" where it need not be one."""
+        """The allowed dead-letter reasons; "": it may also be settled."""
         rid = message.reservation_id
         record = self._reservations.get(rid) or {}
         if message.kind == POISON:
             return frozenset({_INVALID})
         ends = {_SETTLED}
-        if message.kind == APPROVED:
-            settled = record.get("status") == "CONFIRMED"
+        kind = BY_LABEL.get(message.kind)
+        if kind is not None and kind.value.money_taken:
+            settled = record.get("status") == kind.value.target
             if not settled or record.get("payment_intent_id") != message.payment_intent_id:
                 ends = {_COMPENSATION, *({_SETTLED} if rid in self._overturned else ())}
         elif self._forgotten and not record.get("seat_ids"):

@@ -1,4 +1,4 @@
-"""What a worker's /metrics say, read as Prometheus would read them. Pure."""
+"""Reads a worker's /metrics as Prometheus would. Pure."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from reservation_worker.status.quantile import quantile
 
 Labels = tuple[tuple[str, str], ...]
 SETTLED = ("success", "dropped", "failed", "invalid_payload")
-"""The outcomes after which a message is gone; the other is `retried`."""
+"""The final outcomes; the other one is `retried`."""
 
 _EVENTS = "worker_events_total"
 _LATENCY = "worker_latency_seconds"
@@ -49,7 +49,7 @@ class Metrics:
         return quantile(q, buckets)
 
     def settled(self) -> int:
-        """How many deliveries have come to their end."""
+        """How many deliveries ended for good."""
         return int(sum(self.value(_EVENTS, outcome=name) for name in SETTLED))
 
     def retries(self) -> int:
@@ -77,11 +77,11 @@ class Metrics:
         return {"all": self.quantiles_ms(), **by_type}
 
     def __add__(self, other: "Metrics") -> "Metrics":
-        """What two workers say together."""
+        """The sum over two workers."""
         return self._combined(other, 1)
 
     def __sub__(self, before: "Metrics") -> "Metrics":
-        """What the counters and histograms of the same worker have gained since `before`."""
+        """The increase of the same worker's counters and histograms since `before`."""
         return self._combined(before, -1)
 
     def _combined(self, other: "Metrics", sign: int) -> "Metrics":

@@ -1,1 +1,1 @@
-"""Both neighbours for real, over one ledger."""
+"""Both neighbours as real servers over one ledger."""

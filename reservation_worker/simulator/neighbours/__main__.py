@@ -16,7 +16,7 @@ from reservation_worker.simulator.processes.serve import serve_until, stop_on_si
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until told to stop."""
+    """Serve until SIGTERM or the end of stdin."""
     args = _parser().parse_args(argv)
     stop = stop_on_signals()
     ledger = Ledger(args.character, args.key_ttl)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-# The trace headers and the key: what a neighbour is promised with every call.
+# The headers that the contract promises with every call: trace and key.
 _HEADERS = ("traceparent", "x-trace-id", "idempotency-key", "content-type")
 
 
@@ -25,7 +25,7 @@ class CallLog:
         headers: Mapping[str, str],
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Note a call when it comes in; the server puts `answer` into the row it gets back."""
+        """Record an incoming call; the server adds `answer` to the returned row."""
         lower = {name.lower(): value for name, value in headers.items()}
         row = {
             "time": time.time(),

@@ -1,4 +1,4 @@
-"""The control app of the pretend world: seeds, faults and a look at the truth, as JSON."""
+"""The simulator's control app: seeds, faults and the ledger, as JSON."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ Server = InventoryServer | ReservationApi
 
 
 class Control:
-    """One URL for each thing that a test or the demo does to the neighbours."""
+    """A URL for each operation that tests and the demo need."""
 
     def __init__(
         self, ledger: Ledger, inventory: InventoryServer, reservation: ReservationApi

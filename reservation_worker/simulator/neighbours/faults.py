@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# How often a hanging call looks whether its caller is still there.
+# How often a hanging call checks that its caller is still connected, in seconds.
 _GLANCE = 0.05
 
 
 class CallerGoneError(Exception):
-    """The hanging call's caller went away, or the server did: there is nobody to answer."""
+    """The caller of the hanging call disconnected, or the server stopped."""
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class _Canned:
 
 
 class Faults:
-    """What both servers ask before (`after=False`) and after a call takes effect."""
+    """The faults that a server applies before (`after=False`) and after a call takes effect."""
 
     def __init__(self, seed: int = 0) -> None:
         self._changed = threading.Condition()
@@ -42,11 +42,11 @@ class Faults:
         self._injected: Counter[str] = Counter()
 
     def set_latency(self, seconds: float, jitter: float = 0.0) -> None:
-        """From now on each call takes `seconds`, give or take up to `jitter`."""
+        """Let each call take `seconds`, plus or minus up to `jitter`."""
         self._latency = (seconds, jitter)
 
     def delay(self) -> None:
-        """Be as slow as asked."""
+        """Sleep for the latency."""
         seconds, jitter = self._latency
         if jitter:
             seconds += self._random.uniform(-jitter, jitter)
@@ -54,7 +54,7 @@ class Faults:
             time.sleep(seconds)
 
     def hang(self, ids: Collection[str] = (), *, after: bool = False) -> None:
-        """Block calls, those for certain reservations or all, until cleared."""
+        """Block calls until cleared: all, or those for `ids`."""
         with self._changed:
             self._hang = frozenset(ids)
             self._hang_after = after
@@ -69,7 +69,7 @@ class Faults:
         after: bool = False,
         rate: float = 1.0,
     ) -> None:
-        """Give `count` calls this answer, the next ones or, by chance, a `rate` of them.
+        """Give `count` calls this answer: the next ones or, by chance, a `rate` of them.
 
         The server knows what `spec` means; {"sleep": seconds} is the true answer, but late. With
         a "method" only its calls are answered so.
@@ -78,20 +78,20 @@ class Faults:
             self._canned.append(_Canned(dict(spec), count, frozenset(ids), after, rate))
 
     def clear(self) -> None:
-        """No more faults; what hangs goes on as if nothing had been. Latency stays."""
+        """End all faults; hanging calls go on. The latency stays."""
         with self._changed:
             self._hang = None
             self._canned.clear()
             self._changed.notify_all()
 
     def abandon(self) -> None:
-        """End what hangs without an answer: its server is going down."""
+        """End hanging calls without an answer, because the server stops."""
         with self._changed:
             self._generation += 1
             self._changed.notify_all()
 
     def pause(self, reservation_id: str, gone: Callable[[], bool], *, after: bool = False) -> None:
-        """Hang if told to. Raises CallerGoneError once there is nobody left to answer."""
+        """Hang if switched on. Raises CallerGoneError once the caller has gone."""
         with self._changed:
             if not self._hangs(reservation_id, after):
                 return
@@ -147,7 +147,7 @@ class Faults:
             return self._changed.wait_for(lambda: not self._hanging, timeout)
 
     def state(self) -> dict[str, Any]:
-        """What is switched on, and how many calls hang now."""
+        """The settings, and how many calls hang now."""
         with self._changed:
             return {
                 "hang": None if self._hang is None else sorted(self._hang),

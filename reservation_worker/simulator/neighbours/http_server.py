@@ -1,4 +1,4 @@
-"""A WSGI app on waitress in a thread, whose listener really closes and opens again."""
+"""A WSGI app on waitress in a thread; its listener can close and open again."""
 
 import socket
 import struct
@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 
 
 def reset_connection(environ: Mapping[str, Any]) -> None:
-    """RST instead of an answer to this request."""
+    """Answer this request with RST."""
     channel = environ["waitress.client_disconnected"].__self__
     channel.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     shut = threading.Event()

@@ -1,4 +1,4 @@
-"""inventory-svc for real: a gRPC server over the seat ledger, in its character, with faults."""
+"""A gRPC server that plays inventory-svc over the seat ledger, with faults."""
 
 import itertools
 import time
@@ -39,7 +39,7 @@ class _Request(Protocol):
 
 
 class _Servicer(inventory_pb2_grpc.InventoryServiceServicer):
-    """The two calls, each: note it, be slow, hang, answer falsely, or take effect."""
+    """The two calls, with their faults: delays, hangs and false answers."""
 
     def __init__(self, ledger: SeatLedger, faults: Faults, calls: CallLog) -> None:
         self._ledger = ledger
@@ -104,7 +104,7 @@ class _Servicer(inventory_pb2_grpc.InventoryServiceServicer):
         if "code" in canned:
             context.abort(grpc.StatusCode[canned["code"]], canned.get("message", "a fault"))
         answer = response()
-        # Numbers, not names: a test may want one that nobody knows.
+        # Numbers, not names, so that a test can use unknown ones.
         answer.status = canned.get("status", 0)
         if canned.get("error_code"):
             answer.error.code = canned["error_code"]

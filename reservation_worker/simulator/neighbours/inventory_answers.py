@@ -6,28 +6,28 @@ import grpc
 
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.seats import SeatAnswer
-from reservation_worker.simulator.neighbours.stock import Verdict
+from reservation_worker.simulator.neighbours.stock import StockResult
 from reservation_worker.stubs.proto.common.v1 import errors_pb2, types_pb2
 from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2
 
 # A refused commit: status, error code.
 _REFUSALS = {
-    Verdict.NOT_FOUND: (
+    StockResult.NOT_FOUND: (
         inventory_pb2.COMMIT_STATUS_UNSPECIFIED,
         errors_pb2.ERROR_CODE_NOT_FOUND,
     ),
-    Verdict.HOLD_GONE: (
+    StockResult.HOLD_GONE: (
         inventory_pb2.COMMIT_STATUS_FAILED_EXPIRED,
         errors_pb2.ERROR_CODE_RESERVATION_EXPIRED,
     ),
-    Verdict.CONFLICT: (
+    StockResult.CONFLICT: (
         inventory_pb2.COMMIT_STATUS_FAILED_CONFLICT,
         errors_pb2.ERROR_CODE_INVENTORY_CONFLICT,
     ),
 }
 _RELEASES = {
-    Verdict.DONE: inventory_pb2.RELEASE_STATUS_SUCCESS,
-    Verdict.ALREADY: inventory_pb2.RELEASE_STATUS_ALREADY_RELEASED,
+    StockResult.DONE: inventory_pb2.RELEASE_STATUS_SUCCESS,
+    StockResult.ALREADY: inventory_pb2.RELEASE_STATUS_ALREADY_RELEASED,
 }
 TROUBLE = {
     Character.CONTRACT: (grpc.StatusCode.UNAVAILABLE, "the database does not answer", 0.0),
@@ -37,7 +37,7 @@ TROUBLE = {
         0.25,
     ),
 }
-"""What trouble with its database becomes: the status, the text, and after how many seconds."""
+"""The answer when its database fails: status, text, and a delay in seconds."""
 
 
 class RefusedError(Exception):
@@ -50,7 +50,7 @@ class RefusedError(Exception):
 
 def release_response(answer: SeatAnswer, character: Character, numbered: bool) -> Any:
     """ReleaseHoldResponse. Raises RefusedError."""
-    status = _RELEASES.get(answer.verdict, inventory_pb2.RELEASE_STATUS_NOT_FOUND)
+    status = _RELEASES.get(answer.result, inventory_pb2.RELEASE_STATUS_NOT_FOUND)
     if character is Character.TODAY:
         _never_in_band(answer, "release", numbered)
         status = inventory_pb2.RELEASE_STATUS_SUCCESS
@@ -65,11 +65,11 @@ def commit_response(answer: SeatAnswer, character: Character, numbered: bool) ->
     """CommitReservationResponse. Raises RefusedError."""
     if character is Character.TODAY:
         _never_in_band(answer, "commit", numbered)
-    elif refusal := _REFUSALS.get(answer.verdict):
+    elif refusal := _REFUSALS.get(answer.result):
         status, code = refusal
         response = inventory_pb2.CommitReservationResponse(status=status)
         response.error.code = code
-        response.error.message = f"commit refused: {answer.verdict}"
+        response.error.message = f"commit refused: {answer.result}"
         return response
     response = inventory_pb2.CommitReservationResponse(
         order_id=answer.order_id,
@@ -81,8 +81,8 @@ def commit_response(answer: SeatAnswer, character: Character, numbered: bool) ->
 
 
 def _never_in_band(answer: SeatAnswer, what: str, numbered: bool) -> None:
-    """A seat conflict looks like trouble of its own, a conflict of quantities does not."""
-    if answer.replay or answer.verdict is Verdict.DONE:
+    """A seat conflict looks like an internal failure, a conflict of quantities does not."""
+    if answer.replay or answer.result is StockResult.DONE:
         return
     if not numbered:
         raise RefusedError(grpc.StatusCode.ABORTED, f"{what}: the inventory has changed, try again")

@@ -1,4 +1,4 @@
-"""The journal: every effect on the two ledgers, in the one order in which they happened."""
+"""The journal: every call on the two ledgers, in the order of their effects."""
 
 import itertools
 import threading
@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# What became of a call: it changed something, was answered from an earlier one's key, found
-# nothing (left) to change, or was turned down.
+# The outcome of a call: it changed something, was answered from an earlier call's key, found
+# nothing to change, or was refused.
 APPLIED, REPLAY, NOTHING, REFUSED = "applied", "replay", "nothing", "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One call. `before` and `after` hold what it touched: a state, rows, or a pool's counts."""
+    """One call. `before` and `after` are the touched state, rows, or counts of a pool."""
 
     seq: int
     time: float
@@ -38,7 +38,7 @@ class Entry:
 class Journal:
     """An ordered list that both ledgers share, so that their effects can be compared in time.
 
-    A ledger writes while it holds its own lock, hence the order is that of the effects.
+    A ledger writes while it holds its lock, so the order is that of the effects.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -60,7 +60,7 @@ class Journal:
         before: Any = None,
         after: Any = None,
     ) -> None:
-        """Add an entry; its number and time are given here."""
+        """Add an entry, with the next number and the time."""
         with self._lock:
             self._entries.append(
                 Entry(

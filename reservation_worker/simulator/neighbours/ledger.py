@@ -1,4 +1,4 @@
-"""The truth of the pretend world: both neighbours' ledgers over one journal. Pure, no I/O."""
+"""The simulated neighbours' state: two ledgers over one journal. No I/O."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.journal import Journal
 from reservation_worker.simulator.neighbours.reservations import Change, Record, ReservationLedger
 from reservation_worker.simulator.neighbours.seats import SeatAnswer, SeatLedger
-from reservation_worker.simulator.neighbours.stock import Verdict
+from reservation_worker.simulator.neighbours.stock import StockResult
 
 __all__ = [
     "Change",
@@ -17,7 +17,7 @@ __all__ = [
     "ReservationLedger",
     "SeatAnswer",
     "SeatLedger",
-    "Verdict",
+    "StockResult",
 ]
 
 
@@ -32,7 +32,7 @@ class Ledger:
         self.seats = SeatLedger(self.journal, character, key_ttl)
 
     def seed(self, records: Iterable[Record], pools: Mapping[str, int] | None = None) -> None:
-        """Make the world before the first event."""
+        """Add reservations and pools, before the first event."""
         for show, capacity in (pools or {}).items():
             self.seats.add_pool(show, capacity)
         for record in records:
@@ -40,7 +40,7 @@ class Ledger:
             self.reservations.seed(record)
 
     def dump(self, since: int = 0) -> dict[str, Any]:
-        """Everything as plain JSON values; of the journal only what came after number `since`."""
+        """Everything as plain JSON values; of the journal only the entries after number `since`."""
         return {
             "character": self.seats.character.value,
             "journal": [entry.as_dict() for entry in self.journal.entries(since)],

@@ -1,4 +1,4 @@
-"""reservation-api for real: an HTTP server over the reservation ledger, with faults."""
+"""An HTTP server that plays reservation-api over the reservation ledger, with faults."""
 
 import json
 import logging
@@ -45,8 +45,8 @@ _CAMEL = {
 class ReservationApi:
     """The server. A port of 0 is chosen at the first start and kept over restarts.
 
-    The contract allows more than one shape of an answer, so a server of that character uses them
-    all: the shape depends on the reservation's id, hence a repeated call gets the same one.
+    The contract allows several shapes of an answer, and a server of that character uses all of
+    them. The shape depends on the reservation's id, so a repeated call gets the same one.
     While `token` is set, a call without it gets a 401.
     """
 
@@ -63,7 +63,7 @@ class ReservationApi:
         app.add_url_rule(path, "get", self._get, methods=["GET"])
         app.before_request(self._unauthorized)
         if ledger.character is Character.TODAY:
-            # A path that it does not know is an accident to it.
+            # An unknown path is an internal error there.
             app.register_error_handler(404, lambda _: _error(500, "INTERNAL_ERROR", "no handler"))
         self._http = HttpServer(app, port, host=host)
 

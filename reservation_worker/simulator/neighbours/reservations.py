@@ -1,4 +1,4 @@
-"""reservation-api's truth: the state machine of reservations, each idempotency key applied once."""
+"""reservation-api's state: the state machine of reservations; a key takes effect once."""
 
 import threading
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.journal import APPLIED, REFUSED, REPLAY, Journal
 
-# Written down here a second time on purpose: the truth must not borrow the worker's opinion.
+# Repeated on purpose: the simulator must not depend on the worker's own constants.
 OPEN = frozenset({"PENDING", "HOLD"})
 FINAL = frozenset({"CONFIRMED", "CANCELLED", "EXPIRED"})
 
@@ -38,7 +38,7 @@ class Record:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Record":
-        """A record from what `as_dict` made of it."""
+        """The inverse of `as_dict`."""
         return cls(**{**row, "seat_ids": tuple(row.get("seat_ids") or ())})
 
     def as_dict(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class ReservationLedger:
         self._answers: dict[str, Change] = {}
 
     def seed(self, record: Record) -> None:
-        """Put a reservation there as if other services had made it."""
+        """Add a reservation, as if other services had made it."""
         with self._lock:
             if record.reservation_id in self._records:
                 raise ValueError(f"{record.reservation_id} is there already")
@@ -103,7 +103,7 @@ class ReservationLedger:
             if record is None:
                 return None
             if stored_by and stored_by in self._answers:
-                # No look at the facts: a key names the effect, and that was had already.
+                # The facts don't matter: the key names the effect, which has taken place.
                 stored = self._answers[stored_by]
                 self._write(REPLAY, key, record, record)
                 return replace(stored, replay=True)

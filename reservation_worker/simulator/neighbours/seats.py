@@ -1,12 +1,11 @@
-"""inventory-svc's truth: who has which seats, each idempotency key applied once.
+"""inventory-svc's state: the owner of each seat; a key takes effect once.
 
-It has the real service's known danger in it: ReleaseHold frees every requested seat whose row
-carries the reservation's id, *sold ones included*, and nothing but its key guards a release by
-quantity. The ledger does that and writes down what it did: telling right from wrong is for
-reconcile.py.
+It has the real service's known danger: ReleaseHold frees every requested seat whose row carries the
+reservation's id, *sold ones included*, and only the key guards a release by quantity. The ledger
+records its effects; reconcile.py checks them.
 
-Today's service writes its key after the effect. Here both happen at one moment, because nothing
-that the worker does could close the gap between them.
+Today's service writes its key after the effect. Here both happen at once, because the worker could
+not close that gap anyway.
 """
 
 import threading
@@ -24,17 +23,17 @@ from reservation_worker.simulator.neighbours.journal import (
     Journal,
 )
 from reservation_worker.simulator.neighbours.reservations import Record
-from reservation_worker.simulator.neighbours.stock import Effect, Pool, Rows, Verdict
+from reservation_worker.simulator.neighbours.stock import Effect, Pool, Rows, StockResult
 
-# Large enough that a pool nobody declared never runs dry by accident.
+# Large enough that an undeclared pool never sells out by accident.
 DEFAULT_POOL = 1_000_000
 
 _OUTCOMES = {
-    ("release", Verdict.DONE): APPLIED,
-    ("release", Verdict.ALREADY): NOTHING,
-    ("release", Verdict.NOT_FOUND): NOTHING,
-    ("commit", Verdict.DONE): APPLIED,
-    ("commit", Verdict.ALREADY): NOTHING,
+    ("release", StockResult.DONE): APPLIED,
+    ("release", StockResult.ALREADY): NOTHING,
+    ("release", StockResult.NOT_FOUND): NOTHING,
+    ("commit", StockResult.DONE): APPLIED,
+    ("commit", StockResult.ALREADY): NOTHING,
 }
 
 
@@ -42,7 +41,7 @@ _OUTCOMES = {
 class SeatAnswer:
     """The answer to a release or a commit: the seats it changed and, once sold, the order."""
 
-    verdict: Verdict
+    result: StockResult
     seats: tuple[str, ...] = ()
     order_id: str = ""
     replay: bool = False
@@ -77,7 +76,7 @@ class SeatLedger:
             self._pools[show] = Pool(capacity, capacity)
 
     def seed(self, record: Record) -> None:
-        """Give a reservation what its state implies: places held, sold, or none any more."""
+        """Give a reservation the places that its state implies: held, sold or none."""
         with self._lock:
             if record.seat_ids:
                 self._rows.setdefault(record.event_id, Rows()).seed(record)
@@ -88,17 +87,17 @@ class SeatLedger:
     def release(
         self, reservation_id: str, show: str, seats: Sequence[str], quantity: int, key: str = ""
     ) -> SeatAnswer:
-        """ReleaseHold, with the danger that the module's head names."""
+        """ReleaseHold, with the danger in the module's docstring."""
         with self._lock:
             key = self._key("release", reservation_id, key)
             if stored := self._stored("release", reservation_id, show, key):
-                return replace(stored, verdict=Verdict.ALREADY)
-            effect = Effect(Verdict.NOT_FOUND)
+                return replace(stored, result=StockResult.ALREADY)
+            effect = Effect(StockResult.NOT_FOUND)
             if seats and show in self._rows:
                 effect = self._rows[show].release(reservation_id, seats, all_or_nothing=self._today)
             elif not seats and show in self._pools:
                 effect = self._pools[show].release(reservation_id, quantity)
-            answer = SeatAnswer(effect.verdict, effect.seats)
+            answer = SeatAnswer(effect.result, effect.seats)
             return self._settle("release", reservation_id, show, quantity, key, effect, answer)
 
     def commit(
@@ -109,18 +108,18 @@ class SeatLedger:
             key = self._key("commit", reservation_id, key)
             if stored := self._stored("commit", reservation_id, show, key):
                 return stored
-            effect = Effect(Verdict.NOT_FOUND)
+            effect = Effect(StockResult.NOT_FOUND)
             if seats and show in self._rows:
                 effect = self._rows[show].commit(reservation_id, seats)
             elif not seats and show in self._pools:
                 effect = self._pools[show].commit(reservation_id, quantity)
-            sold = effect.verdict in (Verdict.DONE, Verdict.ALREADY)
+            sold = effect.result in (StockResult.DONE, StockResult.ALREADY)
             order_id = f"ord_{reservation_id}" if sold else ""
-            answer = SeatAnswer(effect.verdict, effect.seats, order_id)
+            answer = SeatAnswer(effect.result, effect.seats, order_id)
             return self._settle("commit", reservation_id, show, quantity, key, effect, answer)
 
     def snapshot(self) -> dict[str, Any]:
-        """Rows and pools by show, and whether it is old enough to have forgotten a key: JSON."""
+        """Rows and pools by show, and whether a key may be forgotten, as plain JSON values."""
         with self._lock:
             return {
                 "keys_forgotten": self._clock() - self._began >= self._key_ttl,
@@ -153,12 +152,12 @@ class SeatLedger:
         answer: SeatAnswer,
     ) -> SeatAnswer:
         # Only effects are remembered: a refusal changed nothing that could happen twice.
-        if key and effect.verdict is Verdict.DONE:
+        if key and effect.result is StockResult.DONE:
             self._answers[key] = (self._clock(), answer)
         self._journal.write(
             op,
             reservation_id,
-            _OUTCOMES.get((op, effect.verdict), REFUSED),
+            _OUTCOMES.get((op, effect.result), REFUSED),
             key=key,
             show=show,
             seats=effect.seats,

@@ -1,7 +1,7 @@
 """The stock of one show: numbered seats in rows, or a pool for general admission.
 
-Both do what the real service's tables do, the known danger included. They know nothing of keys,
-locks and the journal: that is the seat ledger's part.
+Both behave like the real service's tables, the known danger included. Keys, locks and the journal
+are the seat ledger's part.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from reservation_worker.simulator.neighbours.reservations import OPEN, Record
 AVAILABLE, RESERVED, SOLD = "AVAILABLE", "RESERVED", "SOLD"
 
 
-class Verdict(StrEnum):
-    """What a call came to; inventory.py says it in the words of the wire."""
+class StockResult(StrEnum):
+    """The result of a call; inventory_answers.py translates it for the wire."""
 
     DONE = "done"
     ALREADY = "already"
@@ -26,23 +26,23 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a call came to, the seats it changed, and what it touched before and after."""
+    """The result of a call, the changed seats, and the stock before and after."""
 
-    verdict: Verdict
+    result: StockResult
     seats: tuple[str, ...] = ()
     before: Any = None
     after: Any = None
 
 
 def state_for(record: Record) -> str:
-    """What a reservation's state implies for its seats."""
+    """The state of a reservation's seats."""
     if record.status in OPEN:
         return RESERVED
     return SOLD if record.status == "CONFIRMED" else AVAILABLE
 
 
 class Rows:
-    """Numbered seats: a state and the id of the reservation that has the seat."""
+    """Numbered seats: a state and the id of the seat's reservation."""
 
     def __init__(self) -> None:
         self._rows: dict[str, tuple[str, str]] = {}
@@ -59,33 +59,33 @@ class Rows:
     def release(
         self, reservation_id: str, seats: Sequence[str], all_or_nothing: bool = False
     ) -> Effect:
-        """Free those of the seats whose row carries the id, sold or not: this is the danger."""
+        """Free the seats whose row carries the id, sold or not: this is the danger."""
         before = self._view(seats)
         freed = tuple(seat for seat, row in before.items() if row[1] == reservation_id)
         if all_or_nothing and len(freed) < len(set(seats)):
-            return Effect(Verdict.CONFLICT, (), before, before)
+            return Effect(StockResult.CONFLICT, (), before, before)
         self._rows.update(dict.fromkeys(freed, (AVAILABLE, "")))
         if freed:
-            return Effect(Verdict.DONE, freed, before, self._view(seats))
-        return Effect(Verdict.ALREADY if before else Verdict.NOT_FOUND, (), before, before)
+            return Effect(StockResult.DONE, freed, before, self._view(seats))
+        return Effect(StockResult.ALREADY if before else StockResult.NOT_FOUND, (), before, before)
 
     def commit(self, reservation_id: str, seats: Sequence[str]) -> Effect:
         """Sell all of the seats, or none."""
         before = self._view(seats)
         rows = list(before.values())
         if len(before) < len(set(seats)):
-            verdict = Verdict.NOT_FOUND
+            result = StockResult.NOT_FOUND
         elif all(row == [RESERVED, reservation_id] for row in rows):
-            verdict = Verdict.DONE
+            result = StockResult.DONE
             self._rows.update(dict.fromkeys(before, (SOLD, reservation_id)))
         elif all(row == [SOLD, reservation_id] for row in rows):
-            verdict = Verdict.ALREADY
+            result = StockResult.ALREADY
         elif any(row[1] not in ("", reservation_id) for row in rows):
-            verdict = Verdict.CONFLICT
+            result = StockResult.CONFLICT
         else:
-            verdict = Verdict.HOLD_GONE
-        changed = tuple(before) if verdict is Verdict.DONE else ()
-        return Effect(verdict, changed, before, self._view(seats))
+            result = StockResult.HOLD_GONE
+        changed = tuple(before) if result is StockResult.DONE else ()
+        return Effect(result, changed, before, self._view(seats))
 
     def as_dict(self) -> dict[str, list[str]]:
         """All rows as plain JSON values."""
@@ -97,7 +97,7 @@ class Rows:
 
 @dataclass(slots=True)
 class Pool:
-    """General admission: a count of what is free, and who has how many."""
+    """General admission: the number of free places, and of each reservation's."""
 
     capacity: int
     available: int
@@ -116,22 +116,22 @@ class Pool:
         book[record.reservation_id] = record.quantity
 
     def release(self, reservation_id: str, quantity: int) -> Effect:
-        """Put the places back, held or not, sold or not: this is the danger."""
+        """Put the places back, whether held, sold or neither: this is the danger."""
         before = self._view(reservation_id)
         self.available += quantity
         self._take_held(reservation_id, quantity)
-        return Effect(Verdict.DONE, (), before, self._view(reservation_id))
+        return Effect(StockResult.DONE, (), before, self._view(reservation_id))
 
     def commit(self, reservation_id: str, quantity: int) -> Effect:
-        """Sell what the reservation holds."""
+        """Sell the reservation's held places."""
         before = self._view(reservation_id)
         if before["held"] >= quantity:
             self._take_held(reservation_id, quantity)
             self.sold[reservation_id] = before["sold"] + quantity
-            verdict = Verdict.DONE
+            result = StockResult.DONE
         else:
-            verdict = Verdict.ALREADY if before["sold"] >= quantity else Verdict.HOLD_GONE
-        return Effect(verdict, (), before, self._view(reservation_id))
+            result = StockResult.ALREADY if before["sold"] >= quantity else StockResult.HOLD_GONE
+        return Effect(result, (), before, self._view(reservation_id))
 
     def as_dict(self) -> dict[str, Any]:
         """The pool as plain JSON values."""

@@ -1,4 +1,4 @@
-"""The parts of a whole system as child processes, for the demo and for tests."""
+"""The parts of a system as child processes, for the demo and for tests."""
 
 from reservation_worker.simulator.processes.child import ChildError
 from reservation_worker.simulator.processes.neighbours import NeighboursProcess

@@ -1,4 +1,4 @@
-"""A child process that never outlives its `with` block and whose failures show its last words."""
+"""A child process that never outlives its `with` block; its errors quote its last output."""
 
 import os
 import signal
@@ -12,13 +12,13 @@ from typing import IO, Self
 
 _PACKAGES = Path(__file__).resolve().parents[3]
 _TAIL = 4000
-# What a child may inherit: enough to find Python and the language, to measure coverage, and
-# nothing that would configure it (AWS_*, OTEL_*, *_PROXY and so on stay here).
+# Variables that a child inherits: for Python, the language and coverage, and nothing that would
+# configure it (AWS_*, OTEL_*, *_PROXY and so on).
 _INHERITED = ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "TZ", "LD_LIBRARY_PATH")
 
 
 class ChildError(Exception):
-    """A child process failed; the text ends with what it last wrote."""
+    """A child process failed; the text ends with its last output."""
 
 
 def poll_until(
@@ -35,9 +35,9 @@ def poll_until(
 
 
 class Child:
-    """Starts a command in an empty directory of its own, its output going to files there.
+    """Starts a command in a new directory, with its output in files there.
 
-    `directory` is kept if given, else temporary. Subclasses say in `_up` when it is started.
+    A given `directory` is kept, else it is temporary. `_up` of a subclass waits for the start.
     """
 
     name = "child"
@@ -61,7 +61,7 @@ class Child:
     def directory(self) -> Path:
         """Where it runs and where its output is."""
         if self._directory is None:
-            # What it still writes while we clean up is no reason to fail.
+            # It may still write while we clean up.
             self._temporary = tempfile.TemporaryDirectory(
                 prefix=f"{self.name}-", ignore_cleanup_errors=True
             )
@@ -105,7 +105,7 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=err,
-                # A ctrl-C is for us: we then end the children in good order.
+                # ctrl-C must reach only us: we end the children in order.
                 process_group=0,
             )
         try:
@@ -154,7 +154,7 @@ class Child:
         return self._running().wait()
 
     def tail(self) -> str:
-        """The end of what it wrote."""
+        """The end of its output."""
         parts = []
         for path in (self.stdout, self.stderr):
             if path.exists() and (text := path.read_text(errors="replace")[-_TAIL:].strip()):
@@ -162,7 +162,7 @@ class Child:
         return "\n".join(parts) or "(it wrote nothing)"
 
     def status(self, field: str) -> int:
-        """A number of the kernel's account of it, memory in KiB. Raises ChildError: it is gone."""
+        """A number of /proc/PID/status, memory in KiB. Raises ChildError if it has ended."""
         try:
             lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
             return int(next(line for line in lines if line.startswith(f"{field}:")).split()[1])
@@ -199,7 +199,7 @@ class Child:
         self.stop()
 
     def _up(self) -> None:
-        """Wait until it is started; nothing to wait for unless a subclass knows better."""
+        """Wait until it is up; a hook for subclasses."""
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self.process is None:
@@ -214,7 +214,7 @@ class Child:
             # A stopped process would not see the SIGTERM.
             process.send_signal(signal.SIGCONT)
             process.terminate()
-        # After the signal: one that ends with its stdin could meet the SIGTERM without a handler.
+        # After the signal: a child that ends with its stdin may have no SIGTERM handler any more.
         if process.stdin is not None:
             process.stdin.close()
         try:

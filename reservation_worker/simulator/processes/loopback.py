@@ -8,7 +8,7 @@ _TIMEOUT = 30
 
 
 class Loopback:
-    """Asks a server on loopback; the environment's proxies are none of its business."""
+    """Asks a server on loopback; it ignores the environment's proxies."""
 
     def __init__(self) -> None:
         self._session = requests.Session()

@@ -10,7 +10,7 @@ from reservation_worker.simulator.processes.server import ServerProcess
 
 
 class NeighboursProcess(ServerProcess):
-    """Start it, seed it, switch its faults, read its truth. Methods raise ChildError."""
+    """Seed it, switch its faults, read its ledger. Methods raise ChildError."""
 
     name = "neighbours"
 
@@ -44,7 +44,7 @@ class NeighboursProcess(ServerProcess):
         return f"http://127.0.0.1:{self._ready['control']}"
 
     def seed(self, records: Iterable[Record], pools: Mapping[str, int] | None = None) -> None:
-        """Make the world before the first event."""
+        """Make the reservations, before the first event."""
         rows = [record.as_dict() for record in records]
         self._call("POST", "/reservations", {"reservations": rows, "pools": pools or {}})
 
@@ -53,11 +53,11 @@ class NeighboursProcess(ServerProcess):
         self._call("POST", "/faults", {"target": target, "fault": "down"})
 
     def trouble(self, target: str) -> None:
-        """A database that does not answer: each call gets what the character makes of it."""
+        """Let its database stop answering; the character decides how calls then fail."""
         self._call("POST", "/faults", {"target": target, "fault": "trouble"})
 
     def want_token(self, token: str) -> None:
-        """From now on reservation-api wants this bearer token; "" wants none."""
+        """Require this bearer token at reservation-api; "": none."""
         self._call("POST", "/token", {"token": token})
 
     def overturn(self, ids: Sequence[str]) -> None:
@@ -79,9 +79,9 @@ class NeighboursProcess(ServerProcess):
         after: bool = False,
         rate: float = 1.0,
     ) -> None:
-        """Give `count` calls another answer, the next ones or, by chance, a `rate` of them.
+        """Give `count` calls another answer: the next ones or, by chance, a `rate` of them.
 
-        It comes instead of the effect or `after` it. "name" is what `health` counts it as.
+        It comes instead of the effect or `after` it. `health` counts it by its "name".
         inventory: {"code": "UNAVAILABLE"} or, in band, {"status": 4, "error_code": 16}, numbers;
         "message_bytes" makes it large.
         reservation: {"status": 503, "headers": {}, "body": an object, or a text for HTML};
@@ -97,16 +97,16 @@ class NeighboursProcess(ServerProcess):
         self._call("POST", "/faults", {"target": target, "fault": "restart"})
 
     def clear(self, target: str = "both") -> None:
-        """No more faults: ports open again, hanging calls go on."""
+        """End all faults: ports open again, hanging calls go on."""
         self._call("POST", "/faults", {"target": target, "fault": "clear"})
 
     def latency(self, latency_ms: float, jitter_ms: float = 0, target: str = "both") -> None:
-        """How long each call takes from now on."""
+        """Change the time that each call takes."""
         asked = {"target": target, "latency_ms": latency_ms, "jitter_ms": jitter_ms}
         self._call("POST", "/latency", asked)
 
     def ledger(self, since: int = 0) -> dict[str, Any]:
-        """Journal (what came after number `since`), reservations, seats and pools."""
+        """Reservations, seats, pools, and the journal's entries after number `since`."""
         return self._call("GET", f"/ledger?since={since}")
 
     def calls(self) -> dict[str, list[dict[str, Any]]]:
@@ -114,5 +114,5 @@ class NeighboursProcess(ServerProcess):
         return self._call("GET", "/calls")
 
     def health(self) -> dict[str, dict[str, Any]]:
-        """For each neighbour: running, calls (how many), hanging, injected, what is switched on."""
+        """For each neighbour: running, calls, hanging, injected, and its settings."""
         return self._call("GET", "/healthz")

@@ -1,12 +1,13 @@
-"""Which loopback port to listen on.
+"""Chooses a loopback port to listen on.
 
-Not port 0: that gives a port of the range from which outgoing connections take theirs, and while
-a neighbour is down one of those could sit on the port it must come back to.
+Port 0 would give one of the range for outgoing connections. While a neighbour is down, one of those
+could take the port that the neighbour must reopen.
 """
 
 import random
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import islice
 
 _LOW, _HIGH = 20_000, 32_000  # Linux hands out 32768 and above by itself
@@ -20,11 +21,20 @@ def candidates() -> Iterator[int]:
 
 
 def free_port() -> int:
-    """A port that was free just now; whoever gets it must cope if it is taken."""
-    for port in candidates():
-        try:
-            with socket.create_server(("127.0.0.1", port)):
-                return port
-        except OSError:
-            continue
+    """A port that is free now; the caller must cope if it is taken meanwhile."""
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """So many different free ports."""
+    found: list[int] = []
+    with ExitStack() as held:
+        for port in candidates():
+            try:
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+            except OSError:
+                continue
+            found.append(port)
+            if len(found) == count:
+                return found
     raise OSError(f"no free port between {_LOW} and {_HIGH}")

@@ -1,6 +1,6 @@
-"""A server process from inside: it says its ports, and ends when it is told to or with its parent.
+"""For a server process: announces its ports, and ends on a signal or with its parent.
 
-process_server.py is the other side.
+server.py is the parent's side.
 """
 
 import json
@@ -12,7 +12,7 @@ import threading
 
 
 def stop_on_signals() -> threading.Event:
-    """What SIGTERM and SIGINT set from now on."""
+    """An event that SIGTERM and SIGINT set."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -20,7 +20,7 @@ def stop_on_signals() -> threading.Event:
 
 
 def serve_until(stop: threading.Event, **ports: int) -> None:
-    """Say the ports on stdout; return on `stop`, or when the pipe that is stdin closes."""
+    """Print the ports; return on `stop`, or when stdin is a pipe and closes."""
     sys.stdout.write(json.dumps({"ready": True, **ports}) + "\n")
     sys.stdout.flush()
     if stat.S_ISFIFO(os.fstat(0).st_mode):
@@ -29,7 +29,7 @@ def serve_until(stop: threading.Event, **ports: int) -> None:
 
 
 def _watch_parent(stop: threading.Event) -> None:
-    # Not sys.stdin: a thread inside its lock would trip up the interpreter's end.
+    # Not sys.stdin: a thread that holds its lock would disturb the interpreter's exit.
     while os.read(0, 1024):
         pass
     stop.set()

@@ -1,4 +1,4 @@
-"""A server of ours as a child process, with its control endpoint; serve.py is the other side."""
+"""A simulator's server as a child process, with its control endpoint (see serve.py)."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from reservation_worker.simulator.processes.loopback import Loopback
 
 
 class ServerProcess(Child, ABC):
-    """Runs `module`, whose first line on stdout says its ports and that it is ready."""
+    """Runs `module`; its first line on stdout has its ports and means that it is ready."""
 
     def __init__(self, module: str, options: Sequence[str], directory: Path | None = None) -> None:
         command = [sys.executable, "-m", module, *options]

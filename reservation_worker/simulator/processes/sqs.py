@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from reservation_worker.simulator.processes.child import Child, ChildError
 from reservation_worker.simulator.processes.loopback import Loopback
 from reservation_worker.simulator.processes.ports import free_port
-from reservation_worker.simulator.sqs.emulator import REGION, sqs_client
-from reservation_worker.simulator.sqs.provision import NAME
+from reservation_worker.simulator.sqs.emulator import NAME, REGION, sqs_client
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -23,30 +22,32 @@ EXTERNAL_SQS = "EXTERNAL_SQS_URL"
 
 
 def ministack_command() -> list[str]:
-    """How to start the emulator. MINISTACK_COMMAND overrides. Raises ChildError: not installed."""
+    """The emulator's command; MINISTACK_COMMAND overrides it. Raises ChildError: not installed."""
     if override := os.environ.get("MINISTACK_COMMAND"):
         return shlex.split(override)
     if importlib.util.find_spec("ministack") is not None:
         return [sys.executable, "-m", "ministack"]
     if found := shutil.which("ministack"):
         return [found]
-    raise ChildError("MiniStack is not installed: pip install 'reservation-worker[demo]'")
+    raise ChildError(
+        "MiniStack is not installed: in the project's directory, pip install '.[demo]'"
+    )
 
 
 class ExternalSqs:
-    """An SQS endpoint that runs already; others may leave their queues in it."""
+    """A running SQS endpoint; it may have others' queues."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.queue_name = f"{NAME}-{uuid.uuid4().hex[:12]}"
 
     def client(self) -> "SQSClient":
-        """A boto3 client of its own for the caller."""
+        """A new boto3 client."""
         return sqs_client(self.url)
 
 
 class SqsProcess(Child):
-    """Embedded SQS (MiniStack) on a free loopback port, its state in a directory of its own."""
+    """Embedded SQS (MiniStack) on a free loopback port, with its state in its directory."""
 
     name = "ministack"
     queue_name = NAME
@@ -63,7 +64,7 @@ class SqsProcess(Child):
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> "SqsProcess":
-        """Start it; somebody may take the port in between, so try more than once."""
+        """Start it, with several tries because the port may be taken meanwhile."""
         for left in reversed(range(self._tries)):
             self.port = free_port()
             self.env = {
@@ -74,7 +75,7 @@ class SqsProcess(Child):
                 "LOG_LEVEL": "WARNING",
                 "SFTP_ENABLED": "0",
                 "IOT_MTLS_ENABLED": "0",
-                # It tidies up containers that it takes for its own: not on this machine.
+                # Keeps it from removing containers of this machine.
                 "DOCKER_HOST": f"unix://{self.directory}/no-docker.sock",
             }
             try:
@@ -87,10 +88,10 @@ class SqsProcess(Child):
         return self
 
     def client(self) -> "SQSClient":
-        """A boto3 client of its own for the caller."""
+        """A new boto3 client."""
         return sqs_client(self.url)
 
     def _up(self) -> None:
-        # Any answer will do: it binds its port before it can serve.
+        # It binds its port before it can serve, so wait for an answer of any kind.
         url = f"{self.url}/_ministack/health"
         self.until(lambda: self._http.answer("GET", url) is not None, 30, "answered")

@@ -39,13 +39,13 @@ class SqsProxyProcess(ServerProcess):
         return f"{self.url}/_proxy"
 
     def url_for(self, worker: str) -> str:
-        """The endpoint for a worker whose deliveries are to be recorded under its name."""
+        """The endpoint for a worker; its deliveries are recorded under its name."""
         return f"{self.url}/{worker}"
 
     def set_faults(
         self, faults: Mapping[str, Any] | None = None, max_visibility: int | None = None
     ) -> None:
-        """From now on these faults and no others: a rate or {rate, actions, seconds} by name."""
+        """Replace the faults: a rate or {rate, actions, seconds} by name."""
         asked: dict[str, Any] = {"faults": dict(faults or {})}
         if max_visibility is not None:
             asked["max_visibility"] = max_visibility
@@ -57,7 +57,7 @@ class SqsProxyProcess(ServerProcess):
         return counts
 
     def deliveries(self) -> list[dict[str, Any]]:
-        """Every delivery so far, as sqs_deliveries.Delivery's fields."""
+        """Every delivery so far, with the fields of deliveries.Delivery."""
         rows: list[dict[str, Any]] = self._call("GET", "/deliveries")["deliveries"]
         for row in rows:
             row["uses"] = [Use(*use) for use in row["uses"]]

@@ -29,7 +29,7 @@ _DEPTH = (
 
 
 class Stack:
-    """Starts everything but the workers, and on leaving ends everything, workers included."""
+    """Starts everything except workers; on leaving it ends everything, workers included."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Stack:
         self._exit.__exit__(kind, error, trace)
 
     def worker(self, env: Mapping[str, str] | None = None, name: str = "worker") -> WorkerProcess:
-        """A worker on this queue, not yet started; it is ended with the stack at the latest."""
+        """A worker on this queue, not started; it is ended with the stack at the latest."""
         worker = WorkerProcess(
             self.queue_url,
             self.sqs.url,
@@ -105,7 +105,7 @@ class Stack:
         return sum(int(text) for name, text in answer["Attributes"].items() if name in _DEPTH)
 
     def dead_letters(self) -> list[DeadLetter]:
-        """All that is in the dead-letter queue; it stays there, and is visible again afterwards."""
+        """All dead letters; they stay in their queue and are visible again afterwards."""
         letters: dict[str, DeadLetter] = {}
         receipts: list[str] = []
         while True:
@@ -135,13 +135,13 @@ class Stack:
         return list(letters.values())
 
     def set_visibility(self, seconds: int) -> None:
-        """The queue's visibility timeout is another one from now on."""
+        """Change the queue's visibility timeout."""
         self.client.set_queue_attributes(
             QueueUrl=self.queue_url, Attributes={"VisibilityTimeout": str(seconds)}
         )
 
     def move_dlq(self) -> None:
-        """Dead letters go to a new queue from now on; the one of before is deleted."""
+        """Send dead letters to a new queue from now on, and delete the old one."""
         old, name = self.dlq_url, f"{self.sqs.queue_name}-dlq-moved"
         self.dlq_url = self.client.create_queue(QueueName=name)["QueueUrl"]
         policy = {
@@ -154,7 +154,7 @@ class Stack:
         self.client.delete_queue(QueueUrl=old)
 
     def reconcile(self, story: Scenario) -> Report:
-        """The checker's verdict on a scenario that was published here."""
+        """Reconcile a scenario that was published here."""
         return reconcile(story, self.neighbours.ledger(), self.dead_letters(), self.depth())
 
 

@@ -14,7 +14,7 @@ from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 
 
 class WorkerProcess(Child):
-    """`env` adds to the settings that every such worker needs, or replaces them."""
+    """`env` adds to the required settings, or replaces them."""
 
     name = "worker"
 
@@ -70,18 +70,18 @@ class WorkerProcess(Child):
         return (0, {}) if answer is None else (answer.status_code, answer.json())
 
     def health(self) -> tuple[int, dict[str, Any]]:
-        """What /health says."""
+        """Status and body of /health."""
         return self.probe("/health")
 
     def metrics(self) -> Metrics:
-        """What /metrics says now. Raises ChildError when it does not answer."""
+        """The metrics now. Raises ChildError if /metrics does not answer."""
         answer = self._http.answer("GET", self.base + "/metrics")
         if answer is None:
             raise self.error("does not answer /metrics")
         return Metrics(answer.text)
 
     def log_lines(self) -> list[dict[str, Any]]:
-        """Its log so far, oldest first; a line that is no JSON object is left out."""
+        """Its log so far, oldest first, without lines that are no JSON objects."""
         lines = []
         for text in self.stdout.read_text(errors="replace").splitlines():
             try:

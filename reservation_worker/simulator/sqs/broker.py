@@ -1,7 +1,7 @@
-"""What the fault-injecting proxy does with each action of SQS. Knows no sockets.
+"""Injects faults into each action of SQS; knows no sockets.
 
-It stands between the worker and the real server, both as functions: what it is told to ask it asks
-through `Ask`, what it answers it returns, or it raises CutError for no answer at all.
+It stands between the worker and the real server. It asks the server through `Ask`, and returns the
+answer for the worker or raises CutError for none.
 """
 
 import threading
@@ -31,7 +31,7 @@ class Answer:
     status: int
     body: Mapping[str, Any]
     query_error: str = ""
-    # What goes out with it: recorded as delivered once it is on its way.
+    # Its messages, recorded as delivered once the answer is on its way.
     deliveries: list[Delivery] = field(default_factory=list)
 
 
@@ -40,9 +40,9 @@ Ask = Callable[[str, Mapping[str, Any]], Answer]
 
 
 class Broker:
-    """Safe for all threads. `max_visibility` shortens every longer change of visibility.
+    """Thread-safe. `max_visibility` shortens every longer change of visibility.
 
-    So a message that the worker hides for 15 minutes comes back within a test's patience.
+    So a message that the worker hides for 15 minutes comes back during the test.
     """
 
     def __init__(self, plan: FaultPlan, stop: threading.Event) -> None:
@@ -53,7 +53,7 @@ class Broker:
         self._visibility: dict[str, int] = {}
 
     def serve(self, action: str, worker: str, body: Mapping[str, Any], ask: Ask) -> Answer:
-        """Answer one request, with the faults that hit it. Raises CutError."""
+        """Answer one request, with its faults. Raises CutError."""
         asked_at = time.time()
         try:
             fault = self._before(action)
@@ -130,14 +130,14 @@ class Broker:
         return Answer(200, shown, deliveries=[delivery for delivery, _ in made])
 
     def _learn(self, url: str, ask: Ask) -> None:
-        """Find out the queue's visibility timeout."""
+        """Read the queue's visibility timeout."""
         if url not in self._visibility:
             asked = {"QueueUrl": url, "AttributeNames": ["VisibilityTimeout"]}
             given = ask("GetQueueAttributes", asked).body.get("Attributes", {})
             self._visibility[url] = int(given.get("VisibilityTimeout", 30))
 
     def _refresh(self, waiting: Waiting, ask: Ask) -> bool:
-        """Who is handed a message has it for the queue's whole visibility timeout."""
+        """A message is leased for the queue's whole visibility timeout."""
         url, receipt = waiting.queue_url, waiting.message["ReceiptHandle"]
         seconds = self._visibility[url]
         asked = {"QueueUrl": url, "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
@@ -167,8 +167,8 @@ class Broker:
         cut = self.plan.hit("reset_after", action)
         codes = {row["Id"]: row.get("Code", "") for row in failed}
         for entry in body.get("Entries", []):
-            told = "" if cut else codes.get(entry["Id"], "ok")
-            self._used(worker, action, entry, asked_at, told, entry["Id"] in done, body)
+            answered = "" if cut else codes.get(entry["Id"], "ok")
+            self._used(worker, action, entry, asked_at, answered, entry["Id"] in done, body)
         if cut:
             raise CutError
         return Answer(200, {"Successful": [{"Id": i} for i in (*done, *lied)], "Failed": failed})
@@ -201,11 +201,11 @@ class Broker:
         return asked
 
     def _note(
-        self, worker: str, action: str, body: Mapping[str, Any], asked_at: float, told: str
+        self, worker: str, action: str, body: Mapping[str, Any], asked_at: float, answered: str
     ) -> None:
-        """SQS saw nothing of this request."""
+        """Record a request that never reached SQS."""
         for entry in body.get("Entries", []) if action in (DELETE, VISIBILITY) else []:
-            self._used(worker, action, entry, asked_at, told, False, body)
+            self._used(worker, action, entry, asked_at, answered, False, body)
 
     def _used(
         self,
@@ -213,7 +213,7 @@ class Broker:
         action: str,
         entry: Mapping[str, Any],
         asked_at: float,
-        told: str,
+        answered: str,
         done: bool,
         body: Mapping[str, Any],
     ) -> None:
@@ -221,7 +221,7 @@ class Broker:
         seconds = int(entry.get("VisibilityTimeout", 0))
         url = body.get("QueueUrl", "")
         what = "delete" if action == DELETE else "visibility"
-        book.used(worker, receipt, Use(what, seconds, asked_at, time.time(), told, done))
+        book.used(worker, receipt, Use(what, seconds, asked_at, time.time(), answered, done))
         given_back = action == VISIBILITY and seconds < self._visibility.get(url, seconds)
         if not done or not (action == DELETE or given_back):
             return

@@ -1,7 +1,7 @@
-"""The proxy's own record: each delivery it made, to whom, and what was done with its receipt.
+"""The proxy's record of deliveries: the worker that got each one, and the use of its receipt.
 
-Every delivery gets a trace id of its own, which the worker hands on with each call it makes for
-it: so a neighbour's list of calls tells for which delivery, by which worker, a call was.
+Every delivery gets a new trace id, which the worker hands on with each call for it. So a
+neighbour's list of calls can be joined with the deliveries and their workers.
 """
 
 import threading
@@ -11,24 +11,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-# A message that is held back goes out at the latest so many seconds after it came.
+# A message is held back for at most so many seconds.
 _HOLD = 1.0
 
 
 class Use(NamedTuple):
-    """What a worker asked with a receipt; `told` is the answer, "" when none reached it."""
+    """A worker's request with a receipt; `answer` is "" when none reached it."""
 
     what: str
     seconds: int
     asked_at: float
     answered_at: float
-    told: str
+    answer: str
     done: bool
 
 
 @dataclass(slots=True)
 class Delivery:
-    """A message handed to one worker. Times are Unix seconds; `sent_at` 0: it never got there."""
+    """A message handed to one worker. Times are Unix seconds; `sent_at` 0: never sent."""
 
     number: int
     worker: str
@@ -39,7 +39,7 @@ class Delivery:
     asked_at: float
     copy: bool = False
     sent_at: float = 0.0
-    # What its worker asked with its receipt.
+    # The worker's requests with its receipt.
     uses: list[Use] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class Delivery:
 
 @dataclass(slots=True)
 class Waiting:
-    """A message that will be handed out in a later receive: held back, or once more."""
+    """A message for a later receive: held back, or a copy."""
 
     message: dict[str, Any]
     queue_url: str
@@ -64,13 +64,13 @@ class Waiting:
 
 
 class Deliveries:
-    """Safe for all threads."""
+    """All deliveries; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._all: list[Delivery] = []
         self._by_receipt: dict[str, list[Delivery]] = {}
-        # The receipt that SQS gave last for a message, and those that we made of another.
+        # The latest receipt of each message, and SQS's receipt for each one that we made.
         self._latest: dict[str, str] = {}
         self._upstream: dict[str, str] = {}
         self._raw: dict[str, dict[str, Any]] = {}
@@ -78,7 +78,7 @@ class Deliveries:
         self._over: set[str] = set()
 
     def came(self, message: dict[str, Any]) -> None:
-        """SQS has handed this message out (again)."""
+        """Note a message that SQS has handed out."""
         with self._lock:
             receipt = message["ReceiptHandle"]
             self._latest[message["MessageId"]] = receipt
@@ -91,7 +91,7 @@ class Deliveries:
             self._waiting.append(waiting)
 
     def take(self, limit: int, leave: bool) -> list[Waiting]:
-        """What goes out with this receive; with `leave`, what came just now may stay."""
+        """The messages for this receive; with `leave`, new ones may stay."""
         taken: list[Waiting] = []
         with self._lock:
             now = time.monotonic()
@@ -101,7 +101,7 @@ class Deliveries:
                 if leave and now - waiting.since < _HOLD:
                     continue
                 self._waiting.remove(waiting)
-                # A copy comes while its message is in flight, or else never.
+                # A copy comes only while its message is in flight.
                 if waiting.deleted or waiting.message["ReceiptHandle"] not in self._over:
                     taken.append(waiting)
         return taken
@@ -111,7 +111,7 @@ class Deliveries:
     ) -> tuple[Delivery, dict[str, Any]]:
         """Record a delivery; returns it with the message as the worker gets it.
 
-        `own` gives a copy a receipt of its own, which works as the first one's does.
+        `own` gives a copy another receipt, which works like the first one's.
         """
         with self._lock:
             number = len(self._all) + 1
@@ -136,7 +136,7 @@ class Deliveries:
         return delivery, shown
 
     def sent(self, deliveries: Sequence[Delivery]) -> None:
-        """The answer is on its way to the worker."""
+        """Note that the answer is on its way to the worker."""
         now = time.time()
         with self._lock:
             for delivery in deliveries:
@@ -147,7 +147,7 @@ class Deliveries:
         return self._upstream.get(receipt, receipt)
 
     def newer(self, receipt: str) -> str | None:
-        """The receipt that has replaced this one since, if any has."""
+        """The receipt that has replaced this one, if any."""
         with self._lock:
             mine = self._upstream.get(receipt, receipt)
             known = self._raw.get(mine)
@@ -159,15 +159,15 @@ class Deliveries:
         return self._raw.get(self.upstream(receipt))
 
     def used(self, worker: str, receipt: str, use: Use) -> None:
-        """This worker asked for a delete or a change of visibility."""
+        """Note a worker's delete or change of visibility."""
         with self._lock:
             for delivery in self._by_receipt.get(receipt, []):
-                # A copy may have the same receipt and be another worker's.
+                # Another worker's copy may have the same receipt.
                 if delivery.worker == worker:
                     delivery.uses.append(use)
 
     def over(self, receipt: str, deleted: bool) -> None:
-        """It was deleted or given back: no copy of this delivery is to come any more."""
+        """It was deleted or given back: no more copies of this delivery."""
         with self._lock:
             mine = self._upstream.get(receipt, receipt)
             self._over.add(mine)

@@ -1,4 +1,4 @@
-"""How an emulator of AWS is spoken with."""
+"""Names, credentials and clients for an emulator of AWS."""
 
 from typing import TYPE_CHECKING
 
@@ -9,14 +9,16 @@ from botocore.config import Config
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
+NAME = "reservation-events"
+"""The name of the queue and of the rule that fills it."""
 REGION = "ap-northeast-2"
-# It takes any; boto3 wants some.
+# The emulator takes any credentials, and boto3 needs some.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
 def sqs_client(endpoint_url: str) -> "SQSClient":
-    """A boto3 client of its own for the caller."""
-    # A profile in the caller's environment must neither be needed nor be there.
+    """A new boto3 client."""
+    # Ignores a profile in the caller's environment.
     core = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
     return boto3.Session(botocore_session=core).client(
         "sqs",

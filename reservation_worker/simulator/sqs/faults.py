@@ -1,7 +1,7 @@
-"""Which fault hits which request of SQS: chances from a seed, every hit counted and logged.
+"""Decides by a seed which requests of SQS are hit by which fault; counts and logs each hit.
 
-Each pair of fault and action has dice of its own, so the n-th request of an action meets the same
-fates however the requests of other actions fall between: a run is repeated by its seed and config.
+Each pair of fault and action has its own generator, so the n-th request of an action gets the same
+faults whatever other requests come between: seed and config repeat a run.
 """
 
 import json
@@ -23,7 +23,7 @@ FAULTS: Mapping[str, tuple[str, ...]] = {
     "error_500": _EVERY,
     "throttled": _EVERY,
     "expired_credentials": _EVERY,
-    "access_denied": _EVERY,  # a policy's fault, not a passing one
+    "access_denied": _EVERY,  # a lasting refusal, as by a policy
     # The whole request, after SQS has done it.
     "reset_after": _EVERY,
     # A receive.
@@ -41,14 +41,14 @@ FAULTS: Mapping[str, tuple[str, ...]] = {
     "stale_receipt": (DELETE, VISIBILITY),  # answered ReceiptHandleIsInvalid, not done
     "stale_works": (DELETE, VISIBILITY),  # a receipt that was replaced still works, as on AWS
 }
-"""The faults, and the actions that each hits unless its config names others."""
+"""The faults, and the actions that each one hits unless its config names others."""
 
 _SECONDS = {"hang": 30.0, "slow_poll": 2.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """How often a request of one of `actions` is hit; `seconds` is for those that take time."""
+    """`rate` is the share of the requests of `actions` that is hit; `seconds` is its duration."""
 
     rate: float
     actions: tuple[str, ...]
@@ -70,31 +70,31 @@ class Fault:
 
 
 class FaultPlan:
-    """The faults in force; safe for all threads. `log` gets a JSON line for each that was hit."""
+    """The faults in force; thread-safe. `log` gets a JSON line for each hit."""
 
     def __init__(self, seed: int, config: Mapping[str, Any], log: Callable[[str], None]) -> None:
         self._seed = seed
         self._log = log
         self._lock = threading.Lock()
-        self._dice: dict[tuple[str, str], random.Random] = {}
+        self._generators: dict[tuple[str, str], random.Random] = {}
         self._counts: Counter[str] = Counter()
         self._faults: dict[str, Fault] = {}
         self.configure(config)
 
     def configure(self, config: Mapping[str, Any]) -> None:
-        """From now on these and no others; the counts go on. Raises ValueError."""
+        """Replace the faults; the counts go on. Raises ValueError."""
         faults = {name: Fault.from_json(name, given) for name, given in config.items()}
         with self._lock:
             self._faults = faults
         self._log(json.dumps({"seed": self._seed, "faults": dict(config)}))
 
     def hit(self, name: str, action: str, what: str = "") -> bool:
-        """Throw the dice for one request or, with `what`, one message of it."""
+        """Decide for one request or, with `what`, for one message of it."""
         with self._lock:
             fault = self._faults.get(name)
             if fault is None or action not in fault.actions:
                 return False
-            if self._dice_of(name, action).random() >= fault.rate:
+            if self._generator(name, action).random() >= fault.rate:
                 return False
             self._counts[name] += 1
             number = self._counts.total()
@@ -112,22 +112,22 @@ class FaultPlan:
         return fault.seconds if fault else 0.0
 
     def shuffle(self, items: list[Any]) -> None:
-        """Mix, by the seed."""
+        """Shuffle, by the seed."""
         with self._lock:
-            self._dice_of("shuffle", "").shuffle(items)
+            self._generator("shuffle", "").shuffle(items)
 
     def coin(self, name: str) -> bool:
-        """Heads or tails, by the seed: which of its forms a fault takes."""
+        """True or false, by the seed: chooses between two forms of a fault."""
         with self._lock:
-            return self._dice_of(name, "coin").random() < 0.5
+            return self._generator(name, "coin").random() < 0.5
 
     def counts(self) -> dict[str, int]:
         """How often each fault was injected, over all configs."""
         with self._lock:
             return dict(sorted(self._counts.items()))
 
-    def _dice_of(self, name: str, action: str) -> random.Random:
+    def _generator(self, name: str, action: str) -> random.Random:
         key = (name, action)
-        if key not in self._dice:
-            self._dice[key] = random.Random(f"{self._seed} {name} {action}")
-        return self._dice[key]
+        if key not in self._generators:
+            self._generators[key] = random.Random(f"{self._seed} {name} {action}")
+        return self._generators[key]

@@ -1,9 +1,9 @@
-"""A proxy between worker and SQS that makes what can go wrong go wrong, as a process of its own.
+"""A fault-injecting proxy between worker and SQS, run as a process.
 
     python -m reservation_worker.simulator.sqs.proxy --upstream URL --faults '{"reset": 0.1}'
 
-It speaks SQS's AWS JSON protocol. The first line on stdout says its port; stderr has the config
-and a line for each injected fault. Who asks at /NAME/ instead of / is recorded under that name.
+It speaks SQS's AWS JSON protocol. The first line on stdout has its port; stderr has the config and
+a line for each injected fault. Requests to /NAME/ instead of / are recorded under that name.
 Control: GET /_proxy/counts and /_proxy/deliveries; POST /_proxy/faults with an object: faults, and
 max_visibility if it is to change.
 
@@ -46,7 +46,7 @@ class Server(ThreadingHTTPServer):
         super().__init__((HOST, port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that broke is daily bread here."""
+        """Broken connections are expected here."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -78,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _sqs(self, action: str, body: Mapping[str, Any]) -> None:
         broker, worker = self.server.broker, self.path.strip("/") or "-"
         answer = broker.serve(action, worker, body, self._ask)
-        # Recorded before it is sent: the worker may act on it before we come to it again.
+        # Recorded before it is sent, because the worker may act on it at once.
         broker.deliveries.sent(answer.deliveries)
         headers = {"x-amzn-query-error": answer.query_error} if answer.query_error else {}
         text = json.dumps(answer.body).encode()
@@ -98,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _upstream(
         self, method: str, path: str, body: bytes, more: Mapping[str, str]
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
-        # A connection for each request: one that was kept could turn out dead in a receive.
+        # A connection for each request: a kept one could break in the middle of a receive.
         there = http.client.HTTPConnection(self.server.upstream, timeout=_UPSTREAM_TIMEOUT)
         headers = {k: v for k, v in self.headers.items() if k.lower() not in _OURS}
         try:
@@ -137,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _reset(self) -> None:
-        """RST instead of an orderly end."""
+        """Send RST instead of FIN."""
         self.close_connection = True
         now = struct.pack("ii", 1, 0)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
@@ -150,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until told to stop."""
+    """Serve until SIGTERM or the end of stdin."""
     args = _parser().parse_args(argv)
     stop = stop_on_signals()
     broker = Broker(FaultPlan(args.seed, args.faults, _log), stop)

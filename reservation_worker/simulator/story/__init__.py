@@ -1,1 +1,1 @@
-"""The story that a demo or a test plays: what is seeded and what is published. Pure."""
+"""The scenario of a demo or a test: seeded reservations and published messages. Pure."""

@@ -1,4 +1,4 @@
-"""Bodies that no worker will ever understand, of every sort that has been seen or feared."""
+"""Bodies that can never be parsed, of every known sort."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ def _raw_qty(literal: str) -> str:
 
 
 def poison_bodies() -> tuple[tuple[str, str], ...]:
-    """Name and body. SQS takes them all (it refuses an empty one and most control characters)."""
+    """Name and body. SQS takes all of them; it refuses empty bodies and most control characters."""
     known = {"reservation_id": "rsv_poison", "event_id": "evt_poison"}
     ids = ("../../admin", "a/b?x=1", "rsv%2f..", "rsv 1\nINFO forged", "r" * 129, "-rsv", "rsv_é")
     return (

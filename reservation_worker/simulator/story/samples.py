@@ -1,17 +1,17 @@
-"""One event in its canonical form (docs/contract.md#events), about a reservation there is. Pure."""
+"""Sample events in their canonical form (docs/contract.md#events). Pure."""
 
 from typing import Any
 
+from reservation_worker.events.kinds import BY_TYPE, Kind
 from reservation_worker.simulator.neighbours.reservations import Record
 
-EXPIRED, APPROVED, FAILED = "reservation.expired", "payment.approved", "payment.failed"
-TYPES = (EXPIRED, APPROVED, FAILED)
+TYPES = tuple(kind.event_type for kind in Kind)
 SEEDED_TIME = "2025-01-23T10:00:00Z"
-"""When events happen that a seed makes: always then."""
+"""The time of events that are made from a seed."""
 
 
 def event(
-    kind: str,
+    event_type: str,
     record: Record,
     payment: str,
     *,
@@ -20,20 +20,20 @@ def event(
     time: str = SEEDED_TIME,
     with_seats: bool = True,
 ) -> dict[str, Any]:
-    """The event `kind` (a canonical type); without seats the worker has to ask for them."""
+    """A sample of a canonical type about `record`; without seats the worker has to ask for them."""
     detail: dict[str, Any] = {"reservation_id": record.reservation_id}
     if with_seats:
         detail["event_id"] = record.event_id
         detail["qty"] = record.quantity
         detail["seat_ids"] = list(record.seat_ids)
-    if kind != EXPIRED:
-        detail |= {"payment_intent_id": payment, "amount": 120_000, "currency": "KRW"}
-    if kind == FAILED:
-        detail |= {"error_code": "CARD_DECLINED", "error_message": "카드 한도 초과"}
+    kind = BY_TYPE[event_type]
+    detail |= kind.value.sample
+    if "payment_intent_id" in detail:
+        detail["payment_intent_id"] = payment
     return {
         "id": identity,
-        "type": kind,
-        "source": "reservation-api" if kind == EXPIRED else "payment-sim-api",
+        "type": event_type,
+        "source": kind.value.source,
         "detail": detail,
         "time": time,
         "trace_id": trace_id,

@@ -1,6 +1,6 @@
-"""The demo's story: what to seed, what to publish, and where everything has to end. Pure.
+"""Builds the demo's scenario: reservations to seed, messages to publish, expected ends. Pure.
 
-The messages of one reservation make a *tale*. Every tale is told once, the rest is drawn by
+The messages of one reservation make a *tale*. Every tale comes once and the rest is drawn by
 weight, so that a small scenario has them all.
 """
 
@@ -11,27 +11,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reservation_worker.events.kinds import BY_PAYMENT_STATUS, Kind
 from reservation_worker.simulator.neighbours.reservations import Record
 from reservation_worker.simulator.story.poison import poison_bodies
 from reservation_worker.simulator.story.samples import event
 from reservation_worker.simulator.story.variants import variants
 
-EXPIRED, APPROVED, FAILED = "expired", "approved", "failed"
+EXPIRED, APPROVED, FAILED = (kind.label for kind in (Kind.EXPIRED, Kind.APPROVED, Kind.FAILED))
 NOTHING, POISON = "nothing", "poison"
 
-_TYPES = {
-    EXPIRED: "reservation.expired",
-    APPROVED: "payment.approved",
-    FAILED: "payment.failed",
-    NOTHING: "payment.approved",
+_KINDS = {kind.label: kind for kind in Kind} | {NOTHING: Kind.APPROVED}
+_STATUSES = {kind.label: kind.value.payment_statuses for kind in Kind} | {
+    NOTHING: tuple(status for status, kind in BY_PAYMENT_STATUS.items() if kind is None)
 }
-_STATUSES = {
-    APPROVED: ("PAYMENT_STATUS_COMPLETED", "PAYMENT_STATUS_APPROVED"),
-    FAILED: ("PAYMENT_STATUS_FAILED", "PAYMENT_STATUS_CANCELLED", "PAYMENT_STATUS_EXPIRED"),
-    NOTHING: tuple(
-        f"PAYMENT_STATUS_{name}" for name in ("PENDING", "PROCESSING", "REFUNDED", "UNSPECIFIED")
-    ),
-}
+_WEIGHTS = {Kind.EXPIRED: 32, Kind.APPROVED: 33, Kind.FAILED: 14}
 _ONE_COPY_IN = 20
 _SHOWS = 8
 
@@ -47,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Tale:
-    """What happens to a reservation that starts as `state`, and where it may end."""
+    """The messages of a reservation that starts as `state`, and its possible `ends`."""
 
     name: str
     weight: int
@@ -61,9 +54,10 @@ def _tale(name: str, weight: int, ends: str, *steps: Step, state: str = "HOLD") 
 
 
 TALES = (
-    _tale("expired", 32, "EXPIRED", Step(EXPIRED)),
-    _tale("approved", 33, "CONFIRMED", Step(APPROVED)),
-    _tale("failed", 14, "CANCELLED", Step(FAILED)),
+    *(
+        _tale(kind.label, _WEIGHTS.get(kind, 5), kind.value.target, Step(kind.label))
+        for kind in Kind
+    ),
     _tale("approved, expired", 2, "CONFIRMED EXPIRED", Step(APPROVED), Step(EXPIRED)),
     _tale("expired, approved", 2, "CONFIRMED EXPIRED", Step(EXPIRED), Step(APPROVED)),
     _tale("failed, expired", 2, "CANCELLED EXPIRED", Step(FAILED), Step(EXPIRED)),
@@ -79,7 +73,7 @@ TALES = (
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to publish. Those of phase 1 wait until all of phase 0 is settled."""
+    """A message to publish. Messages of phase 1 wait until phase 0 is settled."""
 
     body: str
     tale: str
@@ -105,36 +99,40 @@ class Scenario:
         return [message for message in self.messages if message.phase == number]
 
 
-def build(events: int = 1000, seed: int = 0) -> Scenario:
-    """A scenario of exactly `events` messages; the same seed makes the same one."""
+def build(events: int = 1000, seed: int = 0, general_admission: float = 0.15) -> Scenario:
+    """A scenario of exactly `events` messages; the same seed makes the same one.
+
+    `general_admission` is the share of reservations without numbered seats.
+    """
     if events < 1:
         raise ValueError("a scenario needs at least one event")
-    teller = _Teller(random.Random(seed))
+    builder = _Builder(random.Random(seed), general_admission)
     copies = events // _ONE_COPY_IN
-    for tale in teller.tales(events - copies):
-        teller.tell(tale)
-    messages = teller.messages
-    # From the back, so that the places not yet visited stay where they are.
-    for place in sorted(teller.random.sample(range(len(messages)), copies), reverse=True):
-        later = teller.random.randint(place + 1, len(messages))
+    for tale in builder.tales(events - copies):
+        builder.add(tale)
+    messages = builder.messages
+    # From the back, so that the remaining positions stay valid.
+    for place in sorted(builder.random.sample(range(len(messages)), copies), reverse=True):
+        later = builder.random.randint(place + 1, len(messages))
         messages.insert(later, messages[place])
-    return Scenario(tuple(teller.seeds), teller.pools, tuple(messages), teller.expected)
+    return Scenario(tuple(builder.seeds), builder.pools, tuple(messages), builder.expected)
 
 
-class _Teller:
+class _Builder:
     """Collects seeds and messages, tale by tale."""
 
-    def __init__(self, dice: random.Random) -> None:
-        self.random = dice
+    def __init__(self, generator: random.Random, general_admission: float) -> None:
+        self.random = generator
+        self._general_admission = general_admission
         self.seeds: list[Record] = []
         self.pools: dict[str, int] = {}
         self.messages: list[Message] = []
         self.expected: dict[str, frozenset[str]] = {}
         self._poison = itertools.cycle(poison_bodies())
-        self._turns = {kind: itertools.count() for kind in _TYPES}
+        self._turns = {kind: itertools.count() for kind in _KINDS}
 
     def tales(self, messages: int) -> Iterator[Tale]:
-        """Tales that add up to so many messages."""
+        """Tales with exactly so many messages in all."""
         first = list(TALES)
         while messages:
             fitting = [tale for tale in first or TALES if len(tale.steps) <= messages]
@@ -148,7 +146,7 @@ class _Teller:
             messages -= len(tale.steps)
             yield tale
 
-    def tell(self, tale: Tale) -> None:
+    def add(self, tale: Tale) -> None:
         """Seed the reservation and add the messages."""
         if tale.steps[0].kind == POISON:
             variant, body = next(self._poison)
@@ -165,7 +163,7 @@ class _Teller:
         self.seeds.append(record)
         self.expected[record.reservation_id] = tale.ends
         if not record.seat_ids:
-            # Exactly as many places as are spoken for: one sold too many shows.
+            # Exactly as many places as are reserved, so that one oversold place shows.
             self.pools[record.event_id] = self.pools.get(record.event_id, 0) + record.quantity
         for step in tale.steps:
             self.messages.append(self._message(tale, step, record, f"pay_{number}_{step.payment}"))
@@ -173,7 +171,7 @@ class _Teller:
     def _places(self, number: int) -> dict[str, Any]:
         count = self.random.randint(1, 4)
         show = self.random.randint(1, _SHOWS)
-        if self.random.random() < 0.15:
+        if self.random.random() < self._general_admission:
             return {"event_id": f"evt_general_{show}", "quantity": count}
         seats = tuple(f"{number}{letter}" for letter in "ABCD"[:count])
         return {"event_id": f"evt_hall_{show}", "seat_ids": seats}
@@ -192,14 +190,14 @@ class _Teller:
             step.kind,
             variant,
             record.reservation_id,
-            "" if step.kind == EXPIRED else payment,
+            payment if "payment_intent_id" in _KINDS[step.kind].value.sample else "",
             step.phase,
             self._attributes(),
         )
 
     def _event(self, kind: str, record: Record, payment: str) -> dict[str, Any]:
         return event(
-            _TYPES[kind],
+            _KINDS[kind].event_type,
             record,
             payment,
             with_seats=self.random.random() < 0.9,

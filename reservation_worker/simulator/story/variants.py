@@ -1,6 +1,6 @@
-"""Turns a canonical event into every body that real producers send (docs/contract.md#events).
+"""Turns a canonical event into every producer's variant (docs/contract.md#variants).
 
-The demo publishes them, the tests prove that the worker understands them all alike.
+The demo publishes them, and tests prove that the worker parses them alike.
 """
 
 import json
@@ -8,38 +8,34 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-_PASCAL_CASE = {
-    "reservation.expired": "ReservationExpired",
-    "payment.approved": "PaymentApproved",
-    "payment.failed": "PaymentFailed",
-}
-_PAYMENT_STATUS = {
-    "payment.approved": "PAYMENT_STATUS_COMPLETED",
-    "payment.failed": "PAYMENT_STATUS_FAILED",
-}
+from reservation_worker.events.kinds import BY_TYPE, PAYMENT_STATUS_TYPES
+
 # payment-sim-api knows the payment, not the seats.
 _UNKNOWN_TO_PAYMENTS = frozenset({"event_id", "qty", "seat_ids"})
 
 
 def variants(event: Mapping[str, Any]) -> dict[str, str]:
-    """The bodies by the variant's name, `canonical` first; only those that fit the event's type.
+    """The bodies by the variant's name, `canonical` first; only variants of the event's type.
 
-    All tell the same facts, except that `payment_status` has no event_id, qty or seats.
+    All have the same facts, except that `payment_status` has no event_id, qty or seats.
     """
-    kind, detail = event["type"], event["detail"]
+    kind, detail = BY_TYPE[event["type"]], event["detail"]
+    name = kind.event_type
     bodies = {
         "canonical": event,
-        "eventbridge": _eventbridge(event, kind, detail),
-        "pascal_case": _eventbridge(event, _PASCAL_CASE[kind], detail),
+        "eventbridge": _eventbridge(event, name, detail),
         "camel_case": {**event, "detail": _camel_case(detail)},
-        "flat": {"type": kind, **_trace(event), **_camel_case(detail)},
+        "flat": {"type": name, **_trace(event), **_camel_case(detail)},
         "sns": _sns(event),
-        "nested": _eventbridge(event, kind, event),
+        "nested": _eventbridge(event, name, event),
     }
-    if kind == "reservation.expired":
-        bodies["legacy_type"] = {**event, "type": "reservation.hold.expired"}
-    if kind in _PAYMENT_STATUS:
-        bodies["payment_status"] = _payment_status(event, kind, detail)
+    for alias in kind.value.aliases:
+        if "." in alias:
+            bodies["legacy_type"] = {**event, "type": alias}
+        else:
+            bodies["pascal_case"] = _eventbridge(event, alias, detail)
+    if kind.value.payment_statuses:
+        bodies["payment_status"] = _payment_status(event, kind.value.payment_statuses[0], detail)
     return {name: json.dumps(body) for name, body in bodies.items()}
 
 
@@ -58,15 +54,15 @@ def _eventbridge(
 
 
 def _payment_status(
-    event: Mapping[str, Any], kind: str, detail: Mapping[str, Any]
+    event: Mapping[str, Any], status: str, detail: Mapping[str, Any]
 ) -> dict[str, Any]:
     known = {key: value for key, value in detail.items() if key not in _UNKNOWN_TO_PAYMENTS}
     if "payment_intent_id" in known:
         known["payment_id"] = known.pop("payment_intent_id")
-    known |= {"event_type": "payment.status_updated", "status": _PAYMENT_STATUS[kind]}
+    known |= {"event_type": PAYMENT_STATUS_TYPES[1], "status": status}
     if "time" in event:
         known["timestamp"] = int(datetime.fromisoformat(event["time"]).timestamp())
-    return _eventbridge(event, "Payment Status Updated", known)
+    return _eventbridge(event, PAYMENT_STATUS_TYPES[0], known)
 
 
 def _sns(event: Mapping[str, Any]) -> dict[str, Any]:

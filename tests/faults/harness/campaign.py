@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.harness.case import Outcome
+from tests.faults.harness.long_run_checks import LongRun
 from tests.faults.harness.long_runs import drain, outage, soak
-from tests.faults.harness.long_verdicts import LongRun
 from tests.faults.harness.matrix import CASES, run
 from tests.faults.harness.neighbour_cases import IN, RS
 from tests.faults.harness.sabotages import SABOTAGES, caught, run_sabotaged
@@ -29,7 +29,7 @@ FUZZED_BODIES, FUZZED_THROUGH_WORKER, HEALTHY = 225_000, 5_000, 1_000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """What one run showed, as the report has it; `broken` says all that was not as promised."""
+    """A row of the report; `broken` has a sentence for each broken promise."""
 
     part: str
     name: str
@@ -41,7 +41,10 @@ class Row:
 
 def _scenario(name: str, seed: int) -> Row:
     outcome = run(name, seed=seed)
-    return _row("scenarios", name, outcome, [] if outcome.ok else [outcome.explain()])
+    broken = [] if outcome.ok else [outcome.explain()]
+    if not outcome.faults:
+        broken.append("nothing was injected")
+    return _row("scenarios", name, outcome, broken)
 
 
 def _row(part: str, name: str, outcome: Outcome, broken: Sequence[str]) -> Row:
@@ -74,7 +77,7 @@ def _fuzz_worker(seed: int) -> Row:
 
 
 def parts(seed: int) -> dict[str, list[Callable[[], Row]]]:
-    """What there is to run, by part."""
+    """All runs, by part."""
     return {
         "scenarios": [partial(_scenario, name, seed) for name in CASES],
         "sabotages": [partial(_sabotage, name) for name in SABOTAGES],
@@ -135,12 +138,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         began = time.monotonic()
         row = one()
         rows.append(row)
-        verdict = "BROKEN" if row.broken else "ok"
+        result = "BROKEN" if row.broken else "ok"
         seconds = time.monotonic() - began
         sys.stderr.write(
-            f"[{number}/{len(chosen)}] {row.part}: {row.name}: {verdict}, {seconds:.0f} s\n"
+            f"[{number}/{len(chosen)}] {row.part}: {row.name}: {result}, {seconds:.0f} s\n"
         )
-        # After each, so that an interrupted campaign leaves what it has found.
+        # After each run, so that an interrupted campaign leaves a report.
         (args.out / "report.md").write_text(report(rows))
         everything = [dataclasses.asdict(row) for row in rows]
         (args.out / "report.json").write_text(json.dumps(everything, indent=1))

@@ -11,21 +11,17 @@ from reservation_worker.simulator.neighbours.character import Character
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """A neighbour's false answers, a `rate` of all while the run lasts.
-
-    `standing`: only for reservations of general admission.
-    """
+    """A neighbour's false answers, a `rate` of all while the run lasts."""
 
     target: str
     answer: Mapping[str, Any]
     rate: float
     after: bool = False
-    standing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something that happens once: when so much of the work is done, and `pause` seconds later.
+    """Something that happens once: at `progress` (share of the work) and `pause` seconds later.
 
     kill, term, freeze, thaw: worker number `target`. down, hang, restart, trouble (its database
     does not answer), clear: the neighbour. black_hole: the connections to inventory that exist
@@ -46,13 +42,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A scenario: faults of SQS (see sqs_faults.py), of the neighbours, of the process.
+    """A scenario: faults of SQS (see simulator/sqs/faults.py), of the neighbours, of the process.
 
     `machine` names what is wrong with the machine from the start (see machine.py). `backlog`: so
     many messages are kept in the queue until all are published; 0 publishes all at once. A worker
-    that `may_die` is started again by whoever looks at /health, as the kubelet does. `events`
+    that `may_die` is started again when /health is bad, as the kubelet does. `events`
     overrides the run's. `quiet`: seconds between the first steps and the first message. `module`
     is run in place of the worker's own. `key_ttl`: when inventory forgets a key, in seconds.
+    `general_admission`: the share of reservations without numbered seats.
     """
 
     sqs: Mapping[str, Any] = field(default_factory=dict)
@@ -71,11 +68,12 @@ class Case:
     module: str = ""
     character: Character = Character.CONTRACT
     key_ttl: float | None = None
+    general_admission: float = 0.15
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A look at all workers while a run goes on; `at` is in seconds since its start."""
+    """The sums over all workers at one moment; `at` is in seconds since the start of the run."""
 
     at: float
     settled: int
@@ -88,7 +86,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A worker that was told to stop, how long it took in seconds, and its exit code."""
+    """The stop of a worker: its duration in seconds and its exit code."""
 
     worker: str
     seconds: float
@@ -106,9 +104,9 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run showed: `broken` has a plain sentence for each breach, by invariant.
+    """The result of a run; `broken` has a sentence for each breach, by invariant.
 
-    1 to 7 are the design's; 0 is what else was promised.
+    1 to 7 are the invariants of docs/reliability.md; 0 is for other promises.
     """
 
     name: str
@@ -130,11 +128,11 @@ class Outcome:
 
     @property
     def faults(self) -> dict[str, int]:
-        """What was injected, without the exit codes that are counted beside it."""
+        """The injected faults, without the exit codes."""
         return {name: n for name, n in self.injected.items() if not name.startswith("exit")}
 
     def explain(self) -> str:
-        """Everything that is needed to understand and to repeat a failing run."""
+        """Everything needed to understand and repeat a failing run."""
         shown = {number: list(lines[:10]) for number, lines in self.broken.items() if lines}
         return "\n".join(
             (

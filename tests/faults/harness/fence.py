@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 GRACE = 0.5
-"""How late a call that started in time may arrive, in seconds: the machine is busy."""
+"""How late a call that started in time may arrive, in seconds: the machine is busy.
+
+The worker looks at the lease once more right before it sends, so that a thread which was held up
+since its check sends nothing. A process that is frozen between that look and the system call still
+sends when it thaws: a few microseconds that no client can close.
+"""
 _AT_ONCE = 0.05
 _GONE = {"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"}
 
@@ -92,10 +97,10 @@ def handled_again(
             for one in frozen
         ):
             continue  # the bad news and the message reach it together
-        if last.told not in ("ok", "", "error") and delivery["trace_id"] in called:
+        if last.answer not in ("ok", "", "error") and delivery["trace_id"] in called:
             found.append(
                 f"{delivery['message_id']} was handled again (delivery {delivery['number']} to"
-                f" {delivery['worker']}), although its delete was known to have failed: {last.told}"
+                f" {delivery['worker']}), although its delete had failed: {last.answer}"
             )
     return found
 
@@ -127,10 +132,10 @@ def _end(
             closed = min(closed, (use.asked_at + _AT_ONCE, "it had been deleted"))
         elif use.seconds < visibility:
             closed = min(closed, (use.asked_at + GRACE, "it had been given back"))
-        elif use.told in _GONE:
+        elif use.answer in _GONE:
             closed = min(closed, (use.answered_at + GRACE, "its receipt was refused"))
         elif use.done and use.answered_at <= end + GRACE:
             granted = max(visibility, min(use.seconds, longest))
             end = max(end, use.answered_at + granted)
-    # A receipt that two deliveries to a worker share: which of them ended is not to be told.
+    # Two deliveries to a worker share a receipt: nobody knows which of them ended.
     return min((end + GRACE, why), (float("inf"), "") if shared else closed)

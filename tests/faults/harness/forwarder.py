@@ -1,4 +1,4 @@
-"""A TCP forwarder before a neighbour, whose connections can fall silent while new ones work."""
+"""A TCP forwarder before a neighbour; it can black-hole connections while new ones work."""
 
 import socket
 import threading

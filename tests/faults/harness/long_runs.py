@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from tests.faults.harness.case import Answers, Case, Step
-from tests.faults.harness.long_verdicts import LongRun, judge_drain, judge_outage, judge_soak
+from tests.faults.harness.long_run_checks import LongRun, check_drain, check_outage, check_soak
 from tests.faults.harness.matrix import ALL_SQS
 from tests.faults.harness.neighbour_cases import IN, RS
 from tests.faults.harness.runner import Run
@@ -52,11 +52,11 @@ def soak(events: int, seed: int) -> LongRun:
         Step("clear", RS, pause=5),
     )
     env = {"CALL_TIMEOUT": "2", "BACKOFF_BASE_MS": "100", "MAX_RETRIES": "50"}
-    # As the image is to set it: glibc gives each few threads a heap of their own otherwise, and
-    # what they leave free there grows for hours.
+    # As the image sets it: otherwise glibc gives each few threads another heap, and the free
+    # memory in these heaps grows for hours.
     env["MALLOC_ARENA_MAX"] = "2"
     case = Case(rare, answers, steps, visibility=30, latency_ms=(10, 5), env=env, backlog=500)
-    return judge_soak(Run("soak", case, events, seed).go(limit=60 + events / 25))
+    return check_soak(Run("soak", case, events, seed).go(limit=60 + events / 25))
 
 
 def drain(stops: int, seed: int) -> LongRun:
@@ -65,18 +65,18 @@ def drain(stops: int, seed: int) -> LongRun:
     steps = tuple(Step("term", number % 2, pause=dice.uniform(0.2, 2.0)) for number in range(stops))
     # Slow calls, so that a stop finds many under way and the load outlasts the stops.
     case = replace(AS_SHIPPED, steps=steps, latency_ms=(150, 100))
-    return judge_drain(Run("drain", case, 250 * stops, seed).go(limit=60 + 10 * stops))
+    return check_drain(Run("drain", case, 250 * stops, seed).go(limit=60 + 10 * stops))
 
 
 def outage(target: str, seconds: float, seed: int) -> LongRun:
     """A neighbour (or both) is gone for so long under load."""
     steps = (Step("down", target, 0.3), Step("clear", target, pause=seconds))
     case = replace(AS_SHIPPED, steps=steps)
-    return judge_outage(Run(f"outage of {target}", case, 20_000, seed).go(limit=seconds + 400))
+    return check_outage(Run(f"outage of {target}", case, 20_000, seed).go(limit=seconds + 400))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run what is asked for and print a JSON line for each; 1 if a promise was broken."""
+    """Run the chosen ones and print a JSON line for each; 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="long_runs", description="Soak, drain, outages.")
     parser.add_argument("--soak", type=int, metavar="EVENTS", default=0)
     parser.add_argument("--drain", type=int, metavar="STOPS", default=0)

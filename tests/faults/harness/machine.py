@@ -13,7 +13,7 @@ from reservation_worker.simulator.processes.worker import WorkerProcess
 FULL_DISK, CLOSED_PIPE = "full disk", "closed pipe"
 """What its standard output is."""
 BLOCKED_PIPE = "blocked pipe"
-"""Its standard output and error are one pipe that nobody reads, and it is full."""
+"""Its standard output and error are one full pipe without a reader."""
 HANGING_COLLECTOR = "hanging collector"
 """The span collector takes connections and never answers."""
 CLOCK = "clock"
@@ -54,7 +54,7 @@ _OUTPUTS = {FULL_DISK: _full_disk, CLOSED_PIPE: _closed_pipe}
 
 
 class Machine:
-    """One worker's. `undo` ends what it started."""
+    """The machine of one worker. `undo` ends its processes."""
 
     def __init__(self, worker: WorkerProcess, faults: tuple[str, ...], undo: ExitStack) -> None:
         self._worker = worker
@@ -66,7 +66,7 @@ class Machine:
             elif fault == BLOCKED_PIPE:
                 worker.open_stdout = worker.open_stderr = _blocked_pipe(undo)
             elif fault == HANGING_COLLECTOR:
-                # The kernel takes the connections; nobody reads them.
+                # The kernel accepts the connections; no process reads them.
                 silent = undo.enter_context(socket.create_server(("127.0.0.1", 0)))
                 endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
                 worker.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
@@ -89,7 +89,7 @@ class Machine:
         new.rename(self._clock)
 
     def limit(self, what: str, more: int) -> None:
-        """It gets no more than `more` file descriptors or bytes beyond what it has now."""
+        """Limit it to `more` file descriptors or bytes beyond its present ones."""
         number = _LIMITS[what]
         pid = self._worker.pid
         before = resource.prlimit(pid, number)

@@ -43,7 +43,7 @@ def _kills(count: int, action: str = "kill") -> tuple[Step, ...]:
 def freeze(
     worker: int = 0, progress: float = 0.3, visibility: int = Case().visibility
 ) -> tuple[Step, ...]:
-    """SIGSTOP for longer than any lease: the visibility, and what a receive may be late."""
+    """SIGSTOP for longer than any lease: the visibility timeout plus a receive's possible delay."""
     pause = visibility + int(ENV["SQS_WAIT_TIME"]) + 2
     return (Step("freeze", worker, progress), Step("thaw", worker, pause=pause))
 
@@ -198,7 +198,7 @@ def run(
     command: Sequence[str] = (),
     limit: float = 120.0,
 ) -> Outcome:
-    """Run a scenario of `CASES`, or one made for the purpose; `command` is another worker's."""
+    """Run a scenario of `CASES` or a new one; `command` starts another worker."""
     case = CASES[name] if isinstance(name, str) else name
     label = name if isinstance(name, str) else "a case of its own"
     return Run(label, case, events, seed, command).go(limit)

@@ -1,4 +1,4 @@
-"""The fault scenarios of the two neighbours, as data: see case.py for what it means."""
+"""The fault scenarios of the two neighbours, as data (see case.py)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -183,27 +183,28 @@ TODAY: Mapping[str, Case] = {
     "inventory: INTERNAL with one message": Case(
         steps=_trouble(0.0, 8), env=_FEW_TRIES, workers=1, events=1
     ),
-    # Calls that took effect and were not heard of are repeated when their keys are gone.
+    # Releases that took effect but were answered with a failure are due again when their keys are
+    # forgotten. All are of quantities, which only the key guards.
     "inventory: keys are forgotten": Case(
         answers=(
             Answers(
                 IN,
                 {"code": "INTERNAL", "method": "ReleaseHold", "name": "INTERNAL after"},
-                0.7,
+                0.4,
                 after=True,
-                standing=True,
             ),
         ),
         env={"MAX_RETRIES": "3", "BACKOFF_BASE_MS": "4000", "INVENTORY_KEY_TTL": "3"},
         visibility=10,
         key_ttl=3,
+        general_admission=1.0,
     ),
 }
 """What only today's neighbours do."""
 
 
 def as_today(case: Case) -> Case:
-    """The same with today's neighbours, whose inventory has INTERNAL for what fails in band."""
+    """The same with today's neighbours: in-band failures of inventory become INTERNAL."""
     answers = tuple(
         replace(one, answer={"trouble": True, "name": one.answer["name"]})
         if one.target == IN and {"status", "error_code"} & one.answer.keys()

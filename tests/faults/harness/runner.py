@@ -1,4 +1,4 @@
-"""Runs one fault scenario on a whole system of processes; judge.py decides what came of it."""
+"""Runs one fault scenario on a whole system of processes; recorder.py records the result."""
 
 import signal
 import socket
@@ -19,8 +19,8 @@ from reservation_worker.simulator.story.scenario import build
 from tests.faults.harness.case import Case, Outcome, Step
 from tests.faults.harness.fence import Frozen
 from tests.faults.harness.forwarder import Forwarder
-from tests.faults.harness.judge import Accounts, Judge
 from tests.faults.harness.machine import Machine
+from tests.faults.harness.recorder import Accounts, Recorder
 
 ENV = {
     "CALL_TIMEOUT": "1",
@@ -30,9 +30,9 @@ ENV = {
     "SHUTDOWN_TIMEOUT": "12",
 }
 KEY_TTL = {Character.CONTRACT: {"INVENTORY_KEY_TTL": "0"}, Character.TODAY: {}}
-"""What workers are told of inventory's memory for keys; nothing: their default."""
+"""The workers' setting for inventory's memory of keys; none: the default."""
 CALLS_AN_EVENT = 1.8
-# A step whose progress does not come (all hangs) happens all the same.
+# A step happens after so many seconds even without its progress, for example if all calls hang.
 STEP_PATIENCE = 15.0
 # As the kubelet does: so many bad answers of /health in a row.
 BAD_HEALTH = 3
@@ -48,7 +48,7 @@ class Run:
         self.events = case.events or events
         module = [sys.executable, "-m", case.module] if case.module else []
         self.command = list(command) or module
-        self.story = build(self.events, seed)
+        self.story = build(self.events, seed, case.general_admission)
         self.stack = Stack(
             *case.latency_ms,
             visibility=case.visibility,
@@ -66,10 +66,10 @@ class Run:
         self.last_step = 0.0
         self.bad_health: Counter[int] = Counter()
         self.env = ENV | KEY_TTL[case.character] | dict(case.env)
-        self.judge = Judge(case, self.env)
+        self.recorder = Recorder(case, self.env)
 
     def go(self, limit: float) -> Outcome:
-        """Run it; what is not settled after `limit` seconds counts as lost."""
+        """Run it; messages that are not settled after `limit` seconds count as lost."""
         with ExitStack() as undo:
             stack = undo.enter_context(self.stack)
             proxy = SqsProxyProcess(stack.sqs.url, self.seed, directory=stack.sqs.directory)
@@ -107,12 +107,12 @@ class Run:
                 self._settle(max(20.0, limit - settled_in))
             seconds = time.monotonic() - began
             told = self._take_stock(seconds)
-        return self.judge.outcome(self.name, self.events, self.seed, told)
+        return self.recorder.outcome(self.name, self.events, self.seed, told)
 
     def _start(self, number: int) -> None:
         worker = self.workers[number]
         self.starts += 1
-        # Each start is a worker of its own to the proxy: it remembers nothing of the one before.
+        # To the proxy each start is another worker, because it remembers nothing.
         self.names[number] = f"{worker.name}.{self.starts}"
         worker.env["AWS_ENDPOINT_URL"] = self.proxy.url_for(self.names[number])
         if self.command:
@@ -129,10 +129,8 @@ class Run:
                     name: value.replace("DECOY", f"127.0.0.1:{port}")
                     for name, value in answer["headers"].items()
                 }
-            seeds = self.story.seeds if one.standing else ()
-            ids = [record.reservation_id for record in seeds if not record.seat_ids]
             self.stack.neighbours.answer(
-                one.target, answer, 1_000_000, ids, after=one.after, rate=one.rate
+                one.target, answer, 1_000_000, after=one.after, rate=one.rate
             )
 
     def _settle(self, limit: float) -> bool:
@@ -150,7 +148,7 @@ class Run:
         return poll_until(done, limit, 0.5 if self.case.backlog else 0.15)
 
     def _feed(self, enough: threading.Event) -> None:
-        """Keep the backlog in the queue, whatever the run's own thread waits for."""
+        """Keep the backlog in the queue, independently of the run's thread."""
         feed = self.story.phase(0)
         while feed and not enough.wait(0.1):
             count = max(0, self.case.backlog - self.stack.depth())
@@ -169,7 +167,7 @@ class Run:
             self.todo.pop(0)
             self._do(step)
             self.last_step = time.monotonic()
-            self.judge.stepped(step, self.last_step - self.began)
+            self.recorder.stepped(step, self.last_step - self.began)
 
     def _progress(self) -> float:
         calls = sum(int(one["calls"]) for one in self.stack.neighbours.health().values())
@@ -184,7 +182,7 @@ class Run:
             else:
                 self.stack.set_visibility(int(step.value))
         elif step.action == "black_hole":
-            self.judge.injected["connections black-holed"] += self.forwarder.black_hole()
+            self.recorder.injected["connections black-holed"] += self.forwarder.black_hole()
         elif step.action == "hang":
             ids = [record.reservation_id for record in self.story.seeds[: step.ids]]
             self.stack.neighbours.hang(step.target, ids, after=step.after)
@@ -206,7 +204,7 @@ class Run:
             case "thaw":
                 worker.resume()
                 since = self.frozen_at.pop(number)
-                self.judge.frozen.append(Frozen(self.names[number], since, time.time()))
+                self.recorder.frozen.append(Frozen(self.names[number], since, time.time()))
             case "clock":
                 self.machines[number].set_clock(step.value)
             case "fds" | "memory":
@@ -226,8 +224,8 @@ class Run:
         worker.signal(signal.SIGTERM)
         code = None
         with suppress(ChildError):
-            code = worker.wait(self.judge.longest_stop)
-        self.judge.stopped(worker, time.monotonic() - began, code, in_flight)
+            code = worker.wait(self.recorder.longest_stop)
+        self.recorder.stopped(worker, time.monotonic() - began, code, in_flight)
 
     def _sample(self) -> None:
         total: Counter[str] = Counter()
@@ -238,8 +236,8 @@ class Run:
                 self._died(number, f"{worker.name} ended by itself: {worker.tail()[-500:]}")
             with suppress(ChildError, OSError):  # it has just died: next time, then
                 self._probe(number)
-                total += self.judge.look(worker)
-        self.judge.sample(total, time.monotonic() - self.began)
+                total += self.recorder.look(worker)
+        self.recorder.sample(total, time.monotonic() - self.began)
 
     def _probe(self, number: int) -> None:
         worker = self.workers[number]
@@ -251,14 +249,14 @@ class Run:
             self._died(number, f"/health of {worker.name} was {status}: {said}")
 
     def _died(self, number: int, why: str) -> None:
-        self.judge.died(why)
+        self.recorder.died(why)
         self.bad_health[number] = 0
         self._start(number)
 
     def _take_stock(self, seconds: float) -> Accounts:
-        """No more faults, all workers are stopped, and everybody is asked."""
+        """End all faults, stop the workers, and collect the accounts."""
         stack, proxy = self.stack, self.proxy
-        self.judge.last_look(self.workers, stack.neighbours.health())
+        self.recorder.last_look(self.workers, stack.neighbours.health())
         proxy.set_faults({})
         stack.neighbours.clear()
         for number in range(len(self.workers)):

@@ -1,4 +1,4 @@
-"""A real body taken apart, so that harm can be done to it in every variant alike."""
+"""A real body taken apart, so that a mutation applies to every variant."""
 
 import copy
 import json
@@ -37,9 +37,9 @@ VARIANTS = tuple(_SOUND)
 
 @dataclass(slots=True)
 class Draft:
-    """`event` has the type, `detail` the fields, `root` is all of it.
+    """`event` has the type, `detail` has the fields, `root` is the whole body.
 
-    `facts` is what the body says to the settlement, `truth` what reservation-api knows besides.
+    `facts` are the event's facts for the settlement, `truth` is reservation-api's record.
     """
 
     dice: Random
@@ -50,11 +50,11 @@ class Draft:
     detail: dict[str, Any]
     facts: dict[str, Any]
     truth: Record
-    # An SNS envelope whose message is not to be made from `event` any more.
+    # The SNS envelope's message must no longer be made from `event`.
     sealed: bool = False
 
     def names(self, field: str) -> list[str]:
-        """The names under which it is looked for: payment_id is only payment-sim-api's."""
+        """The possible names of a field: payment_id is only payment-sim-api's."""
         own = self.variant == "payment_status"
         return [name for name in NAMES[field] if own or name != "payment_id"]
 
@@ -64,7 +64,7 @@ class Draft:
         return next(has, NAMES[field][0])
 
     def type_key(self) -> str:
-        """The name of the key that has the type."""
+        """The key of the type."""
         return "type" if "type" in self.event else "detail-type"
 
     def layer(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class Draft:
         self.facts[field] = None
 
     def say(self, field: str, value: Any) -> None:
-        """The body says something else, and that is what it means."""
+        """Change the body, and the facts with it."""
         self.detail[self.key(field)] = value
         self.facts[field] = tuple(value) if isinstance(value, list) else value
 
@@ -104,11 +104,11 @@ class Draft:
 
 Harm = Callable[[Draft], object]
 Table = list[tuple[str, Harm, Sequence[str]]]
-"""Name, harm, and the variants that it is for (none: all)."""
+"""Name, mutation, and its variants (none: all)."""
 
 
 def done(table: Table, *variants: str) -> Callable[[Harm], Harm]:
-    """Puts a harm into its table, under its own name with spaces."""
+    """Adds a mutation to its table, under its name with spaces."""
 
     def add(harm: Harm) -> Harm:
         table.append((harm.__name__.replace("_", " "), harm, variants))
@@ -118,7 +118,7 @@ def done(table: Table, *variants: str) -> Callable[[Harm], Harm]:
 
 
 def draft(dice: Random, number: int, only: Sequence[str] = ()) -> Draft:
-    """A sound body in one of the variants, about a reservation and a show of its own."""
+    """A sound body in one of the variants, with another reservation and show."""
     variant = dice.choice(only or VARIANTS)
     event = copy.deepcopy(dice.choice(_SOUND[variant]))
     detail = event["detail"]

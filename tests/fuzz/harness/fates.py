@@ -1,17 +1,18 @@
-"""The mutated bodies that go through a worker, and what must come of each."""
+"""The mutated bodies for a worker, each with its expected end."""
 
 import sys
 from dataclasses import dataclass
 
 from reservation_worker.errors import InvalidEvent
 from reservation_worker.events import parse as events
+from reservation_worker.events.kinds import BY_LABEL
 from reservation_worker.simulator.story.scenario import Message, Scenario
 from tests.fuzz.harness.mutations import ANY, EVENT, IGNORED, INVALID, Mutant, mutants
 
 INVALID_PAYLOAD, DROPPED, SETTLED = "invalid_payload", "dropped", "settled"
 PERMANENT, COMPENSATION = "permanent_error", "compensation_required"
-"""The fates. The last two are those of an event whose reservation nobody knows: the PATCH is
-answered 404 RESERVATION_NOT_FOUND, which is permanent, and somebody who paid has no seat."""
+"""The fates. The last two are for an event with an unknown reservation: the PATCH is answered 404
+RESERVATION_NOT_FOUND, which is permanent, and a customer who paid has no seat."""
 
 # More frames than any two callers of the parser differ by.
 _MARGIN = 150
@@ -19,7 +20,7 @@ _MARGIN = 150
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A mutated body that was sent, and what must come of it; kind and id only of what parses."""
+    """A mutated body and its expected end; kind and id only if it parses."""
 
     mutant: Mutant
     message: Message
@@ -49,26 +50,26 @@ def choose(count: int, seed: int, story: Scenario) -> list[Sent]:
 
 
 def _sent(mutant: Mutant, body: str, seeded: bool) -> Sent | None:
-    verdict, kind, rid = mutant.verdict, "", mutant.reservation_id
+    expected, kind, rid = mutant.expected, "", mutant.reservation_id
     if mutant.facts is not None:
         kind = mutant.facts["kind"]
-    elif verdict == ANY:
-        verdict, kind, rid = _parsed(body)
+    elif expected == ANY:
+        expected, kind, rid = _parsed(body)
         if _parsed(body, deeper=_MARGIN) != _parsed(body, deeper=-_MARGIN):
             return None
     message = Message(body, "mutated", kind, mutant.name, attributes=mutant.attributes)
-    if verdict == INVALID:
+    if expected == INVALID:
         return Sent(mutant, message, INVALID_PAYLOAD)
-    if verdict == IGNORED:
+    if expected == IGNORED:
         return Sent(mutant, message, DROPPED, "", rid)
     if seeded and mutant.record is not None:
         return Sent(mutant, message, SETTLED, kind, rid)
-    unknown = COMPENSATION if kind == "approved" else PERMANENT
+    unknown = COMPENSATION if BY_LABEL[kind].value.money_taken else PERMANENT
     return Sent(mutant, message, unknown, kind, rid)
 
 
 def _parsed(body: str, deeper: int = 0) -> tuple[str, str, str]:
-    """Where nothing but the parser knows, it is at least held to be of one mind.
+    """The parser's own answer, where nothing else decides; it must not depend on the stack.
 
     Of nesting, Python reads as much as the stack has room for: `deeper` is how much more it has
     used already.
@@ -83,4 +84,4 @@ def _parsed(body: str, deeper: int = 0) -> tuple[str, str, str]:
         sys.setrecursionlimit(limit)
     if isinstance(answer, events.Ignored):
         return IGNORED, "", answer.reservation_id
-    return EVENT, answer.kind.value, answer.reservation_id
+    return EVENT, answer.kind.label, answer.reservation_id

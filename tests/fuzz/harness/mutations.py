@@ -1,7 +1,7 @@
-"""Bodies that no producer meant to send: real ones with harm done, and what must come of each.
+"""Bodies that no producer meant to send: mutated real ones, each with the answer it must get.
 
-`mutant` draws from any random.Random, a seeded one or Hypothesis's own. The verdict follows from
-the contract (section 1) and from what was done to a sound event: the parser is never asked.
+`mutant` draws from any random.Random, a seeded one or Hypothesis's own. The expected answer follows
+from docs/contract.md#events and from the mutation of a sound event: the parser is never asked.
 """
 
 import json
@@ -16,7 +16,7 @@ from tests.fuzz.harness import fields, texts, wild
 from tests.fuzz.harness.drafts import Table, draft
 
 EVENT, IGNORED, INVALID, ANY = "event", "ignored", "invalid", "any"
-"""The verdicts; ANY: nothing is known but what the parser promises for every input."""
+"""The kinds of answer; ANY: only the promises for every input are known."""
 
 _ALLOWED = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 # Of SQS's 1 MiB, a dead letter's own attributes need some.
@@ -39,7 +39,7 @@ class Mutant:
 
     name: str
     body: str | bytes
-    verdict: str
+    expected: str
     reservation_id: str = ""
     facts: Mapping[str, Any] | None = None
     record: Record | None = None
@@ -64,7 +64,7 @@ def sns(text: str) -> str:
 
 
 def mutants(seed: int) -> Iterator[Mutant]:
-    """An endless row, always the same; each is about a reservation and a show of its own."""
+    """An endless sequence, the same for a seed; each has another reservation and show."""
     number = 0
     while True:
         number += 1
@@ -82,7 +82,7 @@ def mutant(dice: Random, number: int = 1) -> Mutant:
     return made
 
 
-def _fields(table: Table, verdict: str) -> Maker:
+def _fields(table: Table, expected: str) -> Maker:
     def make(dice: Random, number: int) -> Mutant:
         name, harm, variants = dice.choice(table)
         it = draft(dice, number, variants)
@@ -91,11 +91,11 @@ def _fields(table: Table, verdict: str) -> Maker:
             if not fits or it.variant in fits:
                 neutral(it)
         harm(it)
-        known = verdict == EVENT
+        known = expected == EVENT
         return Mutant(
             name,
             it.text(),
-            verdict,
+            expected,
             it.facts["reservation_id"] or "",
             it.facts if known else None,
             it.record() if known else None,
@@ -104,12 +104,12 @@ def _fields(table: Table, verdict: str) -> Maker:
     return make
 
 
-def _texts(table: Mapping[str, texts.Harm], verdict: str) -> Maker:
+def _texts(table: Mapping[str, texts.Harm], expected: str) -> Maker:
     names = tuple(table)
 
     def make(dice: Random, number: int) -> Mutant:
         name = dice.choice(names)
-        return Mutant(name, table[name](dice, draft(dice, number).text()), verdict)
+        return Mutant(name, table[name](dice, draft(dice, number).text()), expected)
 
     return make
 

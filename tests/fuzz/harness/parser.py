@@ -28,7 +28,7 @@ class ParserFigures:
     examples: int
     distinct: int
     seconds: float
-    verdicts: Mapping[str, int]
+    answers: Mapping[str, int]
     known: Mapping[str, int]
     mutations: Mapping[str, int]
     largest_bytes: int
@@ -47,16 +47,16 @@ class ParserFigures:
 class _Tally:
     bodies: set[int] = field(default_factory=set)
     counts: dict[str, Counter[str]] = field(
-        default_factory=lambda: {name: Counter() for name in ("verdicts", "known", "mutations")}
+        default_factory=lambda: {name: Counter() for name in ("answers", "known", "mutations")}
     )
     largest: int = 0
     slowest: tuple[float, str] = (0.0, "")
     broken: list[str] = field(default_factory=list)
 
-    def add(self, one: Mutant, verdict: str, milliseconds: float) -> None:
+    def add(self, one: Mutant, kind: str, milliseconds: float) -> None:
         self.bodies.add(hash(one.body))
-        self.counts["verdicts"][verdict] += 1
-        self.counts["known"][one.verdict] += 1
+        self.counts["answers"][kind] += 1
+        self.counts["known"][one.expected] += 1
         self.counts["mutations"][one.name] += 1
         self.largest = max(self.largest, len(one.body))
         self.slowest = max(self.slowest, (milliseconds, f"{one.name}, {len(one.body)} characters"))
@@ -77,10 +77,10 @@ def fuzz_parser(examples: int, seed: int, parse: Parse = events.parse) -> Parser
         )
     return ParserFigures(
         seed=seed,
-        examples=tally.counts["verdicts"].total(),
+        examples=tally.counts["answers"].total(),
         distinct=len(tally.bodies),
         seconds=round(time.monotonic() - began, 1),
-        verdicts=dict(tally.counts["verdicts"]),
+        answers=dict(tally.counts["answers"]),
         known=dict(tally.counts["known"]),
         mutations=dict(tally.counts["mutations"]),
         largest_bytes=tally.largest,
@@ -92,7 +92,7 @@ def fuzz_parser(examples: int, seed: int, parse: Parse = events.parse) -> Parser
 
 
 def _shard(count: int, seed: int, parse: Parse, tally: _Tally) -> None:
-    """A Hypothesis run of its own: what it remembers of its examples grows with their number."""
+    """A separate Hypothesis run, because its memory grows with the number of examples."""
 
     @hypothesis.seed(seed)
     @settings(

@@ -16,29 +16,29 @@ Parse = Callable[[str | bytes, Mapping[str, str]], events.Event | events.Ignored
 Answer = events.Event | events.Ignored | InvalidEvent
 
 LIMIT_MS = 1000
-"""Of CPU time, for a body of up to 1 MiB: several times what the worst one takes."""
+"""CPU time for a body of up to 1 MiB: several times that of the worst one."""
 # What else is looked at in an answer costs more than the parser itself.
 _SMALL = 20_000
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 
 class BrokenPromise(AssertionError):
-    """The parser did not do what it promises; the text says with which body."""
+    """The parser broke a promise; the text quotes the body."""
 
 
 def check(one: Mutant, parse: Parse = events.parse) -> tuple[str, float]:
-    """The verdict and the milliseconds of CPU time. Raises BrokenPromise."""
+    """The kind of the answer and the milliseconds of CPU time. Raises BrokenPromise."""
     try:
         answer, milliseconds = _timed(one, parse)
-        verdict = _verdict(answer)
+        found = _kind_of(answer)
         limit = LIMIT_MS * max(1.0, len(one.body) / 2**20)
         _promise(milliseconds < limit, f"it took {milliseconds:.0f} ms of CPU time")
         if isinstance(answer, InvalidEvent):
             _sentence(str(answer))
         else:
             _sound(answer)
-        _promise(one.verdict in (verdict, ANY), f"it is {one.verdict}, not {verdict}: {answer}")
-        if one.verdict == IGNORED:
+        _promise(one.expected in (found, ANY), f"it is {one.expected}, not {found}: {answer}")
+        if one.expected == IGNORED:
             _promise(answer.reservation_id == one.reservation_id, f"not the id of {answer}")
         if one.facts is not None:
             told = facts(answer)
@@ -51,19 +51,20 @@ def check(one: Mutant, parse: Parse = events.parse) -> tuple[str, float]:
         raise BrokenPromise(
             f"{one.name}: {error}; {len(one.body)} long, attributes {dict(one.attributes)}: {shown}"
         ) from None
-    return verdict, milliseconds
+    return found, milliseconds
 
 
 def facts(event: events.Event) -> dict[str, Any]:
     """What the settlement uses, and whether there was a warning."""
     unused = ("id", "trace", "warnings")
     names = [each.name for each in dataclasses.fields(event) if each.name not in unused]
-    return {name: getattr(event, name) for name in names} | {"warned": bool(event.warnings)}
+    found = {name: getattr(event, name) for name in names}
+    return found | {"kind": event.kind.label, "warned": bool(event.warnings)}
 
 
 def _timed(one: Mutant, parse: Parse) -> tuple[Answer, float]:
     answer: Any
-    # Else what is measured is a collection of all the garbage that Hypothesis makes.
+    # Otherwise the measured time would include collections of Hypothesis's garbage.
     gc.disable()
     began = time.thread_time()
     try:
@@ -78,7 +79,7 @@ def _timed(one: Mutant, parse: Parse) -> tuple[Answer, float]:
     return answer, milliseconds
 
 
-def _verdict(answer: object) -> str:
+def _kind_of(answer: object) -> str:
     kinds = {events.Event: EVENT, events.Ignored: IGNORED, InvalidEvent: INVALID}
     _promise(type(answer) in kinds, f"parse returned {answer!r:.300}")
     return kinds[type(answer)]
@@ -95,7 +96,7 @@ def _sentence(text: str) -> None:
 
 
 def _sound(answer: events.Event | events.Ignored) -> None:
-    """What the pipeline relies on, whatever the body says."""
+    """The properties that the pipeline relies on, for every body."""
     rid = answer.reservation_id
     _promise(_ID.fullmatch(rid) is not None, f"the reservation_id {rid!r:.200} is unsafe")
     for text in _texts(dataclasses.astuple(answer)):

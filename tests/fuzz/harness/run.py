@@ -21,7 +21,7 @@ PARSER = ("events/parse.py", "events/envelopes.py")
 
 
 def coverage_of(examples: int, seed: int) -> dict[str, dict[str, Any]]:
-    """What the parser's fuzzing reaches: percent of lines and branches by file, what is missing.
+    """The parser fuzzing's coverage by file: percent of lines and branches, missing lines.
 
     In a process of its own, for a module's first lines run but once.
     """

@@ -1,4 +1,4 @@
-"""What is done to a sound body's text, by what must come of it; and texts that are no body at all.
+"""Mutations of a sound body's text, by the expected answer; and texts that are no body.
 
 The text it is done to is a JSON object that is not empty.
 """
@@ -15,7 +15,7 @@ Harm = Callable[[Random, str], str | bytes]
 
 _NOT_BEFORE = ["x", "}", ",", "\ufeff", "\u00a0", ")]}',\n", "\0", "//", "NaN", "{", "\u200b", "0,"]
 _NOT_AFTER = ["x", "}", ",", "]", "\ufeff", "\u00a0", ";", "\0", "// end", "{}", "0", "\n\nnull"]
-# As the value of a field that nobody uses.
+# As the value of an unused field.
 _NOT_VALUES = [
     *("NaN", "-Infinity", "nan", "undefined", "01", "+1", ".5", "1.", "1e", "-", "0x10", "1_000"),
     *("'a'", "True", "", "{]", "[1,]", '"\\x41"', '"\\u12"', '"\\"', '"a\nb"', '"\0"', '"\x1f"'),

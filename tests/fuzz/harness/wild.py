@@ -11,7 +11,7 @@ from tests.fuzz.harness.words import NAMES, STRINGS, TRACE, WORDS, anything, nes
 LARGE_UNUSED: Table = []
 """Large, and the event means the same."""
 LARGE_USED: Table = []
-"""Large, and it is what the event says."""
+"""Large values in used fields."""
 LARGE_INVALID: Table = []
 """Large, and it can never be understood."""
 WILD: Table = []

@@ -1,10 +1,12 @@
-"""Values that a fuzzer puts into bodies: the contract's own words, and what it rules out."""
+"""Values for the fuzzers: the contract's words, and invalid values."""
 
 import copy
 from random import Random
 from typing import Any
 
-# The contract's names, written down a second time: the check must not borrow the parser's.
+from reservation_worker.events.kinds import BY_PAYMENT_STATUS, Kind
+
+# The contract's names, repeated on purpose: the check must not use the parser's.
 NAMES = {
     "reservation_id": ("reservation_id", "reservationId"),
     "event_id": ("event_id", "eventId"),
@@ -21,13 +23,10 @@ UNUSED = [
     *("region", "account", "source", "resources", "note", "Details", "__proto__", "\0", "\ud800"),
 ]
 TRACE = ("trace_id", "traceId", "traceparent")
-TYPES = {
-    "expired": ("reservation.expired", "reservation.hold.expired", "ReservationExpired"),
-    "approved": ("payment.approved", "PaymentApproved"),
-    "failed": ("payment.failed", "PaymentFailed"),
-}
-STATUSES = {"approved": ("COMPLETED", "APPROVED"), "failed": ("FAILED", "CANCELLED", "EXPIRED")}
-NO_STATUS = ("PENDING", "PROCESSING", "REFUNDED", "UNSPECIFIED")
+# The kinds are the table's, which test_kinds.py holds to the contract.
+TYPES = {kind.label: kind.value.types for kind in Kind}
+STATUSES = {kind.label: kind.value.payment_statuses for kind in Kind if kind.value.payment_statuses}
+NO_STATUS = [status for status, kind in BY_PAYMENT_STATUS.items() if kind is None]
 INT32 = 2**31 - 1
 
 WORDS = [

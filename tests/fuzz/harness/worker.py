@@ -13,7 +13,7 @@ from reservation_worker.simulator.processes.stack import Stack
 from reservation_worker.simulator.processes.worker import WorkerProcess
 from reservation_worker.simulator.story.scenario import Message, Scenario, build
 from tests.fuzz.harness.fates import SETTLED, choose
-from tests.fuzz.harness.verdict import Accounts, judge
+from tests.fuzz.harness.worker_checks import Accounts, check_accounts
 
 ENV = {"SQS_WAIT_TIME": "1", "SHUTDOWN_TIMEOUT": "12"}
 ROUND = 500
@@ -50,12 +50,12 @@ class WorkerFigures:
 
     @property
     def slowed(self) -> float:
-        """How many times as long a sound event takes beside the mutated bodies (the median)."""
+        """The slow-down of a sound event by the mutated bodies, as a factor (median)."""
         return round(self.median_ms_beside / (self.median_ms_alone or 1), 2)
 
     @property
     def ok(self) -> bool:
-        """Each sound event and each body was settled as the contract says."""
+        """Each sound event and each body was settled by the contract."""
         return not self.broken
 
 
@@ -71,7 +71,7 @@ def fuzz_worker(
 
 
 class Run:
-    """One run; `sent`, `story` and `accounts` are what its figures are judged by."""
+    """One run; its figures are computed from `sent`, `story` and `accounts`."""
 
     def __init__(
         self,
@@ -188,7 +188,7 @@ class Run:
             seed=self.seed,
             seconds=round(seconds, 1),
             fates=dict(Counter(one.fate for one in self.sent)),
-            known=dict(Counter(one.mutant.verdict for one in self.sent)),
+            known=dict(Counter(one.mutant.expected for one in self.sent)),
             mutations=dict(Counter(one.mutant.name for one in self.sent)),
             largest_body=max((len(one.message.body) for one in self.sent), default=0),
             median_ms_alone=round(_quantile(alone, 50), 1),
@@ -199,7 +199,7 @@ class Run:
             rss_mb_most=self.accounts.most_rss_mb,
             rss_mb_at_end=rss_at_end,
             longest_log_line=self.longest,
-            broken=tuple(judge(self.sent, self.story, self.accounts)),
+            broken=tuple(check_accounts(self.sent, self.story, self.accounts)),
         )
 
     def _latencies(self, lines: Sequence[Mapping[str, object]]) -> list[float]:

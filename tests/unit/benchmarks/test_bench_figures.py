@@ -1,11 +1,11 @@
-"""What the benchmarks make of their numbers."""
+"""The benchmarks' medians, goals and tables."""
 
 import pytest
 
 from benchmarks.figures import medians, quantiles_ms, spreads
+from benchmarks.report import evaluate, goal_table, number, other_table, row_table
 from benchmarks.rows import GOALS, ROWS, Goal, Setup
 from benchmarks.scenarios import SCENARIOS, import_seconds
-from benchmarks.verdicts import goal_table, judge, number, other_table, row_table
 
 FAST = Goal("fast enough", ("one", "two"), "events_per_s", ">=", 330, "/s")
 CHEAP = Goal("cheap enough", ("one", "two"), "cpu_ms", "<=", 1.5, "ms")
@@ -41,30 +41,32 @@ def test_no_quantile_is_made_up_from_one_value() -> None:
         (CHEAP, 1.6, 1.51, 1.51, False, "two"),
     ],
 )
-def test_a_goal_is_judged_by_the_best_of_its_rows(
+def test_a_goal_is_compared_with_the_best_of_its_rows(
     goal: Goal, first: float, second: float, value: float, met: bool, row: str
 ) -> None:
-    verdict = judge(goal, {"one": {goal.figure: first}, "two": {goal.figure: second}})
-    assert (verdict.value, verdict.met, verdict.row) == (value, met, row)
+    result = evaluate(goal, {"one": {goal.figure: first}, "two": {goal.figure: second}})
+    assert (result.value, result.met, result.row) == (value, met, row)
 
 
-def test_a_goal_against_another_row_is_judged_by_the_ratio() -> None:
+def test_a_goal_against_another_row_is_compared_by_the_ratio() -> None:
     flat = Goal("flat", ("deep",), "cpu_ms", "<=", 1.1, "x", against="shallow")
     rows = {"deep": {"cpu_ms": 1.32}, "shallow": {"cpu_ms": 1.2}}
-    assert judge(flat, rows).value == pytest.approx(1.1)
-    assert judge(flat, {**rows, "deep": {"cpu_ms": 1.33}}).met is False
+    assert evaluate(flat, rows).value == pytest.approx(1.1)
+    assert evaluate(flat, {**rows, "deep": {"cpu_ms": 1.33}}).met is False
 
 
 @pytest.mark.parametrize("rows", [{}, {"deep": {"cpu_ms": 1.0}}, {"shallow": {"cpu_ms": 1.0}}])
-def test_what_was_not_measured_is_neither_met_nor_missed(rows: dict[str, dict[str, float]]) -> None:
+def test_a_goal_that_was_not_measured_is_neither_met_nor_missed(
+    rows: dict[str, dict[str, float]],
+) -> None:
     flat = Goal("flat", ("deep",), "cpu_ms", "<=", 1.1, "x", against="shallow")
-    assert judge(flat, rows).met is None
+    assert evaluate(flat, rows).met is None
 
 
-def test_the_goal_table_says_bound_figure_verdict_and_row() -> None:
-    met = judge(FAST, {"two": {"events_per_s": 1234.5}})
-    missed = judge(CHEAP, {"one": {"cpu_ms": 1.578}})
-    assert goal_table([met, missed, judge(FAST, {})]).splitlines()[2:] == [
+def test_the_goal_table_has_bound_figure_result_and_row() -> None:
+    met = evaluate(FAST, {"two": {"events_per_s": 1234.5}})
+    missed = evaluate(CHEAP, {"one": {"cpu_ms": 1.578}})
+    assert goal_table([met, missed, evaluate(FAST, {})]).splitlines()[2:] == [
         "| fast enough | ≥ 330 /s | 1,234 /s | ✓ | two |",
         "| cheap enough | ≤ 1.5 ms | 1.58 ms | ✗ | one |",
         "| fast enough | ≥ 330 /s | - | not measured |  |",

@@ -10,10 +10,10 @@ import pytest
 from benchmarks import bench
 from benchmarks.contestants import CONTESTANTS, OURS, PEERS, SQS_CONSUMER
 from benchmarks.peers import install
+from benchmarks.report import peer_table
 from benchmarks.rows import GOALS, ROWS, Row, Setup
 from benchmarks.stubs.envelopes import FORMS
 from benchmarks.stubs.queue import NAME, body
-from benchmarks.verdicts import peer_table
 
 
 def test_each_form_carries_the_same_event() -> None:

@@ -10,11 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.capacity import figures
-from benchmarks.capacity.figures import Pod, Worker, shipped_pod, shipped_scaling, values
+from benchmarks.capacity.figures import (
+    Pod,
+    WorkerFigures,
+    read_figures,
+    shipped_pod,
+    shipped_scaling,
+)
 from benchmarks.capacity.fleet import IN_FLIGHT_LIMIT, Fleet, Retries
 from benchmarks.capacity.sale import TICK, Mix, flash_sale, peak, throttled, wave
 from benchmarks.capacity.scaler import Direction, Policy, Scaling
-from benchmarks.capacity.simulation import JITTER, Run, simulate
+from benchmarks.capacity.simulation import JITTER, SimulationResult, simulate
 
 UP = Direction(0, (Policy("Percent", 100, 15), Policy("Pods", 10, 15)))
 DOWN = Direction(120, (Policy("Percent", 25, 60), Policy("Pods", 2, 60)))
@@ -29,7 +35,7 @@ SCALING = Scaling(
     down=DOWN,
 )
 # 20 threads of 100 ms: 200 events/s; half a core of 2 ms: 250; a process at its best: 300.
-WORKER = Worker(
+WORKER = WorkerFigures(
     cpu_per_event=0.002,
     thread_per_event=0.1,
     neighbours=0.08,
@@ -41,7 +47,7 @@ POD = Pod(WORKER, concurrency=20, cpu=0.5, neighbours=0.08)
 SALE = Mix(approved=0.6, failed=0.1, payment_from=5, payment_to=55, hold=60)
 
 
-# What it is fed with
+# Inputs
 
 
 def test_the_slower_of_threads_and_cpu_sets_a_pods_rate() -> None:
@@ -57,14 +63,14 @@ def test_a_start_takes_its_cpu_time_under_the_limit() -> None:
     assert replace(POD, cpu=2.0).start == pytest.approx(0.5)
 
 
-def test_the_measured_pod_settles_what_was_measured() -> None:
-    measured = values(figures.MEASURED)
-    worker = Worker.from_figures(measured)
+def test_the_model_of_the_measured_pod_has_the_measured_rate() -> None:
+    measured = read_figures(figures.MEASURED)
+    worker = WorkerFigures.from_figures(measured)
     pod = Pod(worker, round(measured["concurrency"]), 1.0, worker.neighbours)
     assert pod.rate == pytest.approx(measured["events_per_second"])
 
 
-def test_the_manifests_are_read_and_not_remembered(
+def test_the_settings_come_from_the_manifests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("keda.yaml", "deployment.yaml"):
@@ -81,11 +87,13 @@ def test_the_manifests_are_read_and_not_remembered(
 @pytest.mark.parametrize(
     "text", ["[]", "{", '{"a": 1}', '{"a": {"value": "2"}}', '{"a": {"value": 0}}']
 )
-def test_a_figure_that_is_none_is_refused_with_the_files_name(text: str, tmp_path: Path) -> None:
+def test_a_figure_that_is_not_a_number_is_refused_with_the_files_name(
+    text: str, tmp_path: Path
+) -> None:
     path = tmp_path / "measured.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"measured\.json"):
-        values(path)
+        read_figures(path)
 
 
 # Arrivals
@@ -100,7 +108,7 @@ def test_each_reservation_of_a_sale_ends_in_one_event_at_its_time() -> None:
     assert all(9 <= count <= 11 for count in late[round(60 / TICK) : round(70 / TICK)])
 
 
-def test_a_throttle_keeps_what_it_does_not_let_through() -> None:
+def test_a_throttle_delays_events_and_drops_none() -> None:
     passed = throttled([500, 0, 0, 700], 100)
     assert sum(passed) == 1_200
     assert len(passed) == pytest.approx(120, abs=1)
@@ -121,7 +129,7 @@ def test_a_wave_rises_and_falls() -> None:
 
 
 def balanced(fleet: Fleet) -> bool:
-    """Nothing is lost, doubled or held by nobody."""
+    """Every event is in exactly one place, and pods hold no more than they can."""
     together = fleet.settled + fleet.waiting + fleet.in_work + fleet.delayed
     return (
         fleet.arrived == together
@@ -135,7 +143,7 @@ def balanced(fleet: Fleet) -> bool:
     steps=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 6)), max_size=40),
     share=st.sampled_from([0.0, 0.3, 1.0]),
 )
-def test_what_arrived_is_settled_waits_or_is_in_work_whatever_the_pods_do(
+def test_an_arrived_event_is_settled_waits_or_is_in_work_whatever_the_pods_do(
     steps: list[tuple[int, int]], share: float
 ) -> None:
     fleet = Fleet(POD, Retries(share, 0.5))
@@ -147,7 +155,7 @@ def test_what_arrived_is_settled_waits_or_is_in_work_whatever_the_pods_do(
         assert balanced(fleet)
 
 
-def test_a_pod_that_goes_gives_back_what_it_holds_and_the_oldest_stay_first() -> None:
+def test_a_removed_pod_gives_its_messages_back_and_the_oldest_stay_first() -> None:
     fleet = Fleet(replace(POD, cpu=0.002))  # 1 event/s: nothing is settled yet
     fleet.scale(1, iter([0.0]))
     for now, arrivals in ((0.0, 10), (0.1, 10), (0.2, 15)):
@@ -163,7 +171,7 @@ def test_a_pod_that_goes_gives_back_what_it_holds_and_the_oldest_stay_first() ->
     assert [(round(delay, 2), count) for _, delay, count in fleet.delays] == [(0.4, 10), (0.3, 10)]
 
 
-def test_those_that_still_start_go_first() -> None:
+def test_pods_that_still_start_are_removed_first() -> None:
     fleet = Fleet(POD)
     fleet.scale(1, iter([0.0]))
     fleet.step(0.0, 0)
@@ -172,15 +180,15 @@ def test_those_that_still_start_go_first() -> None:
     assert (fleet.ready, fleet.starting) == (1, [5.0])
 
 
-def test_no_more_is_handed_out_than_a_queue_has_in_flight() -> None:
-    run = simulate([200_000], SCALING, replace(POD, concurrency=200_000), 0, 1, longest=60)
+def test_no_more_than_the_limit_is_in_flight() -> None:
+    run = simulate([200_000], SCALING, replace(POD, concurrency=200_000), 0, 1, time_limit=60)
     assert run.most_in_flight == IN_FLIGHT_LIMIT
     assert run.limit_hit_at is not None
-    roomy = simulate([2_000], SCALING, POD, 0, 1)
-    assert roomy.limit_hit_at is None
+    small = simulate([2_000], SCALING, POD, 0, 1)
+    assert small.limit_hit_at is None
 
 
-def test_what_is_given_back_counts_as_in_flight_until_it_returns() -> None:
+def test_a_message_given_back_is_in_flight_until_its_delay_ends() -> None:
     fleet = Fleet(POD, Retries(1.0, 3.0))
     fleet.scale(1, iter([0.0]))
     fleet.step(0.0, 20)
@@ -204,7 +212,7 @@ def test_one_pod_works_off_a_backlog_at_its_rate() -> None:
     assert run.settled_at - first == pytest.approx(10, abs=2 * TICK)
     assert run.delay(0.5) == pytest.approx(first + 5, abs=2 * TICK)
     assert run.delay(1.0) == run.settled_at
-    # The pod goes by the first poll beyond the cooldown; a poll saw it active at the latest now.
+    # The pod goes at the first poll a cooldown after the last poll that saw a message.
     assert SCALING.cooldown < run.seconds - run.settled_at + SCALING.polling
     assert run.seconds - run.settled_at <= SCALING.cooldown + SCALING.polling + TICK
 
@@ -212,8 +220,8 @@ def test_one_pod_works_off_a_backlog_at_its_rate() -> None:
 def test_a_run_with_retries_and_scaling_is_balanced_at_every_step() -> None:
     arrivals = flash_sale(2_000, 5, SALE, random.Random(1))
     ticks: list[bool] = []
-    watch: Callable[[float, Fleet], None] = lambda _, fleet: ticks.append(balanced(fleet))  # noqa: E731
-    run = simulate(arrivals, SCALING, POD, 5, 1, Retries(0.2, 4), watch=watch)
+    on_tick: Callable[[float, Fleet], None] = lambda _, fleet: ticks.append(balanced(fleet))  # noqa: E731
+    run = simulate(arrivals, SCALING, POD, 5, 1, Retries(0.2, 4), on_tick=on_tick)
     assert run.settled == 10_000
     assert run.most_pods > 1
     assert len(ticks) > 600
@@ -227,7 +235,7 @@ def test_the_same_seed_is_the_same_run() -> None:
 
 
 def test_a_share_of_the_delays_is_weighed_by_their_events() -> None:
-    run = Run(delays=[(1.0, 5.0, 1), (2.0, 1.0, 94), (3.0, 9.0, 5)])
+    run = SimulationResult(delays=[(1.0, 5.0, 1), (2.0, 1.0, 94), (3.0, 9.0, 5)])
     assert [run.delay(share) for share in (0.5, 0.94, 0.95, 0.96, 1.0)] == [1.0, 1.0, 5.0, 9.0, 9.0]
     assert run.delay(1.0, until=3.0) == 5.0
     assert run.delay(1.0, since=10.0) == 0.0

@@ -4,24 +4,24 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.capacity.__main__ import CHARTS, PAGE, drawn, filled
-from benchmarks.capacity.plan import Plan
+from benchmarks.capacity.__main__ import CHARTS, PAGE, draw, fill
+from benchmarks.capacity.plan import CapacityPlan
 from benchmarks.svg import line_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def test_page_and_charts_are_what_the_simulation_draws_from_the_files_of_today() -> None:
-    stale = [path.name for path, text in drawn(Plan()).items() if path.read_text() != text]
+def test_page_and_charts_are_up_to_date_with_the_simulation() -> None:
+    stale = [path.name for path, text in draw(CapacityPlan()).items() if path.read_text() != text]
     assert not stale, "run make capacity"
     assert {path.name for path in CHARTS.glob("capacity-*.svg")} == {
         part.split(")")[0] for part in PAGE.read_text().split("(charts/")[1:]
     }
 
 
-def test_only_what_is_between_a_tables_marks_is_replaced() -> None:
+def test_only_the_text_between_a_tables_marks_is_replaced() -> None:
     page = "a\n<!-- table: one -->\nold\n<!-- end -->\nb <!-- table: two -->\n<!-- end -->"
-    assert filled(page, {"one": "| 1 |", "two": "2"}) == (
+    assert fill(page, {"one": "| 1 |", "two": "2"}) == (
         "a\n<!-- table: one -->\n| 1 |\n<!-- end -->\nb <!-- table: two -->\n2\n<!-- end -->"
     )
 
@@ -31,7 +31,7 @@ def test_a_table_without_a_place_and_a_place_without_a_table_are_errors(
     tables: dict[str, str],
 ) -> None:
     with pytest.raises(ValueError, match="differ in"):
-        filled("<!-- table: one -->\n<!-- end -->", tables)
+        fill("<!-- table: one -->\n<!-- end -->", tables)
 
 
 def test_a_chart_is_xml_with_a_name_a_description_and_both_colour_schemes() -> None:

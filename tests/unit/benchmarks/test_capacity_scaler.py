@@ -42,22 +42,22 @@ SCALING = Scaling.from_manifest(MANIFEST)
 # KEDA
 
 
-def test_the_first_message_brings_one_pod_and_more_are_not_kedas_to_make() -> None:
+def test_keda_starts_one_pod_at_the_first_message_and_leaves_more_to_the_hpa() -> None:
     keda = Keda(SCALING)
     assert [keda.poll(0, 0, 0), keda.poll(10, 1, 0), keda.poll(20, 9_999, 7)] == [0, 1, 7]
 
 
-def test_all_pods_go_at_once_when_nothing_came_for_longer_than_the_cooldown() -> None:
+def test_all_pods_go_at_once_a_cooldown_after_the_last_poll_that_saw_a_message() -> None:
     keda = Keda(SCALING)
     keda.poll(100, 5, 50)
-    assert [keda.poll(now, 0, 50) for now in (110, 160, 170)] == [50, 50, 0]
+    assert [keda.poll(now, 0, 50) for now in (110, 150, 160)] == [50, 50, 0]
 
 
 def test_a_message_starts_the_cooldown_anew() -> None:
     keda = Keda(SCALING)
     keda.poll(0, 5, 3)
     keda.poll(50, 1, 3)
-    assert [keda.poll(now, 0, 3) for now in (70, 110, 120)] == [3, 3, 0]
+    assert [keda.poll(now, 0, 3) for now in (70, 100, 110)] == [3, 3, 0]
 
 
 def test_a_least_number_of_pods_is_kept_without_any_message() -> None:
@@ -65,7 +65,7 @@ def test_a_least_number_of_pods_is_kept_without_any_message() -> None:
     assert [keda.poll(0, 0, 0), keda.poll(900, 0, 4)] == [4, 4]
 
 
-def test_what_is_in_flight_counts_only_where_the_trigger_says_so() -> None:
+def test_messages_in_flight_count_only_with_scale_on_in_flight() -> None:
     assert SCALING.depth(30, 12) == 42
     assert replace(SCALING, in_flight_counts=False).depth(30, 12) == 30
 
@@ -101,7 +101,7 @@ def test_it_doubles_or_adds_ten_each_fifteen_seconds_up_to_the_most() -> None:
     assert seen == [11, 22, 44, 50, 50]
 
 
-def test_what_was_added_within_the_period_counts() -> None:
+def test_pods_added_within_the_period_count_towards_the_limit() -> None:
     hpa = Hpa(SCALING)
     assert hpa.sync(0, 100_000, 1) == 11
     assert hpa.sync(14, 100_000, 11) == 11

@@ -1,19 +1,19 @@
-"""What the verb `burst` sees of workers, and whom it refuses."""
+"""How `burst` reads workers' metrics, and which targets it refuses."""
 
 from collections.abc import Iterator
 
 import pytest
 from responses import RequestsMock
 
-from reservation_worker.cli.burst import _refuse_real
 from reservation_worker.cli.burst.watch import Watch
+from reservation_worker.cli.operator_aws import refuse_real
 from reservation_worker.errors import OperationError
 
 A, B = "http://127.0.0.1:1/metrics", "http://127.0.0.1:2/metrics"
 
 
 class Workers:
-    """What the workers at A and B answer."""
+    """The answers of the workers at A and B."""
 
     def __init__(self, http: RequestsMock) -> None:
         self._http = http
@@ -35,7 +35,7 @@ def workers() -> Iterator[Workers]:
         yield Workers(http)
 
 
-def test_what_several_workers_have_gained_is_added_up(workers: Workers) -> None:
+def test_the_gains_of_several_workers_are_added_up(workers: Workers) -> None:
     workers.say(A, 100)
     workers.say(B, 7)
     watch = Watch([A, B, A])
@@ -45,7 +45,7 @@ def test_what_several_workers_have_gained_is_added_up(workers: Workers) -> None:
     assert watch.gained().settled() == 5
 
 
-def test_a_worker_that_was_started_anew_is_noticed(workers: Workers) -> None:
+def test_a_worker_that_restarted_is_an_error(workers: Workers) -> None:
     workers.say(A, 0)
     watch = Watch([A])
     workers.say(A, 5, start=1030.0)
@@ -56,15 +56,17 @@ def test_a_worker_that_was_started_anew_is_noticed(workers: Workers) -> None:
 @pytest.mark.parametrize(
     ("status", "body"), [(404, b""), (200, b"<html>"), (200, b"\xff"), (200, b"x 1")]
 )
-def test_what_is_no_worker_is_told_from_one(workers: Workers, status: int, body: bytes) -> None:
+def test_an_answer_that_is_no_worker_s_metrics_is_an_error(
+    workers: Workers, status: int, body: bytes
+) -> None:
     workers.answer(A, status, body)
     with pytest.raises(OperationError, match=r"not with a worker's metrics.*--metrics-url"):
         Watch([A])
 
 
-def test_only_this_machine_is_written_to_without_being_told_twice() -> None:
-    _refuse_real("http://localhost:1/0/q", "http://127.0.0.2:1/0/q", "http://[::1]:1/0/q")
-    _refuse_real("http://localhost.localstack.cloud:4566/000000000000/q")
+def test_only_targets_on_this_machine_need_no_yes() -> None:
+    refuse_real("a burst", "http://localhost:1/0/q", "http://127.0.0.2:1/0/q", "http://[::1]:1/0/q")
+    refuse_real("a burst", "http://localhost.localstack.cloud:4566/000000000000/q")
     for url in ("http://localhost.evil.example/q", "http://10.0.0.1/q", "http://localstack:1/0/q"):
         with pytest.raises(OperationError, match="--yes"):
-            _refuse_real("http://localhost/q", url)
+            refuse_real("a burst", "http://localhost/q", url)

@@ -1,4 +1,4 @@
-"""Dead letters as they are read, grouped, chosen, shown, tabled and taken back in."""
+"""Dead letters: read, grouped, chosen, shown, listed for refunds, exported and imported."""
 
 import argparse
 import base64
@@ -10,9 +10,10 @@ import pytest
 from reservation_worker.cli.dlq import add_arguments, imports
 from reservation_worker.cli.dlq.compensations import due
 from reservation_worker.cli.dlq.exports import as_dict
+from reservation_worker.cli.dlq.forecast import Fate
 from reservation_worker.cli.dlq.letters import Letter, by_origin
 from reservation_worker.cli.dlq.listing import groups
-from reservation_worker.cli.dlq.selection import matches
+from reservation_worker.cli.dlq.selection import FATES, matches
 from reservation_worker.cli.dlq.show import body_text, lines
 from reservation_worker.cli.dlq.text import cell, short, visible
 from reservation_worker.errors import OperationError
@@ -111,19 +112,23 @@ def test_groups_have_counts_copies_and_samples_and_the_largest_comes_first() -> 
     assert first.as_dict() == {
         "reason": "sqs_redrive",
         "type": "payment.failed",
-        "age": "1 h to 1 d",
+        "age": "1 to 6 h",
         "count": 3,
         "copies": 2,
         "oldest_seconds": 2 * HOUR,
         "samples": [{"id": "o0", "reservation_id": "rsv_1", "error": None}],
     }
-    assert (second.age, second.count) == ("under 1 h", 1)
+    assert (second.age, second.count) == ("under 5 min", 1)
     assert second.samples[0]["error"] == "it broke"
 
 
 def test_a_group_of_ten_thousand_keeps_two_samples() -> None:
     (group,) = groups((letter(f"m{n}") for n in range(10_000)), NOW)
     assert (group.count, len(group.samples)) == (10_000, 2)
+
+
+def test_a_forecast_can_be_chosen_by_each_of_its_names() -> None:
+    assert {name.replace("-", " ") for name in FATES} == set(Fate)
 
 
 def options(*given: str) -> argparse.Namespace:
@@ -190,9 +195,9 @@ def test_control_characters_are_made_visible() -> None:
     assert short("x" * 10, 5) == "xxxx…"
 
 
-def test_all_of_a_message_is_told() -> None:
+def test_show_has_every_part_of_a_message() -> None:
     one = letter(trace="Root=1", dlq_error="e\x1b", dlq_source_message_id="s")
-    shown = "\n".join(lines(one, ["m1", "m2"], None))
+    shown = "\n".join(lines(one, ["m2"], None))
     for part in ("m1", "copies       m2", "e\\x1b", "Root=1", "dlq_source_message_id (String)  s"):
         assert part in shown
     assert "\x1b" not in shown
@@ -212,8 +217,9 @@ def test_compensations_have_one_row_a_reservation_and_payment_with_copies_counte
             paid("a", **pay),
             paid("b", **pay),
             paid("c", **pay | {"payment_intent_id": "pay_2"}),
-            letter("d", dlq_reason="retries_exhausted"),
-        ]
+            letter("d", body("payment.failed"), dlq_reason="compensation_of_another"),
+        ],
+        NOW,
     )
     assert [(row.payment_intent_id, row.copies) for row in rows] == [("pay_1", 2), ("pay_2", 1)]
     first = rows[0]
@@ -223,18 +229,18 @@ def test_compensations_have_one_row_a_reservation_and_payment_with_copies_counte
 
 
 def test_two_payments_without_an_id_are_two_rows() -> None:
-    assert len(due([paid("a", amount=1), paid("b", amount=2)])) == 2
+    assert len(due([paid("a", amount=1), paid("b", amount=2)], NOW)) == 2
 
 
 @pytest.mark.parametrize("amount", [True, [1], {"x": 1}, float("1e400"), None])
 def test_an_amount_that_is_none_is_left_out(amount: object) -> None:
     text = body(amount=amount).replace("Infinity", "1e400")
     one = letter(text=text, dlq_reason="compensation_required")
-    assert due([one])[0].amount is None
+    assert due([one], NOW)[0].amount is None
 
 
 def test_a_letter_that_is_no_event_still_has_its_row() -> None:
-    (row,) = due([letter(text="{", dlq_reason="compensation_required")])
+    (row,) = due([letter(text="{", dlq_reason="compensation_required")], NOW)
     assert (row.reservation_id, row.message_id) == (None, "m1")
 
 
@@ -251,7 +257,7 @@ def test_an_ordinary_cell_stays_as_it_is() -> None:
 # Export and import
 
 
-def test_what_is_exported_is_imported_as_it_was() -> None:
+def test_an_exported_message_is_imported_unchanged() -> None:
     one = Letter.of(
         {
             "MessageId": "m",
@@ -279,7 +285,7 @@ def attribute(name: str = "a", **value: object) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "error"),
     [
         (b"\xff", "not UTF-8"),
         (b"{", "not JSON"),
@@ -300,20 +306,20 @@ def attribute(name: str = "a", **value: object) -> dict[str, Any]:
         (attribute(DataType="Binary", BinaryValue="no!"), "base64"),
     ],
 )
-def test_a_wrong_line_is_named_and_nothing_is_sent(line: Any, said: str | None) -> None:
+def test_a_wrong_line_is_named_and_nothing_is_sent(line: Any, error: str | None) -> None:
     raw = line if isinstance(line, bytes) else json.dumps(line).encode()
     good = json.dumps({"body": "x"}).encode()
     content = good + b"\n" + raw
-    if said is None:
+    if error is None:
         assert len(imports.read(content, ours=True)) == 2
         return
     with pytest.raises(OperationError, match="nothing was sent") as raised:
         imports.read(content, ours=True)
     assert "line 2: " in str(raised.value)
-    assert said in str(raised.value)
+    assert error in str(raised.value)
 
 
-def test_a_hundred_wrong_lines_are_not_all_told() -> None:
+def test_of_a_hundred_wrong_lines_ten_are_shown() -> None:
     with pytest.raises(OperationError, match="100 wrong lines") as raised:
         imports.read(b"{\n" * 100, ours=True)
     assert "and 90 more" in str(raised.value)

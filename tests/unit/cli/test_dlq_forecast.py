@@ -1,4 +1,4 @@
-"""What a redriven message would do now, held against docs/contract.md#settlement."""
+"""The forecast of a redrive, compared with docs/contract.md#settlement."""
 
 import json
 from typing import Any
@@ -15,9 +15,9 @@ GONE = State(None)
 
 
 def letter(type_: str, body: str | None = None, **detail: Any) -> Letter:
-    told = {"reservation_id": "rsv_1", "event_id": "show", "seat_ids": ["A1"]}
-    told |= {"payment_intent_id": "pay_1", **detail}
-    event = {"type": type_, "detail": {k: v for k, v in told.items() if v is not None}}
+    fields = {"reservation_id": "rsv_1", "event_id": "show", "seat_ids": ["A1"]}
+    fields |= {"payment_intent_id": "pay_1", **detail}
+    event = {"type": type_, "detail": {k: v for k, v in fields.items() if v is not None}}
     return Letter("id", body or json.dumps(event), {}, None, 0.0, 1)
 
 
@@ -60,26 +60,28 @@ def state(status: str | None, **more: Any) -> State:
         (FAILED, GONE, Fate.COMES_BACK, "permanent_error"),
     ],
 )
-def test_it_is_what_the_contract_says(type_: str, now: State, fate: Fate, text: str) -> None:
-    told = forecast(letter(type_).event, now)
-    assert told.fate is fate
-    assert text in told.text
-    assert not told.quantity_release
+def test_a_forecast_is_the_outcome_that_the_contract_demands(
+    type_: str, now: State, fate: Fate, text: str
+) -> None:
+    predicted = forecast(letter(type_).event, now)
+    assert predicted.fate is fate
+    assert text in predicted.text
+    assert not predicted.quantity_release
 
 
-def test_what_the_worker_would_not_understand_comes_back_at_once() -> None:
-    told = forecast(letter(EXPIRED, body="no json").event, None)
-    assert (told.fate, told.text) == (Fate.COMES_BACK, "at once, as invalid_payload")
+def test_a_message_that_is_no_event_comes_back_at_once() -> None:
+    predicted = forecast(letter(EXPIRED, body="no json").event, None)
+    assert (predicted.fate, predicted.text) == (Fate.COMES_BACK, "at once, as invalid_payload")
 
 
-def test_what_is_nothing_to_do_is_acknowledged() -> None:
+def test_an_event_with_nothing_to_do_is_acknowledged() -> None:
     ignored = letter("Payment Status Updated", status="PAYMENT_STATUS_PENDING")
     assert forecast(ignored.event, None).fate is Fate.DROPPED
 
 
 def test_without_facts_about_the_seats_a_message_comes_back() -> None:
-    told = forecast(letter(EXPIRED, seat_ids=None).event, state("HOLD"))
-    assert (told.fate, "permanent_error" in told.text) == (Fate.COMES_BACK, True)
+    predicted = forecast(letter(EXPIRED, seat_ids=None).event, state("HOLD"))
+    assert (predicted.fate, "permanent_error" in predicted.text) == (Fate.COMES_BACK, True)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +109,6 @@ def test_a_release_by_quantity_is_flagged(
 
 
 def test_words_of_a_neighbour_cannot_act_in_the_summary() -> None:
-    told = forecast(letter(APPROVED).event, state("\x1b[2J" + "x" * 500))
-    assert told.text.isprintable()
-    assert len(told.text) <= 100
+    predicted = forecast(letter(APPROVED).event, state("\x1b[2J" + "x" * 500))
+    assert predicted.text.isprintable()
+    assert len(predicted.text) <= 100

@@ -1,4 +1,4 @@
-"""What the verb `dlq` learns of reservations from reservation-api."""
+"""The verb `dlq` asks reservation-api for the states of reservations."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ def url(one: str) -> str:
     return f"{BASE}/internal/reservations/{one}"
 
 
-def test_a_reservation_an_unknown_one_and_a_failure_are_told_apart(http: RequestsMock) -> None:
+def test_a_state_an_unknown_reservation_and_a_failed_call_differ(http: RequestsMock) -> None:
     http.get(url("known"), json={"status": "CONFIRMED", "seat_ids": ["A1"]})
     http.get(url("unknown"), status=404, json={"error": {"code": "RESERVATION_NOT_FOUND"}})
     http.get(url("failing"), status=503, body="busy")

@@ -1,4 +1,4 @@
-"""How `publish` sends: in which batches, how fast, what again, and what ctrl-C does."""
+"""How `publish` sends: batches, rate, further tries and ctrl-C."""
 
 import json
 import os
@@ -23,7 +23,7 @@ EVENT = '{"type":"reservation.expired","source":"s","trace_id":"t","detail":{"re
 
 
 class FakeTarget(QueueTarget):
-    """Answers what a test says, one answer a call, then success; keeps what it was sent."""
+    """Gives the test's answers, one a call, then success; keeps the bodies that it was sent."""
 
     def __init__(self, *answers: dict[int, BatchFailure] | OperationError) -> None:
         super().__init__("fake")
@@ -65,21 +65,21 @@ def send(target: FakeTarget, count: int, clock: Clock | None = None, **more: flo
 # sending
 
 
-def test_no_batch_is_longer_or_heavier_than_the_target_takes() -> None:
+def test_no_batch_exceeds_the_target_s_limits() -> None:
     for target, body in ((QUEUE, "x" * 400_000), (BUS, EVENT.replace('"r"', f'"{"r" * 100_000}"'))):
         weight = target.size(target.entry(body))
         found = list(batches([(body, weight)] * 5, 10, target.most_bytes))
         assert [len(batch) for batch in found] == [2, 2, 1]
 
 
-def test_what_was_refused_for_a_while_is_sent_again_and_a_senders_fault_is_not() -> None:
+def test_an_entry_refused_for_a_passing_reason_is_sent_again_a_faulty_one_is_not() -> None:
     target = FakeTarget({1: BUSY, 2: WRONG})
     summary = send(target, 4)
     assert target.calls == [["0", "1", "2", "3"], ["1"]]
     assert (summary.sent, dict(summary.errors)) == (3, {"wrong": 1})
 
 
-def test_what_stays_refused_is_given_up_after_the_last_try() -> None:
+def test_an_entry_that_stays_refused_is_given_up_after_the_last_try() -> None:
     busy = {0: BUSY}
     target = FakeTarget(busy, busy, busy)
     summary = send(target, 2)
@@ -110,7 +110,7 @@ def _calls_at(rate: float) -> list[list[str]]:
     return target.calls
 
 
-def test_an_interrupted_run_counts_exactly_what_was_sent() -> None:
+def test_an_interrupted_run_counts_exactly_the_events_that_were_sent() -> None:
     target = FakeTarget()
     summary = send(target, 100, Clock(stop_at=4))
     assert (summary.sent, summary.interrupted) == (30, True)
@@ -182,7 +182,7 @@ def test_a_dry_run_needs_no_configuration_and_can_be_sent_later(
         ["--variant", "legacy_type", "--type", "approved", "--dry-run"],
     ],
 )
-def test_wrong_usage_is_said_and_exits_2(
+def test_wrong_usage_exits_2_with_an_error(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -191,12 +191,12 @@ def test_wrong_usage_is_said_and_exits_2(
     assert "error: " in capsys.readouterr().err
 
 
-def test_a_file_that_is_not_there_or_empty_is_said(
+def test_a_file_that_is_missing_or_empty_is_an_error(
     tmp_path: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, said in ((f"{tmp_path}/none", "No such file"), (os.devnull, "holds no event")):
+    for name, error in ((f"{tmp_path}/none", "No such file"), (os.devnull, "holds no event")):
         assert cli.main(["publish", "--dry-run", "--file", name]) == 1
-        assert said in capsys.readouterr().err
+        assert error in capsys.readouterr().err
 
 
 def test_the_default_is_one_canonical_expiry(capsys: pytest.CaptureFixture[str]) -> None:

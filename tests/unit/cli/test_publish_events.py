@@ -1,4 +1,4 @@
-"""What `publish` sends: samples, lines of a file, and the form a bus wants."""
+"""The events that `publish` sends: samples, lines of a file, and entries for a bus."""
 
 import json
 import random
@@ -63,7 +63,7 @@ def test_a_bus_gets_no_variant_that_never_came_by_one() -> None:
 # lines
 
 
-def test_each_wrong_line_is_named_and_says_what_is_wrong() -> None:
+def test_each_wrong_line_is_named_with_its_mistake() -> None:
     content = f'{EVENT}\n\nhello\n{{"type":"x"}}\n'.encode() + b"\xff\n"
     with pytest.raises(OperationError) as error:
         entries(content, QUEUE)
@@ -73,7 +73,7 @@ def test_each_wrong_line_is_named_and_says_what_is_wrong() -> None:
     assert "'x' is unknown" in named[1]
 
 
-def test_force_lets_through_what_can_be_sent_and_nothing_else() -> None:
+def test_force_sends_every_line_that_can_be_sent_and_no_other() -> None:
     assert [dict(entry) for entry in entries(b"hello\n\n{}", QUEUE, force=True)] == [
         {"MessageBody": "hello"},
         {"MessageBody": "{}"},
@@ -88,7 +88,7 @@ def test_a_line_separator_inside_a_string_ends_no_line() -> None:
     assert len(entries(body.encode(), QUEUE)) == 1
 
 
-# what a bus is sent
+# entries for a bus
 
 
 def test_a_bus_makes_the_envelope_and_the_trace_goes_into_the_detail() -> None:
@@ -116,22 +116,24 @@ def test_a_lone_surrogate_that_the_worker_ignores_goes_through_a_bus() -> None:
         (r'{"source":"\ud800","type":"t","detail":{}}', "source"),
     ],
 )
-def test_what_a_bus_does_not_take_is_said(body: str, missing: str) -> None:
+def test_an_event_that_a_bus_does_not_take_is_refused_with_a_reason(
+    body: str, missing: str
+) -> None:
     with pytest.raises(InvalidEvent, match=missing):
         BUS.entry(body)
 
 
-def test_of_a_partial_failure_of_a_bus_only_what_may_pass_is_worth_another_try() -> None:
+def test_only_the_entries_that_a_bus_may_take_later_are_retried() -> None:
     target = BusTarget("tickets")
     credentials = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
     target._client = boto3.client("events", "ap-northeast-2", **credentials)
-    said = [
+    entries_answer = [
         {"EventId": "1"},
         {"ErrorCode": "ThrottlingException", "ErrorMessage": "slow down"},
         {"ErrorCode": "MalformedDetail"},
     ]
     with Stubber(target._client) as aws:  # no emulator refuses a single entry
-        aws.add_response("put_events", {"FailedEntryCount": 2, "Entries": said})
+        aws.add_response("put_events", {"FailedEntryCount": 2, "Entries": entries_answer})
         failures = target.send([BUS.entry(EVENT)] * 3)
     assert failures == {
         1: BatchFailure("ThrottlingException", sender_fault=False, message="slow down"),

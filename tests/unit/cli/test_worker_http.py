@@ -1,4 +1,4 @@
-"""What the operators' HTTP sends, and what it makes of an answer."""
+"""The operators' HTTP: its requests and its reading of answers."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def test_a_post_sends_json_as_it_is_given(http: RequestsMock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "text"),
     [
         (requests.ConnectTimeout("connect"), "nothing whole came within 3 s"),
         (requests.ReadTimeout("read"), "nothing whole came within 3 s"),
@@ -67,9 +67,9 @@ def test_a_post_sends_json_as_it_is_given(http: RequestsMock) -> None:
     ],
 )
 def test_a_call_without_an_answer_is_one_line_with_the_reason(
-    http: RequestsMock, error: Exception, said: str
+    http: RequestsMock, error: Exception, text: str
 ) -> None:
     http.add(responses.GET, URL, body=error)
     with pytest.raises(OperationError) as failed:
         worker_http.get(URL)
-    assert str(failed.value) == f"{URL} does not answer: {said}"
+    assert str(failed.value) == f"{URL} does not answer: {text}"

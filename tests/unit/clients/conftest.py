@@ -1,11 +1,13 @@
-"""reservation-api as a test's server, and a client of it."""
+"""Both neighbours as a test's servers, and a client of each."""
 
 import socket
 from collections.abc import Iterator
 
 import pytest
 
+from reservation_worker.clients.inventory import InventoryClient
 from reservation_worker.clients.reservation import ReservationClient
+from tests.unit.clients import grpc_neighbour
 from tests.unit.clients.http_neighbour import Neighbour
 
 
@@ -36,3 +38,23 @@ def closed_port() -> Iterator[int]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def inventory_server() -> Iterator[grpc_neighbour.Neighbour]:
+    with grpc_neighbour.serving() as made:
+        yield made
+
+
+@pytest.fixture
+def inventory(inventory_server: grpc_neighbour.Neighbour) -> grpc_neighbour.Neighbour:
+    inventory_server.requests.clear()
+    inventory_server.metadata.clear()
+    return inventory_server
+
+
+@pytest.fixture(scope="module")
+def inventory_client(inventory_server: grpc_neighbour.Neighbour) -> Iterator[InventoryClient]:
+    made = InventoryClient(inventory_server.address)
+    yield made
+    made.close()

@@ -1,6 +1,6 @@
-"""Contract, section 3: what each answer of inventory-svc means, over a real gRPC connection."""
+"""What each answer of inventory-svc means (docs/contract.md#inventory), over real gRPC."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -20,7 +20,6 @@ from tests.unit.clients.grpc_neighbour import (
     assert_means,
     commit,
     release,
-    serving,
 )
 
 DONE = None  # the call returns
@@ -29,26 +28,6 @@ TRANSIENT, PERMANENT = TransientError, PermanentError
 UNKNOWN_NUMBER = 77  # in no enum of today's contract
 
 Release, Commit = pb.ReleaseHoldResponse, pb.CommitReservationResponse
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Neighbour]:
-    with serving() as neighbour:
-        yield neighbour
-
-
-@pytest.fixture
-def neighbour(server: Neighbour) -> Neighbour:
-    server.requests.clear()
-    server.metadata.clear()
-    return server
-
-
-@pytest.fixture(scope="module")
-def client(server: Neighbour) -> Iterator[InventoryClient]:
-    made = InventoryClient(server.address)
-    yield made
-    made.close()
 
 
 # gRPC statuses: status, on a release, on a commit.
@@ -79,15 +58,15 @@ STATUSES: dict[grpc.StatusCode, tuple[Meaning, Meaning]] = {
 
 
 @pytest.mark.parametrize(("status", "meanings"), STATUSES.items(), ids=str)
-def test_a_grpc_status_means_what_the_contract_says(
-    neighbour: Neighbour,
-    client: InventoryClient,
+def test_each_grpc_status_has_its_meaning_in_the_contract(
+    inventory: Neighbour,
+    inventory_client: InventoryClient,
     status: grpc.StatusCode,
     meanings: tuple[Meaning, Meaning],
 ) -> None:
-    neighbour.refuse(status)
-    assert_means(meanings[0], lambda: release(client))
-    assert_means(meanings[1], lambda: commit(client))
+    inventory.refuse(status)
+    assert_means(meanings[0], lambda: release(inventory_client))
+    assert_means(meanings[1], lambda: commit(inventory_client))
 
 
 def test_every_grpc_status_has_its_line_in_the_table() -> None:
@@ -128,26 +107,26 @@ CODES: dict[int, tuple[Meaning, Meaning]] = {
 @pytest.mark.parametrize("status", [0, 1], ids=["UNSPECIFIED", "SUCCESS"])
 @pytest.mark.parametrize(("code", "meanings"), CODES.items())
 def test_an_in_band_code_decides_over_a_status_success_or_unspecified(
-    neighbour: Neighbour,
-    client: InventoryClient,
+    inventory: Neighbour,
+    inventory_client: InventoryClient,
     status: int,
     code: int,
     meanings: tuple[Meaning, Meaning],
 ) -> None:
-    neighbour.answer(Release(status=status, error=errors.Error(code=code)))
-    assert_means(meanings[0], lambda: release(client))
-    neighbour.answer(Commit(status=status, error=errors.Error(code=code)))
-    assert_means(meanings[1], lambda: commit(client))
+    inventory.answer(Release(status=status, error=errors.Error(code=code)))
+    assert_means(meanings[0], lambda: release(inventory_client))
+    inventory.answer(Commit(status=status, error=errors.Error(code=code)))
+    assert_means(meanings[1], lambda: commit(inventory_client))
 
 
 @pytest.mark.parametrize(
     ("code", "meaning"), [(code, release_means) for code, (release_means, _) in CODES.items()][1:]
 )
-def test_a_failed_release_is_what_its_code_says(
-    neighbour: Neighbour, client: InventoryClient, code: int, meaning: Meaning
+def test_a_failed_release_is_classified_by_its_code(
+    inventory: Neighbour, inventory_client: InventoryClient, code: int, meaning: Meaning
 ) -> None:
-    neighbour.answer(Release(status=pb.RELEASE_STATUS_FAILED, error=errors.Error(code=code)))
-    assert_means(meaning, lambda: release(client))
+    inventory.answer(Release(status=pb.RELEASE_STATUS_FAILED, error=errors.Error(code=code)))
+    assert_means(meaning, lambda: release(inventory_client))
 
 
 def test_every_error_code_of_the_proto_has_its_line_in_the_table() -> None:
@@ -180,27 +159,27 @@ COMMIT_STATUSES: dict[int, Meaning] = {
 @pytest.mark.parametrize("error", NO_ERROR, ids=["none", "empty", "code 0 with a message"])
 @pytest.mark.parametrize(("status", "meaning"), RELEASE_STATUSES.items())
 def test_a_release_status_decides_where_there_is_no_error_code(
-    neighbour: Neighbour,
-    client: InventoryClient,
+    inventory: Neighbour,
+    inventory_client: InventoryClient,
     status: int,
     meaning: Meaning,
     error: dict[str, Any],
 ) -> None:
-    neighbour.answer(Release(status=status, **error))
-    assert_means(meaning, lambda: release(client))
+    inventory.answer(Release(status=status, **error))
+    assert_means(meaning, lambda: release(inventory_client))
 
 
 @pytest.mark.parametrize("error", NO_ERROR, ids=["none", "empty", "code 0 with a message"])
 @pytest.mark.parametrize(("status", "meaning"), COMMIT_STATUSES.items())
 def test_a_commit_status_decides_where_there_is_no_error_code(
-    neighbour: Neighbour,
-    client: InventoryClient,
+    inventory: Neighbour,
+    inventory_client: InventoryClient,
     status: int,
     meaning: Meaning,
     error: dict[str, Any],
 ) -> None:
-    neighbour.answer(Commit(status=status, **error))
-    assert_means(meaning, lambda: commit(client))
+    inventory.answer(Commit(status=status, **error))
+    assert_means(meaning, lambda: commit(inventory_client))
 
 
 def test_every_status_of_the_proto_has_its_line_in_the_tables() -> None:
@@ -211,52 +190,52 @@ def test_every_status_of_the_proto_has_its_line_in_the_tables() -> None:
 @pytest.mark.parametrize("status", [2, 3, 4])
 @pytest.mark.parametrize("code", [5, 12, 13, 14, 15])
 def test_a_commit_refused_by_status_and_code_is_permanent(
-    neighbour: Neighbour, client: InventoryClient, status: int, code: int
+    inventory: Neighbour, inventory_client: InventoryClient, status: int, code: int
 ) -> None:
-    neighbour.answer(Commit(status=status, error=errors.Error(code=code)))
-    assert_means(PERMANENT, lambda: commit(client))
+    inventory.answer(Commit(status=status, error=errors.Error(code=code)))
+    assert_means(PERMANENT, lambda: commit(inventory_client))
 
 
 @pytest.mark.parametrize("code", [0, 5, 6])
 @pytest.mark.parametrize("status", [2, 3])
 def test_a_release_that_was_done_before_is_done(
-    neighbour: Neighbour, client: InventoryClient, status: int, code: int
+    inventory: Neighbour, inventory_client: InventoryClient, status: int, code: int
 ) -> None:
-    neighbour.answer(Release(status=status, error=errors.Error(code=code)))
-    assert_means(DONE, lambda: release(client))
+    inventory.answer(Release(status=status, error=errors.Error(code=code)))
+    assert_means(DONE, lambda: release(inventory_client))
 
 
 # What a person on call gets to read, and what the handler gets back.
 
 
-def test_the_error_names_the_call_and_what_was_answered(
-    neighbour: Neighbour, client: InventoryClient
+def test_the_error_names_the_call_and_its_answer(
+    inventory: Neighbour, inventory_client: InventoryClient
 ) -> None:
-    neighbour.answer(Commit(status=4, error=errors.Error(code=14, message="A1 is sold")))
+    inventory.answer(Commit(status=4, error=errors.Error(code=14, message="A1 is sold")))
     with pytest.raises(PermanentError, match=r"CommitReservation: status 4, error 14 'A1 is sold'"):
-        commit(client)
-    neighbour.refuse(Status.INVALID_ARGUMENT)
+        commit(inventory_client)
+    inventory.refuse(Status.INVALID_ARGUMENT)
     with pytest.raises(PermanentError, match="ReleaseHold: INVALID_ARGUMENT: because of the test"):
-        release(client)
+        release(inventory_client)
 
 
 @pytest.mark.parametrize(("order_id", "given"), [("ord_7", "ord_7"), ("", None)])
 def test_a_commit_returns_the_order_id_if_there_is_one(
-    neighbour: Neighbour, client: InventoryClient, order_id: str, given: str | None
+    inventory: Neighbour, inventory_client: InventoryClient, order_id: str, given: str | None
 ) -> None:
-    neighbour.answer(Commit(status=1, order_id=order_id))
-    assert commit(client) == given
+    inventory.answer(Commit(status=1, order_id=order_id))
+    assert commit(inventory_client) == given
 
 
 # What inventory-svc receives.
 
 
 def test_a_release_carries_all_its_fields_and_the_key_of_its_effect(
-    neighbour: Neighbour, client: InventoryClient
+    inventory: Neighbour, inventory_client: InventoryClient
 ) -> None:
-    neighbour.answer(Release())
-    client.release(SEATS, "FAILED_PAYMENT", CALL)
-    assert neighbour.requests == [
+    inventory.answer(Release())
+    inventory_client.release(SEATS, "FAILED_PAYMENT", CALL)
+    assert inventory.requests == [
         pb.ReleaseHoldRequest(
             reservation_id="rsv_1",
             event_id="concert",
@@ -269,11 +248,11 @@ def test_a_release_carries_all_its_fields_and_the_key_of_its_effect(
 
 
 def test_a_commit_carries_all_its_fields_and_the_key_of_its_effect(
-    neighbour: Neighbour, client: InventoryClient
+    inventory: Neighbour, inventory_client: InventoryClient
 ) -> None:
-    neighbour.answer(Commit())
-    client.commit(SEATS, "pay_1", "usr_1", CALL)
-    assert neighbour.requests == [
+    inventory.answer(Commit())
+    inventory_client.commit(SEATS, "pay_1", "usr_1", CALL)
+    assert inventory.requests == [
         pb.CommitReservationRequest(
             reservation_id="rsv_1",
             event_id="concert",
@@ -286,35 +265,35 @@ def test_a_commit_carries_all_its_fields_and_the_key_of_its_effect(
     ]
 
 
-def test_the_key_names_the_effect_not_what_led_to_it(
-    neighbour: Neighbour, client: InventoryClient
+def test_the_key_names_the_effect_not_its_cause(
+    inventory: Neighbour, inventory_client: InventoryClient
 ) -> None:
-    neighbour.answer(Release())
+    inventory.answer(Release())
     fewer = Seats("rsv_1", "another show", (), 7)
     for seats, reason in ((SEATS, "EXPIRED"), (fewer, "FAILED_PAYMENT")):
-        client.release(seats, reason, CALL)
-    assert {request.idempotency_key for request in neighbour.requests} == {"release:rsv_1"}
+        inventory_client.release(seats, reason, CALL)
+    assert {request.idempotency_key for request in inventory.requests} == {"release:rsv_1"}
 
 
 def test_general_admission_is_a_quantity_without_seats(
-    neighbour: Neighbour, client: InventoryClient
+    inventory: Neighbour, inventory_client: InventoryClient
 ) -> None:
-    neighbour.answer(Release())
-    client.release(Seats("rsv_1", "concert", (), 3), "EXPIRED", CALL)
-    assert list(neighbour.requests[0].seat_ids) == []
-    assert neighbour.requests[0].quantity == 3
+    inventory.answer(Release())
+    inventory_client.release(Seats("rsv_1", "concert", (), 3), "EXPIRED", CALL)
+    assert list(inventory.requests[0].seat_ids) == []
+    assert inventory.requests[0].quantity == 3
 
 
 @pytest.mark.parametrize("call", [release, commit], ids=["release", "commit"])
 def test_the_trace_headers_arrive_as_metadata(
-    neighbour: Neighbour, client: InventoryClient, call: Callable[..., Any]
+    inventory: Neighbour, inventory_client: InventoryClient, call: Callable[..., Any]
 ) -> None:
-    neighbour.behave = lambda request, context: (
+    inventory.behave = lambda request, context: (
         Release() if isinstance(request, pb.ReleaseHoldRequest) else Commit()
     )
     headers = (("traceparent", "00-" + "a" * 32 + "-" + "b" * 16 + "-01"), ("x-trace-id", "t 1"))
-    call(client, CallContext(10.0, headers))
-    assert neighbour.metadata[0].items() >= dict(headers).items()
+    call(inventory_client, CallContext(10.0, headers))
+    assert inventory.metadata[0].items() >= dict(headers).items()
 
 
 # Bounded memory.
@@ -325,14 +304,14 @@ def seats_of(size: int) -> list[types.Seat]:
 
 
 def test_an_answer_of_over_10_mib_is_transient(
-    neighbour: Neighbour, client: InventoryClient
+    inventory: Neighbour, inventory_client: InventoryClient
 ) -> None:
-    neighbour.answer(Release(released_seats=seats_of(10 * 1024 * 1024)))
-    assert_means(TRANSIENT, lambda: release(client))
+    inventory.answer(Release(released_seats=seats_of(10 * 1024 * 1024)))
+    assert_means(TRANSIENT, lambda: release(inventory_client))
 
 
 def test_an_answer_of_just_under_10_mib_is_read(
-    neighbour: Neighbour, client: InventoryClient
+    inventory: Neighbour, inventory_client: InventoryClient
 ) -> None:
-    neighbour.answer(Release(released_seats=seats_of(10 * 1024 * 1024 - 100)))
-    assert_means(DONE, lambda: release(client))
+    inventory.answer(Release(released_seats=seats_of(10 * 1024 * 1024 - 100)))
+    assert_means(DONE, lambda: release(inventory_client))

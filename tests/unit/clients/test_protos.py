@@ -375,7 +375,7 @@ def contents(root: Path) -> dict[str, bytes]:
     }
 
 
-def test_the_stubs_are_what_the_proto_files_give(tmp_path: Path) -> None:
+def test_the_stubs_are_up_to_date_with_the_proto_files(tmp_path: Path) -> None:
     pytest.importorskip("grpc_tools", reason="grpcio-tools is not installed: nothing to compare")
     generator().generate(tmp_path)
     made, kept = contents(tmp_path), contents(STUBS)

@@ -53,9 +53,7 @@ def test_a_2xx_with_an_object_that_names_no_other_status_is_done(
     assert client.update_status(EXPIRE, CALL) == DONE
 
 
-def test_a_2xx_of_nothing_but_white_space_is_done(
-    neighbour: Neighbour, client: ReservationClient
-) -> None:
+def test_a_2xx_of_white_space_only_is_done(neighbour: Neighbour, client: ReservationClient) -> None:
     neighbour.says(200, b" \r\n")
     assert client.update_status(EXPIRE, CALL) == DONE
 
@@ -80,7 +78,7 @@ def test_a_2xx_that_names_another_status_counts_as_a_409_with_that_status(
 
 
 @pytest.mark.parametrize("status", ["SHIPPED", "confirmed", 7, ["EXPIRED"], {"now": "EXPIRED"}])
-def test_a_2xx_with_a_status_that_nobody_knows_is_not_done_and_tells_nothing(
+def test_a_2xx_with_an_unknown_status_is_not_done_and_reports_no_state(
     neighbour: Neighbour, client: ReservationClient, status: Any
 ) -> None:
     neighbour.says(200, {"status": status})
@@ -96,7 +94,7 @@ STATE_OF_CODE = [
 
 @pytest.mark.parametrize("status", [409, 400])
 @pytest.mark.parametrize(("code", "state"), STATE_OF_CODE)
-def test_a_409_or_400_with_a_code_tells_the_state_by_it(
+def test_a_409_or_400_with_a_code_reports_the_state_that_it_names(
     neighbour: Neighbour, client: ReservationClient, status: int, code: str, state: str
 ) -> None:
     neighbour.says(status, error(code))
@@ -104,22 +102,20 @@ def test_a_409_or_400_with_a_code_tells_the_state_by_it(
 
 
 @pytest.mark.parametrize("state", ["CONFIRMED", "CANCELLED", "EXPIRED", "HOLD", "PENDING"])
-def test_a_409_tells_the_state_by_the_status_in_its_body(
+def test_a_409_reports_the_status_in_its_body(
     neighbour: Neighbour, client: ReservationClient, state: str
 ) -> None:
     neighbour.says(409, {"status": state})
     assert client.update_status(CONFIRM, CALL) == StatusAnswer(False, state)
 
 
-def test_a_409s_status_goes_before_its_code(
-    neighbour: Neighbour, client: ReservationClient
-) -> None:
+def test_a_409s_status_wins_over_its_code(neighbour: Neighbour, client: ReservationClient) -> None:
     neighbour.says(409, error("RESERVATION_ALREADY_CONFIRMED", status="CANCELLED"))
     assert client.update_status(EXPIRE, CALL) == StatusAnswer(False, "CANCELLED")
 
 
 @pytest.mark.parametrize("status", ["SHIPPED", 409, None])
-def test_a_409s_code_stands_where_its_status_is_not_a_state(
+def test_a_409s_code_counts_where_its_status_is_not_a_state(
     neighbour: Neighbour, client: ReservationClient, status: Any
 ) -> None:
     neighbour.says(409, error("RESERVATION_EXPIRED", status=status))
@@ -142,7 +138,7 @@ def test_a_409s_code_stands_where_its_status_is_not_a_state(
     ],
     ids=lambda body: repr(body[:20]),
 )
-def test_a_409_with_nothing_usable_is_a_409_that_tells_nothing(
+def test_a_409_with_nothing_usable_reports_no_state(
     neighbour: Neighbour, client: ReservationClient, body: bytes
 ) -> None:
     neighbour.says(409, body)
@@ -215,7 +211,7 @@ def test_a_409_may_name_the_payment_that_confirmed_it(
     ],
     ids=lambda value: getattr(value, "__name__", None) or str(value)[:40],
 )
-def test_a_refusal_means_what_the_contract_says(
+def test_each_refusal_has_its_meaning_in_the_contract(
     neighbour: Neighbour,
     client: ReservationClient,
     status: int,
@@ -243,7 +239,7 @@ def test_a_redirect_is_a_neighbour_fault_and_is_not_followed(
     assert len(neighbour.requests) == 1
 
 
-def test_a_failed_call_is_not_repeated_behind_our_back(
+def test_a_failed_call_is_not_retried_by_the_client(
     neighbour: Neighbour, client: ReservationClient
 ) -> None:
     neighbour.says(503, Retry_After="0")
@@ -260,7 +256,7 @@ def test_a_failed_call_is_not_repeated_behind_our_back(
         ("7", 7.0),
         ("0", 0.0),
         (" 12 ", 12.0),
-        ("3600", 3600.0),  # backoff.retry_delay keeps it to 900
+        ("3600", 3600.0),  # RetryPolicy.delay keeps it to 900
         ("-5", 0.0),
         ("soon", 0.0),
         ("1.5", 0.0),
@@ -272,7 +268,7 @@ def test_a_failed_call_is_not_repeated_behind_our_back(
     ids=lambda value: str(value)[:30],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_in_seconds_is_handed_on(
+def test_retry_after_in_seconds_is_passed_on(
     neighbour: Neighbour, client: ReservationClient, status: int, value: str, seconds: float
 ) -> None:
     neighbour.says(status, Retry_After=value)
@@ -282,7 +278,7 @@ def test_retry_after_in_seconds_is_handed_on(
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_as_a_date_is_handed_on_as_the_seconds_until_then(
+def test_retry_after_as_a_date_is_passed_on_as_the_seconds_until_then(
     neighbour: Neighbour, client: ReservationClient, status: int
 ) -> None:
     then = datetime.now(UTC) + timedelta(seconds=300)
@@ -292,7 +288,7 @@ def test_retry_after_as_a_date_is_handed_on_as_the_seconds_until_then(
     assert 250 < caught.value.retry_after <= 300
 
 
-def test_without_retry_after_nothing_is_asked_for(
+def test_without_retry_after_no_delay_is_requested(
     neighbour: Neighbour, client: ReservationClient
 ) -> None:
     neighbour.says(503)
@@ -330,7 +326,7 @@ def test_without_retry_after_nothing_is_asked_for(
         (StatusChange("rsv_1", "EXPIRED"), {"status": "EXPIRED"}),
     ],
 )
-def test_the_patch_says_what_is_known_and_nothing_else(
+def test_the_patch_carries_the_known_facts_and_nothing_else(
     neighbour: Neighbour, client: ReservationClient, change: StatusChange, body: dict[str, str]
 ) -> None:
     neighbour.says(204)
@@ -352,7 +348,7 @@ def test_the_patch_carries_its_headers(neighbour: Neighbour, client: Reservation
     assert headers["x-trace-id"] == "t 1"
 
 
-def test_the_key_names_the_effect_not_what_led_to_it(
+def test_the_key_of_the_patch_names_the_effect_not_its_cause(
     neighbour: Neighbour, client: ReservationClient
 ) -> None:
     neighbour.says(204)
@@ -440,7 +436,7 @@ def test_the_get_reads_both_spellings(
         ("payment_intent_id", {}),
     ],
 )
-def test_a_field_of_the_get_that_is_no_use_is_absent(
+def test_an_unusable_field_of_the_get_is_absent(
     neighbour: Neighbour, client: ReservationClient, field: str, value: Any
 ) -> None:
     facts = {
@@ -475,7 +471,7 @@ def test_the_get_counts_a_seat_named_twice_once(
     ("status", "body"),
     [(404, error("RESERVATION_NOT_FOUND")), (400, b""), (409, b""), (410, b""), (422, b"")],
 )
-def test_a_get_that_answers_without_a_reservation_gives_none(
+def test_a_get_that_answers_without_a_reservation_returns_none(
     neighbour: Neighbour, client: ReservationClient, status: int, body: Any
 ) -> None:
     neighbour.says(status, body)
@@ -502,7 +498,7 @@ def test_a_get_that_answers_without_a_reservation_gives_none(
         (204, b"", TRANSIENT),
     ],
 )
-def test_a_get_that_fails_for_a_passing_reason_is_told_so(
+def test_a_get_that_fails_for_a_passing_reason_is_a_transient_error(
     neighbour: Neighbour,
     client: ReservationClient,
     status: int,
@@ -514,7 +510,7 @@ def test_a_get_that_fails_for_a_passing_reason_is_told_so(
     assert f"GET: HTTP {status}" in str(caught)
 
 
-def test_a_get_that_is_asked_to_wait_says_for_how_long(
+def test_a_get_that_is_asked_to_wait_reports_for_how_long(
     neighbour: Neighbour, client: ReservationClient
 ) -> None:
     neighbour.says(429, Retry_After="7")

@@ -15,6 +15,7 @@ import pytest
 from reservation_worker.clients.http import MAX_BODY
 from reservation_worker.clients.ports import CallContext, StatusAnswer, StatusChange
 from reservation_worker.clients.reservation import ReservationClient
+from reservation_worker.errors import LeaseLost
 from tests.fake_queue import eventually
 from tests.unit.clients.http_neighbour import (
     CALL,
@@ -220,7 +221,7 @@ def test_an_answer_one_byte_larger_is_down(neighbour: Neighbour, client: Reserva
     assert "over" in str(raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL)))
 
 
-def test_the_rest_of_an_answer_too_large_is_not_taken_for_the_next_one(
+def test_the_rest_of_a_too_large_answer_is_not_taken_for_the_next_one(
     neighbour: Neighbour, client: ReservationClient
 ) -> None:
     neighbour.says(200, b"x" * (2 * MAX_BODY))
@@ -230,9 +231,7 @@ def test_the_rest_of_an_answer_too_large_is_not_taken_for_the_next_one(
     assert neighbour.connections == 2
 
 
-def test_an_answer_without_end_is_not_read_to_it(
-    neighbour: Neighbour, client: ReservationClient
-) -> None:
+def test_an_endless_answer_is_not_read_on(neighbour: Neighbour, client: ReservationClient) -> None:
     hung_up = threading.Event()
 
     def flood(request: Request) -> None:
@@ -293,7 +292,7 @@ def assert_ends_soon(call: Callable[[], Any]) -> None:
     [silence, drip_a_status_line, drip_a_header, drip_a_body, drip_chunks, drip_continues],
 )
 @pytest.mark.parametrize("kept", [False, True], ids=["new connection", "kept connection"])
-def test_a_call_ends_at_its_deadline_however_the_neighbour_dawdles(
+def test_a_call_ends_at_its_deadline_however_slow_the_neighbour_is(
     neighbour: Neighbour, client: ReservationClient, answer: Answer, kept: bool
 ) -> None:
     if kept:
@@ -305,7 +304,7 @@ def test_a_call_ends_at_its_deadline_however_the_neighbour_dawdles(
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["new connection", "kept connection"])
-def test_a_call_ends_at_its_deadline_when_nobody_reads_what_it_sends(
+def test_a_call_ends_at_its_deadline_when_the_neighbour_does_not_read(
     neighbour: Neighbour,
     client: ReservationClient,
     kept: bool,
@@ -411,9 +410,7 @@ def test_a_new_connection_that_breaks_is_not_tried_again(
     assert (len(neighbour.requests), neighbour.connections) == (1, 1)
 
 
-def test_the_new_connection_is_the_last_one_that_is_tried(
-    neighbour: Neighbour, client: ReservationClient
-) -> None:
+def test_no_second_new_connection_is_tried(neighbour: Neighbour, client: ReservationClient) -> None:
     neighbour.says(204)
     client.update_status(EXPIRE, CALL)
     neighbour.answer = reset
@@ -431,7 +428,7 @@ def test_a_kept_connection_that_breaks_in_its_answer_is_not_tried_again(
     assert (len(neighbour.requests), neighbour.connections) == (2, 1)
 
 
-def test_the_second_try_has_what_is_left_of_the_first_ones_time(
+def test_the_second_try_has_the_time_that_the_first_one_left(
     neighbour: Neighbour, client: ReservationClient
 ) -> None:
     neighbour.says(204)
@@ -500,7 +497,7 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next_one(
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 404, 405, 429, 500])
-def test_the_probe_is_content_with_any_answer_of_the_api(
+def test_the_probe_accepts_any_answer_of_the_api(
     neighbour: Neighbour, client: ReservationClient, status: int
 ) -> None:
     neighbour.says(status)
@@ -524,7 +521,7 @@ def test_the_probe_fails_where_connections_work_and_answers_do_not_come(
     assert_ends_soon(lambda: client.probe(timeout=SOON))
 
 
-def test_after_the_probe_calls_use_its_connection_and_none_of_the_black_holed_ones(
+def test_after_the_probe_calls_use_its_connection_and_not_the_black_holed_ones(
     neighbour: Neighbour,
 ) -> None:
     neighbour.says(204)
@@ -542,7 +539,7 @@ def test_after_the_probe_calls_use_its_connection_and_none_of_the_black_holed_on
         client.close()
 
 
-def test_the_probe_says_when_nobody_is_there(closed_port: int) -> None:
+def test_the_probe_fails_where_nobody_listens(closed_port: int) -> None:
     client = ReservationClient(f"http://127.0.0.1:{closed_port}", connections=1)
     raises(TRANSIENT, lambda: client.probe(timeout=10.0))
 
@@ -550,7 +547,7 @@ def test_the_probe_says_when_nobody_is_there(closed_port: int) -> None:
 # https.
 
 
-def test_a_certificate_that_nobody_vouches_for_is_down_and_sees_no_request(
+def test_a_server_with_an_untrusted_certificate_is_down_and_sees_no_request(
     tls_neighbour: Neighbour,
 ) -> None:
     tls_neighbour.says(204)
@@ -597,3 +594,22 @@ def test_an_ipv6_base_is_called_and_probed() -> None:
         assert client.update_status(EXPIRE, CALL) == DONE
         assert neighbour.requests[0].headers["Host"] == f"[::1]:{neighbour.server_port}"
         client.close()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client, call: client.update_status(EXPIRE, call),
+        lambda client, call: client.get("rsv_1", call),
+    ],
+    ids=["PATCH", "GET"],
+)
+def test_a_call_that_may_not_start_any_more_is_not_sent(
+    neighbour: Neighbour, client: ReservationClient, ask: Callable[..., object]
+) -> None:
+    def over() -> float:
+        raise LeaseLost("over")
+
+    with pytest.raises(LeaseLost):
+        ask(client, CallContext(10.0, left=over))
+    assert neighbour.requests == []

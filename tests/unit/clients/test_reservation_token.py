@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reservation_worker.cli.doctor import neighbours
+from reservation_worker.cli.doctor import reservation_api
 from reservation_worker.clients.reservation import ReservationClient
 from reservation_worker.errors import ConfigurationError
 from tests.unit.clients.http_neighbour import (
@@ -148,13 +148,13 @@ def test_an_answer_that_echoes_the_token_does_not_bring_it_into_the_error(
 @pytest.mark.parametrize(
     ("challenge", "has_token", "said"),
     [
-        ("Bearer", False, "it wants a bearer token, and none is sent"),
-        ("bearer realm=x", False, "it wants a bearer token, and none is sent"),
-        ("Basic", False, "it wants credentials that the worker does not have"),
+        ("Bearer", False, "it requires a bearer token, and none is sent"),
+        ("bearer realm=x", False, "it requires a bearer token, and none is sent"),
+        ("Basic", False, "it requires credentials that the worker does not have"),
         ("Bearer", True, "it refuses the token in"),
     ],
 )
-def test_doctor_says_what_a_401_means(
+def test_doctor_explains_a_401(
     neighbour: Neighbour, path: Path, challenge: str, has_token: bool, said: str
 ) -> None:
     neighbour.says(401, WWW_Authenticate=challenge)
@@ -162,8 +162,8 @@ def test_doctor_says_what_a_401_means(
         "reservation_api_base": neighbour.base,
         "reservation_api_token_file": str(path) if has_token else None,
     }
-    [row] = neighbours.reservation_api(known)
-    assert row.verdict == "wrong"
+    [row] = reservation_api.reservation_api(known)
+    assert row.status == "failure"
     assert said in row.detail
     assert "RESERVATION_API_TOKEN_FILE" in row.advice
     assert neighbour.authorizations == [f"Bearer {FIRST}" if has_token else None]

@@ -59,6 +59,7 @@ def test_a_queue_is_all_that_must_be_set() -> None:
         otel_protocol="grpc",
         otel_traces_protocol="grpc",
         log_level="info",
+        log_format=None,
         server_host="::",
         server_port=8040,
         debug_endpoints=False,
@@ -71,7 +72,7 @@ def test_a_queue_is_all_that_must_be_set() -> None:
     )
 
 
-def test_without_a_queue_the_problem_says_what_to_set() -> None:
+def test_without_a_queue_the_problem_names_the_variable_to_set() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Settings.from_mapping({})
     [problem] = caught.value.problems
@@ -126,6 +127,7 @@ ACCEPTED = [
     ("INVENTORY_KEY_TTL", "0", 0),
     ("INVENTORY_KEY_TTL", "1209600", 1_209_600),
     ("LOG_LEVEL", "WARN", "warn"),
+    ("LOG_FORMAT", "JSON", "json"),
     ("SERVER_HOST", "::", None),
     ("SERVER_HOST", "localhost", None),
     ("SERVER_PORT", "0", 0),
@@ -213,6 +215,7 @@ REFUSED = [
     ("INVENTORY_KEY_TTL", "-1"),
     ("INVENTORY_KEY_TTL", "0.5"),
     ("LOG_LEVEL", "verbose"),
+    ("LOG_FORMAT", "xml"),
     ("SERVER_HOST", "0.0.0.0:8040"),
     ("SERVER_PORT", "65536"),
     ("GRPC_DEBUG_PORT", "http"),
@@ -230,7 +233,7 @@ def test_a_bad_value_is_one_sentence_with_name_value_and_advice(name: str, text:
     assert len(problem) < 500
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_every_problem_is_reported_at_once() -> None:
     found = problems(SQS_QUEUE_URL="", MAX_RETRIES="x", LOG_LEVEL="loud", SERVER_PORT="8041")
     assert [problem.split()[0] for problem in found] == [
         "SQS_QUEUE_URL",
@@ -240,7 +243,7 @@ def test_every_problem_is_told_at_once() -> None:
     ]
 
 
-def test_a_problem_says_where_the_value_was_set() -> None:
+def test_a_problem_names_the_source_of_the_value() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Settings.from_mapping(
             {"SQS_QUEUE_URL": "x", "MAX_RETRIES": "x"}, {"SQS_QUEUE_URL": ".env.local"}
@@ -317,7 +320,7 @@ def test_the_queue_is_in_the_aws_region_unless_it_has_its_own() -> None:
         ("host:4317", "false", False),
     ],
 )
-def test_traces_go_without_tls_unless_the_endpoint_or_the_variable_says_so(
+def test_traces_go_without_tls_unless_the_endpoint_or_the_variable_asks_for_it(
     endpoint: str, said: str, insecure: bool
 ) -> None:
     made = settings(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_EXPORTER_OTLP_INSECURE=said)
@@ -377,7 +380,7 @@ def test_the_source_of_each_value_is_known() -> None:
     assert made.source_of("POD_NAME") == made.source_of("AWS_REGION") == "default"
 
 
-def test_what_the_secret_sets_is_never_shown() -> None:
+def test_values_from_the_secret_are_never_shown() -> None:
     made = Settings.from_mapping({"SQS_QUEUE_URL": QUEUE}, {"SQS_QUEUE_URL": "secret"})
     assert made.redacted()["SQS_QUEUE_URL"] == "***"
     assert "123456789012" not in repr(made)
@@ -412,7 +415,7 @@ def test_a_password_in_a_url_is_never_shown(name: str, text: str, shown: str) ->
     assert repr(shown) in output
 
 
-def test_all_that_redacted_shows_makes_the_same_settings_again() -> None:
+def test_the_values_that_redacted_shows_parse_to_the_same_settings() -> None:
     made = settings(CALL_TIMEOUT="0.00001", SERVER_HOST="0.0.0.0", SECRET_NAME="v1.0")
     assert Settings.from_mapping(made.redacted()) == made
 
@@ -477,7 +480,7 @@ def test_the_example_file_names_every_variable_once_and_its_defaults_parse() -> 
     assert Settings.from_mapping(values | {"SQS_QUEUE_URL": QUEUE}) == settings()
 
 
-def test_the_readmes_table_has_a_row_for_every_variable() -> None:
+def test_the_markdown_table_has_a_row_for_every_variable() -> None:
     rows = markdown(VARIABLES).splitlines()[2:]
     assert [row.split("`")[1] for row in rows] == NAMES
     assert all(row.count("|") == 4 for row in rows)

@@ -83,7 +83,7 @@ def test_a_name_in_braces_is_expanded_as_python_dotenv_does_it(
     ],
 )
 @pytest.mark.parametrize("file", [".env", ".env.local"])
-def test_a_name_in_a_file_that_is_nearly_ours_is_warned_of(
+def test_a_misspelt_name_in_a_file_is_warned_about(
     tmp_path: Path, file: str, name: str, meant: str
 ) -> None:
     (tmp_path / file).write_text(f"{name}=x\n")
@@ -107,14 +107,12 @@ def test_a_name_in_a_file_that_is_nearly_ours_is_warned_of(
         "PATH",
     ],
 )
-def test_a_name_in_a_file_that_is_somebody_elses_is_not_warned_of(
-    tmp_path: Path, name: str
-) -> None:
+def test_another_programs_name_in_a_file_is_not_warned_about(tmp_path: Path, name: str) -> None:
     (tmp_path / ".env").write_text(f"{name}=1\n")
     assert survey({"SQS_QUEUE_URL": QUEUE}, tmp_path).warnings == []
 
 
-def test_a_name_in_the_process_environment_is_anybodys(tmp_path: Path) -> None:
+def test_a_similar_name_in_the_process_environment_is_not_warned_about(tmp_path: Path) -> None:
     environ = {"SQS_QUEUE_URL": QUEUE, "SQS_QUEUE": "x"}
     assert survey(environ, tmp_path).warnings == []
 
@@ -275,7 +273,7 @@ def test_an_option_wins_over_the_secret_too(aws: Path) -> None:
     assert (made.sqs_queue_url, made.source_of("SQS_QUEUE_URL")) == (f"{QUEUE}-2", "option")
 
 
-def test_a_wrong_option_is_told_as_one(tmp_path: Path) -> None:
+def test_a_wrong_option_is_reported_as_an_option(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="SQS_QUEUE_URL is 'x' in the option"):
         load_settings({"SQS_QUEUE_URL": QUEUE}, tmp_path, {"SQS_QUEUE_URL": "x"})
 
@@ -291,7 +289,7 @@ def test_the_secret_is_found_by_the_files_of_the_directory(
     assert load(aws).source_of("SQS_QUEUE_URL") == "secret"
 
 
-def test_wrong_values_of_all_sources_are_told_together_and_the_secrets_are_hidden(
+def test_wrong_values_of_all_sources_are_reported_together_with_the_secrets_hidden(
     aws: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store({"sqs_queue_url": "hunter2", "inventory_grpc_addr": "hunter2"})
@@ -308,7 +306,7 @@ def test_wrong_values_of_all_sources_are_told_together_and_the_secrets_are_hidde
 
 
 @pytest.mark.parametrize("text", ["hunter2", '["hunter2"]', "null", "{'a': 1}", "[" * 65_536])
-def test_a_secret_that_is_no_json_object_is_a_problem_and_is_not_shown(
+def test_a_secret_that_is_not_a_json_object_is_a_problem_and_is_not_shown(
     aws: Path, text: str
 ) -> None:
     store(text)
@@ -326,7 +324,7 @@ def test_a_binary_secret_is_a_problem(aws: Path) -> None:
     assert "could not be read (it is binary): store it as text" in problem
 
 
-def test_secret_values_that_are_no_strings_are_told_together(aws: Path) -> None:
+def test_secret_values_that_are_not_strings_are_reported_together(aws: Path) -> None:
     store({"sqs_queue_url": ["hunter2"], "otel_endpoint": None})
     queue, endpoint = secret_problems(aws)
     assert queue.startswith(f"The key sqs_queue_url of the secret '{NAME}' is not a string")
@@ -334,7 +332,7 @@ def test_secret_values_that_are_no_strings_are_told_together(aws: Path) -> None:
     assert "hunter2" not in queue
 
 
-def test_a_secret_that_is_not_there_is_told_with_what_is_otherwise_wrong(
+def test_a_missing_secret_is_reported_with_the_other_problems(
     aws: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_NAME", "nowhere")
@@ -346,7 +344,7 @@ def test_a_secret_that_is_not_there_is_told_with_what_is_otherwise_wrong(
     assert retries.startswith("MAX_RETRIES")
 
 
-def test_what_an_unread_secret_may_replace_is_not_judged(
+def test_a_value_that_an_unread_secret_may_replace_is_not_checked(
     aws: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SQS_QUEUE_URL", QUEUE)
@@ -356,13 +354,13 @@ def test_what_an_unread_secret_may_replace_is_not_judged(
     assert "could not be read" in problem
 
 
-def test_a_profile_that_is_not_there_is_told(aws: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_profile_is_reported(aws: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     [problem] = secret_problems(aws)
     assert "(The config profile (nobody) could not be found): check the AWS credentials" in problem
 
 
-def test_missing_credentials_are_told(aws: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_reported(aws: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     [problem] = secret_problems(aws)
@@ -377,7 +375,7 @@ def test_missing_credentials_are_told(aws: Path, monkeypatch: pytest.MonkeyPatch
         ("AWS_WEB_IDENTITY_TOKEN_FILE", "/no/such/file"),
     ],
 )
-def test_what_boto3_cannot_use_is_told_without_a_trace(
+def test_a_value_that_boto3_refuses_is_reported_without_a_traceback(
     aws: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
 ) -> None:
     monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/worker")
@@ -441,7 +439,7 @@ def test_the_call_for_the_credentials_is_given_up_too(
     ("name", "text"),
     [("USE_SECRET_MANAGER", "maybe"), ("AWS_REGION", "Seoul!"), ("SECRET_NAME", "a\tb")],
 )
-def test_what_is_needed_to_read_the_secret_is_told_first_and_no_queue_is_missed(
+def test_a_wrong_setting_for_reading_the_secret_is_reported_and_no_queue_is_missed(
     aws: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
 ) -> None:
     monkeypatch.setenv(name, text)
@@ -451,7 +449,7 @@ def test_what_is_needed_to_read_the_secret_is_told_first_and_no_queue_is_missed(
     assert [problem.split()[0] for problem in others] == [name, "MAX_RETRIES"]
 
 
-def test_a_broken_file_is_told_before_the_secret_is_tried(aws: Path) -> None:
+def test_a_broken_file_is_reported_before_the_secret_is_read(aws: Path) -> None:
     (aws / ".env").write_text("AWS_PROFILE\n")
     broken, unread = secret_problems(aws)
     assert "line 1 is not NAME=value" in broken
@@ -467,7 +465,7 @@ def test_the_secret_is_left_alone_unless_asked_for(
     assert load(aws).source_of("SQS_QUEUE_URL") == "environment"
 
 
-def test_what_is_right_can_be_had_although_something_else_is_wrong(tmp_path: Path) -> None:
+def test_valid_settings_are_available_although_others_are_wrong(tmp_path: Path) -> None:
     environ = {"SQS_QUEUE_URL": QUEUE, "MAX_RETRIES": "x", "CALL_TIMEOUT": "3"}
     found = survey(environ, tmp_path)
     assert [problem.split()[0] for problem in found.problems] == ["MAX_RETRIES"]
@@ -475,7 +473,7 @@ def test_what_is_right_can_be_had_although_something_else_is_wrong(tmp_path: Pat
     assert (found.known["sqs_queue_url"], found.known["call_timeout"]) == (QUEUE, 3.0)
 
 
-def test_what_an_unread_secret_would_have_set_is_not_known(tmp_path: Path) -> None:
+def test_a_setting_that_an_unread_secret_may_set_is_unknown(tmp_path: Path) -> None:
     environ = {"SQS_QUEUE_URL": QUEUE, "USE_SECRET_MANAGER": "maybe", "CALL_TIMEOUT": "3"}
     found = survey(environ, tmp_path)
     assert found.known["call_timeout"] == 3.0

@@ -32,7 +32,7 @@ def log() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("around", ["{}", "{}\n", "{}\r\n", "\n {} \n\n"])
-def test_the_white_space_around_a_token_is_no_part_of_it(path: Path, around: str) -> None:
+def test_the_white_space_around_a_token_is_stripped(path: Path, around: str) -> None:
     path.write_bytes(around.format(FIRST).encode())
     assert TokenFile(str(path)).current() == FIRST
 
@@ -66,14 +66,14 @@ def test_a_file_without_a_token_is_refused_at_start_by_name(
     assert "abc" not in problem
 
 
-def test_what_is_right_beside_a_missing_token_can_be_used(path: Path) -> None:
+def test_valid_settings_are_available_although_the_token_is_missing(path: Path) -> None:
     missing = str(path) + ".missing"
     found = survey({"SQS_QUEUE_URL": QUEUE, "RESERVATION_API_TOKEN_FILE": missing}, path.parent)
     assert "reservation_api_token_file" not in found.known
     assert found.known["sqs_queue_url"] == QUEUE
 
 
-def test_a_directory_is_no_token_file(tmp_path: Path) -> None:
+def test_a_directory_is_refused_as_a_token_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="Is a directory"):
         TokenFile(str(tmp_path))
 

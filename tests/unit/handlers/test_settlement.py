@@ -1,126 +1,47 @@
-"""Contract, section 4: the settlement rules, cell by cell and sentence by sentence.
+"""docs/contract.md#settlement: the rules, cell by cell and sentence by sentence."""
 
-The neighbours are the fakes; a test sets their next answers and looks at their common journal.
-"""
-
-from collections.abc import Callable
 from dataclasses import replace
-from itertools import permutations
-from typing import Any
 
 import pytest
 
-from reservation_worker.clients.ports import Reservation, Seats, StatusAnswer, StatusChange
+from reservation_worker.clients.ports import Reservation, StatusAnswer
 from reservation_worker.errors import PermanentError, TransientError
-from reservation_worker.events.parse import Event, Kind, TraceHints
+from reservation_worker.events.kinds import Kind
 from reservation_worker.handlers.settlement import HANDLERS
-from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject
-from tests.fakes import (
-    TRUTH,
-    DirectNeighbours,
-    FakeInventory,
-    FakePool,
-    FakeReservationApi,
-    Lost,
+from reservation_worker.outcome import Ack, Reject
+from tests.fakes import Lost
+from tests.unit.handlers.scene import (
+    ASKED,
+    FACTS,
+    INVENTORY,
+    LOSING,
+    OTHERS,
+    PAID,
+    RID,
+    SEATS,
+    SOLD,
+    TARGET,
+    TOLD,
+    Scene,
+    compensation,
+    event,
+    no_for_good,
+    refuse,
+    row_after,
 )
-
-RID = "rsv_1"
-FACTS = Reservation("HOLD", "concert", ("A1", "A2"), 2)
-SEATS = Seats(RID, "concert", ("A1", "A2"), 2)
-
-TARGET = {Kind.EXPIRED: "EXPIRED", Kind.APPROVED: "CONFIRMED", Kind.FAILED: "CANCELLED"}
-INVENTORY = {
-    Kind.EXPIRED: ("release", (SEATS, "EXPIRED")),
-    Kind.APPROVED: ("commit", (SEATS, "pay_1", "usr_1")),
-    Kind.FAILED: ("release", (SEATS, "FAILED_PAYMENT")),
-}
-OTHERS = [Kind.EXPIRED, Kind.FAILED]
-SOLD = ("SOLD", RID)
-FREE = ("AVAILABLE", "")
-
-
-def event(kind: Kind, **changes: Any) -> Event:
-    """What a producer that says everything sends."""
-    full = Event(
-        kind=kind,
-        reservation_id=RID,
-        id="evt_1",
-        event_id="concert",
-        seat_ids=("A1", "A2"),
-        qty=2,
-        payment_intent_id=None if kind is Kind.EXPIRED else "pay_1",
-        error_code="CARD_DECLINED" if kind is Kind.FAILED else None,
-        user_id="usr_1",
-        order_id=None,
-        trace=TraceHints(),
-    )
-    return replace(full, **changes)
-
-
-class Scene:
-    """Both fakes with one reservation in HOLD, and one journal."""
-
-    def __init__(self) -> None:
-        self.api = FakeReservationApi(reservations={RID: FACTS})
-        self.inventory = FakeInventory(self.api.journal)
-        self.inventory.rows["concert"] = dict.fromkeys(("A1", "A2"), ("RESERVED", RID))
-        self.inventory.pools["concert"] = FakePool(available=0, held={RID: 3})
-        self.forgotten: Callable[[bool], bool] = lambda replayed: False
-
-    def answers(self, *items: Any) -> None:
-        """reservation-api's next answers."""
-        self.api.script.extend(items)
-
-    def handle(self, what: Event) -> Outcome:
-        neighbours = DirectNeighbours(self.api, self.inventory, self.forgotten)
-        return HANDLERS[what.kind](what, neighbours)
-
-    @property
-    def calls(self) -> list[str]:
-        return [called.name for called in self.api.journal]
-
-    @property
-    def moved(self) -> list[tuple[str, Any]]:
-        """The inventory calls."""
-        return [(c.name, c.about) for c in self.api.journal if c.name in ("release", "commit")]
-
-
-@pytest.fixture
-def scene() -> Scene:
-    return Scene()
-
-
-def compensation(outcome: Outcome) -> bool:
-    return isinstance(outcome, Reject) and outcome.reason is DeadLetterReason.COMPENSATION_REQUIRED
-
-
-def no_for_good(kind: Kind, outcome: Outcome) -> bool:
-    """What a final no is: money was taken for an approved payment, and only for that."""
-    if kind is Kind.APPROVED:
-        return compensation(outcome)
-    return isinstance(outcome, Reject) and outcome.reason is DeadLetterReason.PERMANENT_ERROR
-
 
 # The table: PATCH, then inventory.
 
 
-@pytest.mark.parametrize(
-    ("kind", "status", "call", "row"),
-    [
-        (Kind.EXPIRED, "EXPIRED", "release", FREE),
-        (Kind.APPROVED, "CONFIRMED", "commit", SOLD),
-        (Kind.FAILED, "CANCELLED", "release", FREE),
-    ],
-)
-def test_the_patch_comes_first_then_inventory(
-    scene: Scene, kind: Kind, status: str, call: str, row: tuple[str, str]
-) -> None:
+@pytest.mark.parametrize("kind", Kind)
+def test_the_patch_comes_first_then_inventory(scene: Scene, kind: Kind) -> None:
+    row = row_after(kind)
     outcome = scene.handle(event(kind))
     assert isinstance(outcome, Ack)
     assert (outcome.note, outcome.dropped, outcome.warning) == ("settled", False, None)
-    assert scene.calls == ["PATCH", call]
+    assert scene.calls == ["PATCH", INVENTORY[kind][0]]
     assert scene.moved == [INVENTORY[kind]]
-    assert scene.api.reservations[RID].status == status
+    assert scene.api.reservations[RID].status == TARGET[kind]
     assert scene.inventory.rows["concert"] == {"A1": row, "A2": row}
 
 
@@ -130,17 +51,6 @@ def test_there_is_a_handler_for_every_kind(kind: Kind) -> None:
 
 
 # The table's last column: the PATCH answers 409.
-
-TOLD = "the 409 tells"
-ASKED = "the GET tells"
-
-
-def refuse(scene: Scene, state: str | None, how: str, payment: str | None = None) -> None:
-    if how == TOLD:
-        scene.answers(StatusAnswer(False, state, payment))
-    else:
-        seen = replace(FACTS, status=state, payment_intent_id=payment)
-        scene.answers(StatusAnswer(False, None), seen)
 
 
 @pytest.mark.parametrize("how", [TOLD, ASKED])
@@ -157,15 +67,7 @@ def test_a_409_of_the_state_asked_for_is_a_replay_and_goes_on(
 
 
 @pytest.mark.parametrize("how", [TOLD, ASKED])
-@pytest.mark.parametrize(
-    ("kind", "state"),
-    [
-        (Kind.EXPIRED, "CONFIRMED"),
-        (Kind.EXPIRED, "CANCELLED"),
-        (Kind.FAILED, "EXPIRED"),
-        (Kind.FAILED, "CONFIRMED"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "state"), [one for one in LOSING if one[0] in OTHERS])
 def test_a_409_of_another_final_state_supersedes_and_leaves_inventory_alone(
     scene: Scene, kind: Kind, state: str, how: str
 ) -> None:
@@ -175,12 +77,12 @@ def test_a_409_of_another_final_state_supersedes_and_leaves_inventory_alone(
 
 
 @pytest.mark.parametrize("how", [TOLD, ASKED])
-@pytest.mark.parametrize("state", ["EXPIRED", "CANCELLED"])
+@pytest.mark.parametrize(("kind", "state"), [one for one in LOSING if one[0] in PAID])
 def test_paid_for_a_reservation_that_is_gone_is_compensation_due(
-    scene: Scene, state: str, how: str
+    scene: Scene, kind: Kind, state: str, how: str
 ) -> None:
     refuse(scene, state, how)
-    outcome = scene.handle(event(Kind.APPROVED))
+    outcome = scene.handle(event(kind))
     assert compensation(outcome)
     assert isinstance(outcome, Reject)
     assert state in outcome.error
@@ -196,11 +98,11 @@ def test_a_409_of_a_reservation_that_is_still_open_is_tried_again(
     refuse(scene, state, how)
     with pytest.raises(TransientError) as caught:
         scene.handle(event(kind))
-    assert caught.type is TransientError  # it answers: nothing for the breaker
+    assert caught.type is TransientError  # it answers, so the breaker does not count it
     assert scene.moved == []
 
 
-def test_the_get_is_asked_only_when_the_409_does_not_tell(scene: Scene) -> None:
+def test_the_get_is_sent_only_if_the_409_has_no_state(scene: Scene) -> None:
     refuse(scene, "EXPIRED", TOLD)
     scene.handle(event(Kind.FAILED))
     assert scene.calls == ["PATCH"]
@@ -222,7 +124,7 @@ NOTHING_USABLE = [None, Reservation(), replace(FACTS, status="SHIPPED")]
 
 
 @pytest.mark.parametrize("seen", NOTHING_USABLE, ids=["404", "no status", "unknown status"])
-def test_paid_and_nobody_can_say_what_became_of_it_is_compensation_due(
+def test_paid_for_a_reservation_in_an_unknown_state_is_compensation_due(
     scene: Scene, seen: Reservation | None
 ) -> None:
     scene.answers(StatusAnswer(False, None), seen)
@@ -232,7 +134,7 @@ def test_paid_and_nobody_can_say_what_became_of_it_is_compensation_due(
 
 @pytest.mark.parametrize("seen", NOTHING_USABLE, ids=["404", "no status", "unknown status"])
 @pytest.mark.parametrize("kind", OTHERS)
-def test_nothing_usable_warns_and_leaves_inventory_alone_for_the_other_two(
+def test_an_unusable_state_warns_and_leaves_inventory_alone_unless_money_was_taken(
     scene: Scene, kind: Kind, seen: Reservation | None
 ) -> None:
     scene.answers(StatusAnswer(False, None), seen)
@@ -253,7 +155,7 @@ def test_confirmed_by_another_payment_is_compensation_due(scene: Scene, how: str
 
 
 def test_a_done_that_names_another_payment_is_a_second_payment_too(scene: Scene) -> None:
-    # The key names the effect, hence a second payment gets the first one's answer.
+    # The key names the effect, so a second payment gets the first one's answer.
     scene.answers(StatusAnswer(True, "CONFIRMED", "pay_0"))
     assert compensation(scene.handle(event(Kind.APPROVED)))
     assert scene.moved == []
@@ -283,7 +185,7 @@ def test_a_failed_payment_beside_a_good_one_is_superseded(scene: Scene, how: str
     assert scene.moved == []
 
 
-def test_two_payments_told_from_start_to_end(scene: Scene) -> None:
+def test_of_two_payments_the_first_buys_and_the_second_is_compensated(scene: Scene) -> None:
     first, second = event(Kind.APPROVED), event(Kind.APPROVED, payment_intent_id="pay_2")
     assert isinstance(scene.handle(first), Ack)
     assert compensation(scene.handle(second))
@@ -338,260 +240,4 @@ def test_inventory_failing_for_a_passing_reason_is_tried_again_until_it_works(
     # Graceful degradation: the customer has his confirmation meanwhile.
     assert scene.api.reservations[RID].status == TARGET[kind]
     assert isinstance(scene.handle(event(kind)), Ack)
-    assert scene.inventory.rows["concert"]["A1"] == (SOLD if kind is Kind.APPROVED else FREE)
-
-
-# Facts that the event does not bring.
-
-MISSING = {
-    "event_id": {"event_id": None},
-    "seat_ids and qty": {"seat_ids": None, "qty": None},
-    "seat_ids, qty is there": {"seat_ids": None},
-    "all": {"event_id": None, "seat_ids": None, "qty": None},
-    "qty of general admission": {"seat_ids": (), "qty": None},
-}
-
-
-@pytest.mark.parametrize("missing", MISSING.values(), ids=MISSING)
-@pytest.mark.parametrize("kind", Kind)
-def test_missing_facts_are_asked_for_once_and_after_the_patch(
-    scene: Scene, kind: Kind, missing: dict[str, Any]
-) -> None:
-    assert isinstance(scene.handle(event(kind, **missing)), Ack)
-    assert scene.calls == ["PATCH", "GET", INVENTORY[kind][0]]
-    assert scene.moved == [INVENTORY[kind]]
-
-
-@pytest.mark.parametrize("missing", MISSING.values(), ids=MISSING)
-@pytest.mark.parametrize("kind", Kind)
-def test_the_get_of_a_409_brings_the_missing_facts_too(
-    scene: Scene, kind: Kind, missing: dict[str, Any]
-) -> None:
-    refuse(scene, TARGET[kind], ASKED)
-    assert isinstance(scene.handle(event(kind, **missing)), Ack)
-    assert scene.calls == ["PATCH", "GET", INVENTORY[kind][0]]
-    assert scene.moved == [INVENTORY[kind]]
-
-
-@pytest.mark.parametrize(
-    ("kind", "state"), list(permutations(Kind, 2)), ids=lambda kind: kind.value
-)
-def test_missing_facts_are_not_asked_for_when_inventory_is_not_due(
-    scene: Scene, kind: Kind, state: Kind
-) -> None:
-    refuse(scene, TARGET[state], TOLD)
-    scene.handle(event(kind, event_id=None, seat_ids=None, qty=None))
-    assert scene.calls == ["PATCH"]
-
-
-@pytest.mark.parametrize(
-    ("given", "sent"),
-    [
-        ({"qty": None}, SEATS),
-        ({"qty": 5}, SEATS),  # the seats win
-        ({"seat_ids": (), "qty": 3}, Seats(RID, "concert", (), 3)),
-    ],
-)
-def test_what_is_enough_is_not_asked_for(scene: Scene, given: dict[str, Any], sent: Seats) -> None:
-    assert isinstance(scene.handle(event(Kind.EXPIRED, **given)), Ack)
-    assert scene.calls == ["PATCH", "release"]
-    assert scene.moved == [("release", (sent, "EXPIRED"))]
-
-
-@pytest.mark.parametrize(
-    ("given", "seen", "sent"),
-    [
-        # The event's own facts stand; only what is missing is filled in.
-        (
-            {"event_id": None},
-            Reservation("EXPIRED", "concert", ("B1",), 1),
-            Seats(RID, "concert", ("A1", "A2"), 2),
-        ),
-        (
-            {"event_id": "encore", "seat_ids": None},
-            Reservation("EXPIRED", "concert", ("B1",), 1),
-            Seats(RID, "encore", ("B1",), 1),
-        ),
-        (
-            {"seat_ids": None, "qty": None},
-            Reservation("EXPIRED", "concert", (), 3),
-            Seats(RID, "concert", (), 3),
-        ),
-        (
-            {"seat_ids": None, "qty": 3},
-            Reservation("EXPIRED", "concert", (), None),
-            Seats(RID, "concert", (), 3),
-        ),
-        # A quantity that does not fit the seats gives way.
-        (
-            {"seat_ids": None, "qty": 9},
-            Reservation("EXPIRED", "concert", ("B1", "B2"), 1),
-            Seats(RID, "concert", ("B1", "B2"), 2),
-        ),
-    ],
-)
-def test_the_reservation_fills_in_what_the_event_leaves_out(
-    scene: Scene, given: dict[str, Any], seen: Reservation, sent: Seats
-) -> None:
-    scene.answers(TRUTH, seen)
-    assert isinstance(scene.handle(event(Kind.EXPIRED, **given)), Ack)
-    assert scene.moved == [("release", (sent, "EXPIRED"))]
-
-
-STILL_MISSING = {
-    "404": None,
-    "no event_id": Reservation("EXPIRED", None, ("A1",), 1),
-    "no seats": Reservation("EXPIRED", "concert", None, 2),
-    "no seats, no quantity": Reservation("EXPIRED", "concert", (), None),
-}
-
-
-@pytest.mark.parametrize("seen", STILL_MISSING.values(), ids=STILL_MISSING)
-@pytest.mark.parametrize("kind", Kind)
-def test_facts_that_are_still_missing_are_a_no_for_good(
-    scene: Scene, kind: Kind, seen: Reservation | None
-) -> None:
-    seen = seen and replace(seen, status=TARGET[kind])
-    scene.answers(TRUTH, seen)
-    outcome = scene.handle(event(kind, event_id=None, seat_ids=None, qty=None))
-    assert no_for_good(kind, outcome)
-    assert scene.calls == ["PATCH", "GET"]
-
-
-@pytest.mark.parametrize("error", [TransientError("429", 7.0), TransientError("503")])
-@pytest.mark.parametrize("kind", Kind)
-def test_facts_that_can_not_be_had_now_are_asked_for_again_later(
-    scene: Scene, kind: Kind, error: TransientError
-) -> None:
-    scene.answers(TRUTH, error)
-    with pytest.raises(TransientError) as caught:
-        scene.handle(event(kind, event_id=None))
-    assert caught.value is error
-    assert scene.moved == []
-
-
-@pytest.mark.parametrize(
-    ("kind", "state"), list(permutations(Kind, 2)), ids=lambda kind: kind.value
-)
-def test_a_get_that_contradicts_the_patch_keeps_inventory_where_it_is(
-    scene: Scene, kind: Kind, state: Kind
-) -> None:
-    scene.answers(TRUTH, replace(FACTS, status=TARGET[state]))
-    outcome = scene.handle(event(kind, event_id=None))
-    assert scene.moved == []
-    assert compensation(outcome) if kind is Kind.APPROVED else outcome == Ack("superseded")
-
-
-# What goes with the PATCH and with the commit.
-
-
-@pytest.mark.parametrize(
-    ("what", "change"),
-    [
-        (
-            event(Kind.EXPIRED, payment_intent_id="pay_1", order_id="ord_1", error_code="E"),
-            StatusChange(RID, "EXPIRED"),
-        ),
-        (event(Kind.APPROVED), StatusChange(RID, "CONFIRMED", payment_intent_id="pay_1")),
-        (
-            event(Kind.APPROVED, order_id="ord_1", error_code="E"),
-            StatusChange(RID, "CONFIRMED", payment_intent_id="pay_1", order_id="ord_1"),
-        ),
-        (
-            event(Kind.APPROVED, payment_intent_id=None),
-            StatusChange(RID, "CONFIRMED"),
-        ),
-        (
-            event(Kind.FAILED, order_id="ord_1"),
-            StatusChange(
-                RID, "CANCELLED", cancel_reason="payment_failed", error_code="CARD_DECLINED"
-            ),
-        ),
-        (
-            event(Kind.FAILED, error_code=None),
-            StatusChange(RID, "CANCELLED", cancel_reason="payment_failed"),
-        ),
-    ],
-)
-def test_the_patch_carries_what_belongs_to_its_state(
-    scene: Scene, what: Event, change: StatusChange
-) -> None:
-    scene.handle(what)
-    assert scene.api.journal[0].about == change
-
-
-def test_the_commits_order_id_is_for_the_log_and_is_not_patched(scene: Scene) -> None:
-    assert scene.handle(event(Kind.APPROVED)) == Ack(
-        "settled", order_id="ord_rsv_1", seat_ids=("A1", "A2")
-    )
-    assert scene.calls == ["PATCH", "commit"]
-
-
-def test_an_unknown_user_is_sent_as_none_at_all(scene: Scene) -> None:
-    scene.handle(event(Kind.APPROVED, user_id=None))
-    assert scene.moved == [("commit", (SEATS, "pay_1", ""))]
-
-
-# Keys: by the effect alone.
-
-
-@pytest.mark.parametrize(
-    ("kind", "keys"),
-    [
-        (Kind.EXPIRED, ["status:EXPIRED:rsv_1", "release:rsv_1"]),
-        (Kind.APPROVED, ["status:CONFIRMED:rsv_1", "commit:rsv_1"]),
-        (Kind.FAILED, ["status:CANCELLED:rsv_1", "release:rsv_1"]),
-    ],
-)
-def test_a_duplicate_and_a_retry_carry_the_same_keys_and_change_nothing_more(
-    scene: Scene, kind: Kind, keys: list[str]
-) -> None:
-    first = event(kind, seat_ids=(), qty=3)
-    duplicate = replace(first, id="evt_2", trace=TraceHints(trace_ids=("t2",)))
-    outcomes = [scene.handle(what) for what in (first, first, duplicate)]
-    assert all(isinstance(outcome, Ack) for outcome in outcomes)
-    assert [called.key for called in scene.api.journal] == keys * 3
-    pool = scene.inventory.pools["concert"]
-    freed, sold = (0, 3) if kind is Kind.APPROVED else (3, 0)
-    assert (pool.available, sum(pool.sold.values())) == (freed, sold)
-
-
-def test_two_event_types_with_the_same_effect_carry_the_same_key(scene: Scene) -> None:
-    for kind in OTHERS:
-        scene.answers(StatusAnswer(True, TARGET[kind]))
-        scene.handle(event(kind, seat_ids=(), qty=3))
-    assert [c.key for c in scene.api.journal if c.name == "release"] == ["release:rsv_1"] * 2
-    assert scene.inventory.pools["concert"].available == 3
-
-
-# A quantity release that inventory-svc may not know again.
-
-
-@pytest.mark.parametrize("kind", [Kind.EXPIRED, Kind.FAILED])
-def test_a_quantity_release_whose_key_may_be_forgotten_is_not_sent(
-    scene: Scene, kind: Kind
-) -> None:
-    scene.forgotten = lambda replayed: True
-    outcome = scene.handle(event(kind, seat_ids=(), qty=3))
-    assert isinstance(outcome, Reject)
-    assert outcome.reason is DeadLetterReason.PERMANENT_ERROR
-    assert "INVENTORY_KEY_TTL" in outcome.error
-    assert "Check in inventory-svc" in outcome.error
-    assert scene.moved == []
-
-
-@pytest.mark.parametrize("replayed", [False, True])
-def test_whether_the_patch_was_a_replay_decides_on_the_key(scene: Scene, replayed: bool) -> None:
-    asked: list[bool] = []
-    scene.forgotten = lambda was_replay: bool(asked.append(was_replay))
-    if replayed:
-        scene.answers(StatusAnswer(done=False, status="EXPIRED"))
-    assert isinstance(scene.handle(event(Kind.EXPIRED, seat_ids=(), qty=3)), Ack)
-    assert asked == [replayed]
-
-
-@pytest.mark.parametrize("kind", list(Kind))
-def test_releases_by_seat_and_commits_need_no_key(scene: Scene, kind: Kind) -> None:
-    scene.forgotten = lambda replayed: True
-    assert isinstance(scene.handle(event(kind)), Ack)
-    assert len(scene.moved) == 1
+    assert scene.inventory.rows["concert"]["A1"] == row_after(kind)

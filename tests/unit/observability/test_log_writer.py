@@ -68,7 +68,7 @@ def test_lines_are_written_in_order_and_the_flush_waits_for_the_last(
     assert log.dropped() == 0
 
 
-def test_with_a_pipe_that_nobody_reads_lines_are_dropped_and_counted_and_nobody_waits() -> None:
+def test_lines_to_an_unread_pipe_are_dropped_and_counted_and_no_caller_waits() -> None:
     reader, writer = full_pipe()
     log = started(writer, capacity=1000)
     for number in range(500):
@@ -95,7 +95,7 @@ def test_a_closed_pipe_or_a_full_disk_only_counts(pipe: tuple[int, int]) -> None
     assert log.dropped() == 2
 
 
-def test_a_descriptor_that_somebody_made_non_blocking_loses_no_line() -> None:
+def test_a_non_blocking_descriptor_loses_no_line() -> None:
     reader, writer = full_pipe()
     os.set_blocking(writer, False)
     log = started(writer)
@@ -106,7 +106,7 @@ def test_a_descriptor_that_somebody_made_non_blocking_loses_no_line() -> None:
     assert log.dropped() == 0
 
 
-def test_a_flush_of_a_writer_that_never_started_waits_for_nothing() -> None:
+def test_a_flush_of_a_writer_that_never_started_returns_at_once() -> None:
     LogWriter(1).flush(PATIENCE)
 
 
@@ -137,7 +137,7 @@ def test_a_watchdog_ends_the_process_although_nobody_reads_stderr(
     assert done.returncode == 1
 
 
-def test_what_can_be_written_to_stderr_still_is(pipe: tuple[int, int]) -> None:
+def test_a_pipe_with_room_still_gets_what_is_written_to_stderr(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     script = WATCHDOG.replace("while True:", "for _ in ():") + "\ntime.sleep(60)"
     done = subprocess.run([sys.executable, "-c", script], stderr=writer, check=False)

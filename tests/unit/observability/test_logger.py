@@ -74,7 +74,7 @@ def test_a_line_has_time_level_message_pod_and_the_bound_fields(log: Log) -> Non
         ("error", ["error"]),
     ],
 )
-def test_the_level_is_the_least_that_is_shown(
+def test_lines_below_the_level_are_not_shown(
     make_log: Callable[..., Log], level: str, shown: list[str]
 ) -> None:
     log = make_log(level)
@@ -111,7 +111,7 @@ def test_a_field_can_neither_break_nor_fake_a_line(log: Log, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", NASTY)
-def test_a_message_without_arguments_is_taken_as_it_is(log: Log, text: str) -> None:
+def test_a_message_without_arguments_is_logged_as_it_is(log: Log, text: str) -> None:
     logger.info(text)
     assert log.line["msg"] == text
 
@@ -125,6 +125,48 @@ def test_a_field_of_any_type_is_shown_somehow(log: Log, value: object) -> None:
 def explode() -> None:
     secret = "hunter" + str(2)
     raise ValueError(f"no password\nof {len(secret)}")
+
+
+@pytest.mark.parametrize(
+    ("secret", "text", "shown"),
+    [
+        ("plain-secret", "got plain-secret", "got ***"),
+        ('with"quote', 'got with"quote', "got ***"),
+        ("back\\slash", "got back\\slash", "got ***"),
+        ("pässwörd", "got pässwörd", "got ***"),
+        ("other-secret", "http://u:p@host/", "http://***@host/"),
+        ("other-secret", "Authorization: Bearer abc", "Authorization: ***"),
+    ],
+)
+@pytest.mark.parametrize("field", ["msg", "first", "last", "listed"])
+def test_a_secret_is_hidden_in_whichever_field_it_stands_alone(
+    make_log: Callable[..., Log],
+    monkeypatch: pytest.MonkeyPatch,
+    secret: str,
+    text: str,
+    shown: str,
+    field: str,
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    log = make_log()
+    fields = {"first": "a", "number": 1, "last": "b", field: text}
+    message = fields.pop("msg", "settled")
+    if field == "listed":
+        fields["listed"] = [text]
+    logger.bind(**fields).info("{}", message)
+    others = {"msg": "settled", "first": "a", "number": 1, "last": "b"}
+    expected = {**others, field: [shown] if field == "listed" else shown}
+    assert {name: log.line[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("length", [900, 1_000, 1_001, 5_000])
+def test_a_field_is_cut_beyond_its_longest_length_whatever_the_others_hold(
+    log: Log, length: int
+) -> None:
+    logger.bind(short="s", long="x" * length).info("settled")
+    assert log.line["short"] == "s"
+    assert (log.line["long"] == "x" * length) is (length <= 1_000)
+    assert len(log.line["long"]) < 1_100
 
 
 def test_a_traceback_stays_inside_its_line(log: Log) -> None:
@@ -166,7 +208,7 @@ def test_the_lines_of_many_threads_do_not_mix(log: Log) -> None:
 # The standard library's logging.
 
 
-def test_the_warnings_of_libraries_join_the_log_and_their_chatter_does_not(log: Log) -> None:
+def test_the_warnings_of_libraries_are_logged_and_lower_levels_are_not(log: Log) -> None:
     library = logging.getLogger("botocore.retries")
     library.debug("x")
     library.info("x")
@@ -186,7 +228,9 @@ def test_a_librarys_traceback_stays_inside_its_line(log: Log) -> None:
     assert "in explode\n" in log.line["traceback"]
 
 
-def test_a_library_that_logs_wrongly_does_not_fail_for_it(make_log: Callable[..., Log]) -> None:
+def test_a_library_that_logs_wrongly_does_not_fail_because_of_it(
+    make_log: Callable[..., Log],
+) -> None:
     log = make_log()  # not before the test: pytest's own handler would complain
     logging.getLogger("library").warning("%d tries", "three")
     assert log.line["msg"] == "%d tries"

@@ -6,9 +6,11 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from reservation_worker import __version__
+from reservation_worker.events.kinds import BY_LABEL
 from reservation_worker.observability.metrics import Metrics
 
-KINDS = ["expired", "approved", "failed", "unknown"]
+KINDS = [*BY_LABEL, "unknown"]
 
 # Contract, section 6: name as it is scraped, and its labels.
 NAMES = {
@@ -27,7 +29,7 @@ VALUES = {
     "worker_latency_seconds_count": {"type": KINDS},
     # Only events have a handler; a dropped or invalid message never meets one.
     "worker_processing_duration_seconds_count": {
-        "handler": ["expired", "approved", "failed"],
+        "handler": [*BY_LABEL],
         "outcome": ["success", "retried", "failed", "downstream_error"],
     },
     "worker_dead_lettered_total": {
@@ -78,9 +80,15 @@ def test_every_counter_without_labels_starts_at_zero(metrics: Metrics) -> None:
     assert metrics.registry.get_sample_value("worker_dead_letter_failures_total") == 0
 
 
+def test_the_version_is_a_metric(metrics: Metrics) -> None:
+    assert scraped(metrics)["worker_build_info"] == [{"version": __version__}]
+
+
 def test_no_label_may_carry_an_id(metrics: Metrics) -> None:
     labels = {label for series in scraped(metrics).values() for one in series for label in one}
-    assert labels <= {"type", "outcome", "handler", "reason", "result", "neighbour", "le"}
+    assert labels <= {
+        "type", "outcome", "handler", "reason", "result", "neighbour", "le", "version",
+    }  # fmt: skip
 
 
 def test_the_buckets_are_fine_around_the_promised_latencies(metrics: Metrics) -> None:

@@ -225,7 +225,7 @@ def test_a_trace_id_that_can_be_a_header_is_forwarded_as_it_came(given: str) -> 
 @pytest.mark.parametrize(
     "given", ["x" * 129, "자리", "tab\there", "line\nbreak", "\x7f", "\x00", "caf\xe9"]
 )
-def test_a_trace_id_that_can_not_be_a_header_is_only_logged(given: str) -> None:
+def test_a_trace_id_that_cannot_be_a_header_is_only_logged(given: str) -> None:
     trace = read(top={"trace_id": given})
     assert trace.header_id == f"{trace.trace_id:032x}"
     assert trace.log_id == given[:128]
@@ -239,7 +239,7 @@ def test_without_a_trace_id_from_outside_the_traces_own_is_used(given: dict[str,
     assert trace.header_id == trace.log_id == f"{trace.trace_id:032x}"
 
 
-def test_a_trace_id_is_forwarded_also_beside_a_traceparent(tracing: Tracing) -> None:
+def test_a_trace_id_is_forwarded_beside_a_traceparent_too(tracing: Tracing) -> None:
     trace = read({"traceparent": traceparent(trace_number(1)), "TraceId": "trace_abc"})
     headers = handed_on(tracing, trace)
     assert (ids(headers)[0], headers["x-trace-id"]) == (trace_number(1), "trace_abc")
@@ -303,7 +303,7 @@ def test_a_trace_id_without_a_parent_makes_the_messages_span_the_root(
     assert f"{message.context.trace_id:032x}" == trace_number(4)
 
 
-def test_a_span_that_ended_in_an_error_says_why(
+def test_a_span_that_ended_in_an_error_carries_the_reason(
     tracing: Tracing, spans: InMemorySpanExporter
 ) -> None:
     with tracing.message_span("payment.failed", "rsv_1", "m1", read()) as span:
@@ -347,6 +347,7 @@ def test_the_sampled_flag_is_handed_on_and_no_other(
 ) -> None:
     assert ids(handed_on(tracing, read(**given)))[2] == flags
     assert len(spans.get_finished_spans()) == (2 if flags == "01" else 0)
+    assert ids(handed_on(Tracing("pod-1", "q"), read(**given)))[2] == flags
 
 
 @pytest.mark.parametrize(
@@ -385,7 +386,32 @@ def test_without_an_exporter_the_trace_is_handed_on() -> None:
     assert ids(handed_on(Tracing("pod-1", "q"), trace))[0] == trace_number(4)
 
 
-def test_hints_without_anything_are_no_reason_to_fail() -> None:
+def test_without_an_exporter_each_call_of_a_message_has_a_span_id_of_its_own() -> None:
+    tracing, trace = Tracing("pod-1", "q"), read()
+    with tracing.message_span("reservation.expired", "rsv_1", "m1", trace):
+        with tracing.call_span("one", trace) as headers:
+            one = ids(dict(headers))
+        with tracing.call_span("two", trace) as headers:
+            two = ids(dict(headers))
+    assert one[0] == two[0] == f"{trace.trace_id:032x}"
+    assert one[1] != two[1]
+
+
+@pytest.mark.parametrize("sampler", ["always_on", "traceidratio", "parentbased_traceidratio"])
+@pytest.mark.parametrize("flags", ["00", "01"])
+def test_the_samplers_decision_is_the_same_with_and_without_an_exporter(
+    monkeypatch: pytest.MonkeyPatch, spans: InMemorySpanExporter, sampler: str, flags: str
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.5")
+    with_one, without = Tracing("p", "q", SimpleSpanProcessor(spans)), Tracing("p", "q")
+    for number in range(1, 9):
+        trace = read({"traceparent": traceparent(trace_number(number), flags)})
+        assert ids(handed_on(without, trace))[2] == ids(handed_on(with_one, trace))[2]
+    with_one.shutdown(PATIENCE)
+
+
+def test_empty_hints_start_a_trace() -> None:
     assert read_trace(TraceHints(), None).trace_id > 0
 
 

@@ -35,7 +35,7 @@ def test_fewer_go_out_when_the_linger_is_over() -> None:
 
 
 @pytest.mark.parametrize("already", [0, 1, BATCH - 1])
-def test_who_waits_is_woken_by_the_item_that_makes_a_batch(
+def test_a_waiting_consumer_is_woken_by_the_item_that_fills_a_batch(
     pool: ThreadPoolExecutor, already: int
 ) -> None:
     batches = filled(already)
@@ -55,7 +55,7 @@ def test_a_full_queue_takes_nothing_until_a_batch_has_gone(pool: ThreadPoolExecu
     assert batches.take() == [99]
 
 
-def test_a_close_hands_out_what_is_there_at_once_and_then_the_end(
+def test_a_close_hands_out_the_remaining_items_at_once(
     pool: ThreadPoolExecutor,
 ) -> None:
     batches = filled(3)
@@ -64,7 +64,7 @@ def test_a_close_hands_out_what_is_there_at_once_and_then_the_end(
     assert taken.result(PATIENCE) == [[0, 1, 2], []]
 
 
-def test_a_close_wakes_who_waits_for_the_first_item(pool: ThreadPoolExecutor) -> None:
+def test_a_close_wakes_a_consumer_that_waits_for_the_first_item(pool: ThreadPoolExecutor) -> None:
     batches = filled(0)
     waits = threading.Event()
     taken = pool.submit(lambda: (waits.set(), batches.take()))

@@ -11,7 +11,7 @@ from tests.fake_queue import FakeClock
 
 
 class Neighbour:
-    """A breaker, and a probe that can be told to fail."""
+    """A breaker, and a probe that a test can make fail."""
 
     def __init__(self, name: str, clock: Callable[[], float]) -> None:
         self.breaker = Breaker(name, clock, lambda: 0.5)
@@ -93,7 +93,7 @@ def test_the_smallest_limit_counts() -> None:
     assert rig.breakers.limit() == 4
 
 
-def test_only_a_neighbour_whose_open_time_is_over_is_probed() -> None:
+def test_a_neighbour_is_probed_only_after_its_open_time() -> None:
     rig = Rig()
     rig.breakers.probe_due_ones()
     rig.one.fail()

@@ -39,7 +39,7 @@ def attributes(
     return made
 
 
-def test_it_says_why_after_how_many_tries_when_and_for_which_message() -> None:
+def test_a_dead_letter_has_reason_error_attempts_time_and_source_message() -> None:
     made = attributes()
     assert {name: value["StringValue"] for name, value in made.items()} == {
         "dlq_reason": "permanent_error",
@@ -98,7 +98,7 @@ def test_where_ten_attributes_are_not_enough_ours_give_way_and_the_reason_last(
         "\x00" * 5_000,
     ],
 )
-def test_the_error_is_cut_and_holds_only_what_sqs_allows(error: str) -> None:
+def test_the_error_is_cut_and_holds_only_characters_that_sqs_allows(error: str) -> None:
     told = attributes(error=error)["dlq_error"]["StringValue"]
     assert 1 <= len(told) <= 512
     assert ALLOWED.fullmatch(told)
@@ -109,5 +109,5 @@ def test_the_error_is_never_empty(error: str) -> None:
     assert attributes(error=error)["dlq_error"]["StringValue"].strip()
 
 
-def test_what_is_allowed_is_told_as_it_is() -> None:
+def test_allowed_characters_are_kept() -> None:
     assert attributes(error="자리 없음 🌮")["dlq_error"] == text("자리 없음 🌮")

@@ -1,4 +1,4 @@
-"""Settled messages are deleted in batches; what can't be deleted is remembered, never forgotten."""
+"""Settled messages are deleted in batches; those that can't be deleted are remembered."""
 
 import time
 
@@ -8,7 +8,6 @@ from reservation_worker.pipeline.custody import Custody, Ending
 from reservation_worker.pipeline.deleter import ATTEMPTS, Deleter
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.leases import Lease
-from reservation_worker.pipeline.memory import SettledMemory
 from tests.fake_queue import PATIENCE, FakeClock, FakeQueue, eventually, new_metrics, opened, sample
 
 FOREVER = 3_600.0
@@ -21,14 +20,14 @@ class Rig:
 
     def __init__(self, count: int, linger: float = FOREVER) -> None:
         self.queue = FakeQueue()
-        self.memory = SettledMemory()
         self.metrics = new_metrics()
         self.held = True
         self.clock = FakeClock()
         self.custody = Custody(self.clock)
         self.deleter = Deleter(
-            self.queue, self.custody, self.memory, self.metrics, lambda delivery: self.held, linger
+            self.queue, self.custody, self.metrics, lambda delivery: self.held, linger
         )
+        self.memory = self.deleter.memory
         for _ in range(count):
             self.queue.send()
         self.settled: list[Delivery] = []
@@ -87,7 +86,7 @@ def test_a_batch_that_does_not_get_full_is_deleted_after_a_short_linger() -> Non
     assert rig.stop() == 0
 
 
-def test_what_comes_within_the_linger_shares_one_call() -> None:
+def test_deletes_within_the_linger_share_one_call() -> None:
     rig = Rig(3)
     assert rig.flush() == 0
     assert rig.batches == [("m1#1", "m2#1", "m3#1")]
@@ -100,7 +99,7 @@ def test_a_batch_never_has_more_than_ten() -> None:
     assert rig.queue.left() == []
 
 
-def test_a_stop_flushes_what_is_below_the_threshold() -> None:
+def test_a_stop_flushes_a_batch_below_the_threshold() -> None:
     rig = Rig(9)
     rig.deleter.start()
     rig.add_all()
@@ -120,7 +119,7 @@ def test_two_copies_of_one_message_in_one_batch_are_no_failure() -> None:
 # Failures.
 
 
-def test_entries_whose_failure_is_not_ours_are_tried_again_alone() -> None:
+def test_entries_that_failed_by_the_server_are_tried_again_alone() -> None:
     rig = Rig(3)
     rig.queue.fail_entries("delete", positions=[1])
     assert rig.flush() == 0
@@ -128,7 +127,7 @@ def test_entries_whose_failure_is_not_ours_are_tried_again_alone() -> None:
     assert (rig.queue.left(), rig.remembered, rig.given_up) == ([], [], 0)
 
 
-def test_an_entry_that_is_our_fault_is_not_tried_again_but_remembered() -> None:
+def test_an_entry_that_failed_by_the_sender_is_not_tried_again_but_remembered() -> None:
     rig = Rig(3)
     rig.queue.fail_entries("delete", positions=[1], sender_fault=True)
     assert rig.flush() == 1
@@ -136,9 +135,9 @@ def test_an_entry_that_is_our_fault_is_not_tried_again_but_remembered() -> None:
     assert (rig.queue.left(), rig.remembered, rig.given_up) == (["m2"], ["m2"], 1)
 
 
-def test_an_entry_whose_receipt_is_of_no_use_is_not_tried_again() -> None:
+def test_an_entry_with_a_void_receipt_is_not_tried_again() -> None:
     rig = Rig(1)
-    # LocalStack says of a bad receipt that it is not the sender's fault.
+    # LocalStack does not report a bad receipt as the sender's fault.
     rig.queue.fail_entries("delete", code="ReceiptHandleIsInvalid", sender_fault=False)
     assert rig.flush() == 0
     assert len(rig.batches) == 1
@@ -189,7 +188,7 @@ def test_a_delete_that_worked_ends_the_memory_of_an_earlier_failure() -> None:
     assert rig.remembered == []
 
 
-def test_a_delete_by_a_receipt_whose_lease_is_over_is_remembered_though_sqs_said_yes() -> None:
+def test_a_delete_after_the_lease_is_remembered_although_sqs_confirmed_it() -> None:
     rig = Rig(1)
     rig.held = False
     rig.queue.change_visibility([rig.settled[0].message.receipt], 0)
@@ -204,7 +203,7 @@ def test_a_delete_by_a_receipt_whose_lease_is_over_is_remembered_though_sqs_said
 # The stop.
 
 
-def test_a_stop_says_how_many_are_not_deleted_when_sqs_hangs() -> None:
+def test_messages_whose_delete_hangs_are_open_after_the_stop() -> None:
     rig = Rig(12)
     call = rig.queue.hold("delete")
     rig.deleter.start()

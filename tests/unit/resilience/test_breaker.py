@@ -1,55 +1,10 @@
-"""Contract, section 5, "Breaker", sentence by sentence; the clock and the dice are the test's."""
-
-import itertools
+"""When the breaker opens, and for how long (docs/contract.md#breaker)."""
 
 import pytest
 
 from reservation_worker.errors import BreakerOpen
-from reservation_worker.resilience.breaker import Breaker, State
-
-
-class World:
-    """A breaker with a clock that is moved by hand, dice that are set, and its changes noted."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.dice = 0.5  # the middle: no jitter
-        self.changes: list[tuple[str, State]] = []
-        self.breaker = Breaker(
-            "inventory",
-            lambda: self.now,
-            lambda: self.dice,
-            lambda name, state: self.changes.append((name, state)),
-        )
-        self._messages = itertools.count()
-
-    def call(self, ok: bool, message: str | None = None, times: int = 1) -> None:
-        """So many calls, one after the other, each of a message of its own unless one is named."""
-        for _ in range(times):
-            ticket = self.breaker.admit()
-            self.breaker.record(ticket, message or f"m{next(self._messages)}", ok)
-
-    def open(self) -> None:
-        self.call(ok=False, times=10)
-        assert self.breaker.state is State.OPEN
-
-    def half_open(self) -> None:
-        self.open()
-        self.now += self.breaker.remaining()
-        self.breaker.probed(ok=True)
-        assert self.breaker.state is State.HALF_OPEN
-
-    def fail_probe(self) -> float:
-        """Wait until a probe is due, let it fail, and say for how long it is open now."""
-        self.now += self.breaker.remaining()
-        self.breaker.probed(ok=False)
-        return self.breaker.remaining()
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
+from reservation_worker.resilience.breaker import State
+from tests.unit.resilience.breaker_world import World
 
 # Closed: when it opens, and when it doesn't.
 
@@ -163,10 +118,10 @@ def test_one_good_call_also_forgets_the_messages_of_the_row(world: World) -> Non
     assert world.breaker.state is State.CLOSED
 
 
-# Open: for how long, and what happens meanwhile.
+# Open.
 
 
-def test_an_open_breaker_refuses_calls_and_says_for_how_long(world: World) -> None:
+def test_an_open_breaker_refuses_calls_with_the_rest_of_its_time(world: World) -> None:
     world.open()
     world.now += 2
     with pytest.raises(BreakerOpen, match="inventory") as refused:
@@ -234,148 +189,3 @@ def test_a_probe_that_nobody_waits_for_changes_nothing(world: World) -> None:
         world.breaker.probed(ok=ok)
     assert world.breaker.state is State.HALF_OPEN
     assert world.breaker.limit() == 4
-
-
-# Half-open: one message, then a slow start.
-
-
-def test_half_open_takes_one_message_then_one_more_for_each_good_call(world: World) -> None:
-    world.half_open()
-    limits = []
-    for _ in range(5):
-        limits.append(world.breaker.limit())
-        world.call(ok=True)
-    assert limits == [1, 2, 3, 4, 5]
-
-
-def test_twenty_good_calls_close_it(world: World) -> None:
-    world.half_open()
-    world.call(ok=True, times=19)
-    assert world.breaker.state is State.HALF_OPEN
-    world.call(ok=True)
-    assert world.breaker.state is State.CLOSED
-    assert world.breaker.limit() is None
-
-
-def test_ten_seconds_without_a_failed_call_close_it(world: World) -> None:
-    world.half_open()
-    world.now += 9.9
-    assert world.breaker.limit() == 1
-    world.now += 0.1
-    assert world.breaker.limit() is None
-    assert world.changes[-1] == ("inventory", State.CLOSED)
-
-
-def test_a_failed_call_starts_the_ten_seconds_anew(world: World) -> None:
-    world.half_open()
-    world.call(ok=True, times=3)
-    world.now += 9
-    world.call(ok=False)
-    world.now += 9
-    assert world.breaker.limit() == 4
-    world.now += 1
-    assert world.breaker.limit() is None
-
-
-def test_messages_that_need_no_call_let_more_in_but_do_not_close_it(world: World) -> None:
-    world.half_open()
-    for _ in range(100):
-        world.breaker.spare()
-    assert world.breaker.limit() == 21
-    assert world.breaker.state is State.HALF_OPEN
-    world.call(ok=False)
-    assert world.breaker.state is State.OPEN
-
-
-def test_the_first_call_decides_alone_a_failure_reopens_it_for_twice_as_long(world: World) -> None:
-    world.half_open()
-    world.call(ok=False)
-    assert world.breaker.state is State.OPEN
-    assert world.breaker.remaining() == pytest.approx(10)
-
-
-def test_a_rare_failure_during_the_ramp_does_not_reopen_it(world: World) -> None:
-    world.half_open()
-    for _ in range(6):
-        world.call(ok=True, times=3)
-        world.call(ok=False)
-    assert world.breaker.state is State.HALF_OPEN
-    assert world.breaker.limit() == 19
-    world.call(ok=True, times=2)
-    assert world.breaker.state is State.CLOSED
-
-
-def test_half_of_the_ramps_calls_failing_reopens_it(world: World) -> None:
-    world.half_open()
-    world.call(ok=True, times=3)
-    world.call(ok=False, times=2)
-    assert world.breaker.state is State.HALF_OPEN
-    world.call(ok=False)
-    assert world.breaker.state is State.OPEN
-
-
-def test_the_open_time_starts_over_only_after_it_was_closed(world: World) -> None:
-    world.half_open()
-    world.call(ok=True, times=20)
-    world.open()
-    assert world.breaker.remaining() == pytest.approx(5)
-
-
-def test_failures_from_before_it_opened_do_not_count_after_it_closed(world: World) -> None:
-    world.half_open()
-    world.call(ok=True, times=20)
-    world.call(ok=False, times=9)
-    assert world.breaker.state is State.CLOSED
-
-
-# Calls that outlive the state they were admitted in, and the hook.
-
-
-def test_calls_admitted_before_it_opened_say_nothing_about_it_half_open(world: World) -> None:
-    stale = [world.breaker.admit() for _ in range(30)]
-    world.half_open()
-    for ticket in stale[:10]:
-        world.breaker.record(ticket, "late and bad", ok=False)
-    for ticket in stale[10:]:
-        world.breaker.record(ticket, "late and good", ok=True)
-    assert world.breaker.state is State.HALF_OPEN
-    assert world.breaker.limit() == 1
-
-
-def test_calls_admitted_half_open_say_nothing_about_it_closed(world: World) -> None:
-    world.half_open()
-    stale = [world.breaker.admit() for _ in range(10)]
-    world.call(ok=True, times=20)
-    for number, ticket in enumerate(stale):
-        world.breaker.record(ticket, f"late{number}", ok=False)
-    assert world.breaker.state is State.CLOSED
-
-
-def test_a_late_failure_does_not_prolong_the_open_time(world: World) -> None:
-    stale = world.breaker.admit()
-    world.open()
-    world.now += 4
-    world.breaker.record(stale, "late", ok=False)
-    assert world.breaker.remaining() == pytest.approx(1)
-
-
-def test_every_change_of_state_is_told_once_and_outside_the_lock(world: World) -> None:
-    seen_inside: list[tuple[State, int | None]] = []
-
-    def look(name: str, state: State) -> None:
-        # Would wait for ever if the breaker still held its lock.
-        seen_inside.append((state, breaker.limit()))
-
-    breaker = world.breaker = Breaker("api", lambda: world.now, lambda: world.dice, look)
-    world.half_open()
-    world.call(ok=False)
-    world.now += breaker.remaining()
-    breaker.probed(ok=True)
-    world.call(ok=True, times=20)
-    assert seen_inside == [
-        (State.OPEN, 0),
-        (State.HALF_OPEN, 1),
-        (State.OPEN, 0),
-        (State.HALF_OPEN, 1),
-        (State.CLOSED, None),
-    ]

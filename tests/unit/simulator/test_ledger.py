@@ -1,10 +1,10 @@
-"""The pretend world's truth: states, keys, seats, and the known danger."""
+"""The simulated ledgers: states, keys, seats, and the known danger."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from reservation_worker.simulator.neighbours.ledger import Ledger, Record, Verdict
+from reservation_worker.simulator.neighbours.ledger import Ledger, Record, StockResult
 
 HALL, LAWN = "evt_hall", "evt_lawn"
 SEATED = Record("rsv_1", HALL, ("A1", "A2"))
@@ -76,7 +76,7 @@ def test_a_change_without_a_key_works_as_well(ledger: Ledger) -> None:
     assert not again.done
 
 
-def test_an_unknown_reservation_is_nobodys(ledger: Ledger) -> None:
+def test_an_unknown_reservation_has_no_record(ledger: Ledger) -> None:
     assert ledger.reservations.change("rsv_x", "EXPIRED", "key") is None
     assert ledger.reservations.get("rsv_x") is None
 
@@ -90,31 +90,31 @@ def test_of_many_at_the_same_time_exactly_one_wins(ledger: Ledger) -> None:
     assert outcomes(ledger, "status").count("applied") == 1
 
 
-def test_a_commit_sells_what_is_held(ledger: Ledger) -> None:
+def test_a_commit_sells_held_seats(ledger: Ledger) -> None:
     answer = ledger.seats.commit("rsv_1", HALL, ["A1", "A2"], 2, "commit:rsv_1")
-    assert answer.verdict is Verdict.DONE
+    assert answer.result is StockResult.DONE
     assert answer.order_id == "ord_rsv_1"
     assert ledger.dump()["seats"][HALL]["A1"] == ["SOLD", "rsv_1"]
 
 
 def test_a_commit_sells_all_seats_or_none(ledger: Ledger) -> None:
     answer = ledger.seats.commit("rsv_1", HALL, ["A1", "B1"], 2, "commit:rsv_1")
-    assert answer.verdict is Verdict.CONFLICT
+    assert answer.result is StockResult.CONFLICT
     assert ledger.dump()["seats"][HALL]["A1"] == ["RESERVED", "rsv_1"]
 
 
 def test_a_commit_after_the_release_finds_the_hold_gone(ledger: Ledger) -> None:
     ledger.seats.release("rsv_1", HALL, ["A1", "A2"], 2, "release:rsv_1")
     ledger.seats.release("rsv_2", LAWN, [], 3, "release:rsv_2")
-    assert ledger.seats.commit("rsv_1", HALL, ["A1", "A2"], 2).verdict is Verdict.HOLD_GONE
-    assert ledger.seats.commit("rsv_2", LAWN, [], 3).verdict is Verdict.HOLD_GONE
+    assert ledger.seats.commit("rsv_1", HALL, ["A1", "A2"], 2).result is StockResult.HOLD_GONE
+    assert ledger.seats.commit("rsv_2", LAWN, [], 3).result is StockResult.HOLD_GONE
 
 
 def test_a_commit_of_unknown_seats_or_shows_finds_nothing(ledger: Ledger) -> None:
-    assert ledger.seats.commit("rsv_1", HALL, ["Z9"], 1).verdict is Verdict.NOT_FOUND
-    assert ledger.seats.commit("rsv_1", "evt_x", ["A1"], 1).verdict is Verdict.NOT_FOUND
-    assert ledger.seats.release("rsv_1", HALL, ["Z9"], 1).verdict is Verdict.NOT_FOUND
-    assert ledger.seats.release("rsv_1", "evt_x", [], 1).verdict is Verdict.NOT_FOUND
+    assert ledger.seats.commit("rsv_1", HALL, ["Z9"], 1).result is StockResult.NOT_FOUND
+    assert ledger.seats.commit("rsv_1", "evt_x", ["A1"], 1).result is StockResult.NOT_FOUND
+    assert ledger.seats.release("rsv_1", HALL, ["Z9"], 1).result is StockResult.NOT_FOUND
+    assert ledger.seats.release("rsv_1", "evt_x", [], 1).result is StockResult.NOT_FOUND
 
 
 def test_a_release_frees_only_the_rows_that_carry_its_id(ledger: Ledger) -> None:
@@ -143,7 +143,7 @@ def test_a_replayed_commit_key_gets_the_same_order(ledger: Ledger) -> None:
 def test_a_refusal_does_not_use_up_the_key(ledger: Ledger) -> None:
     ledger.seats.commit("rsv_1", HALL, ["B1"], 1, "commit:rsv_1")
     answer = ledger.seats.commit("rsv_1", HALL, ["A1", "A2"], 2, "commit:rsv_1")
-    assert answer.verdict is Verdict.DONE
+    assert answer.result is StockResult.DONE
 
 
 def test_the_danger_a_release_frees_seats_that_were_sold(ledger: Ledger) -> None:

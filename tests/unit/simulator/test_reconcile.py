@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from reservation_worker.events.kinds import BY_LABEL, Commit
 from reservation_worker.simulator.judge.reconcile import DeadLetter, Report, reconcile
 from reservation_worker.simulator.neighbours.ledger import Ledger, Record
 from reservation_worker.simulator.story.scenario import Message, Scenario, build
@@ -29,18 +30,15 @@ class Run:
         return self
 
     def settle(self, message: Message) -> None:
-        match message.kind:
-            case "poison":
-                self.bury(message, "invalid_payload")
-            case "approved":
-                if self.patch(message, "CONFIRMED"):
-                    self.commit(message.reservation_id)
-                else:
-                    self.bury(message, "compensation_required")
-            case "expired" | "failed":
-                target = "EXPIRED" if message.kind == "expired" else "CANCELLED"
-                if self.patch(message, target):
-                    self.release(message.reservation_id)
+        if message.kind == "poison":
+            self.bury(message, "invalid_payload")
+        elif message.kind in BY_LABEL:
+            rule = BY_LABEL[message.kind].value
+            move = self.commit if isinstance(rule.seats, Commit) else self.release
+            if self.patch(message, rule.target):
+                move(message.reservation_id)
+            elif rule.money_taken:
+                self.bury(message, "compensation_required")
 
     def patch(self, message: Message, status: str) -> bool:
         rid = message.reservation_id
@@ -182,7 +180,7 @@ def test_leaked_is_a_confirmed_reservation_whose_seats_are_not_sold(rid: str) ->
     only(bent.report(), "leaked")
 
 
-def test_leaked_are_places_that_nobody_has() -> None:
+def test_leaked_are_places_without_a_reservation() -> None:
     bent = run(message("expired", "rsv_2"), ends="EXPIRED").settle_all()
     dump = bent.ledger.dump()
     dump["pools"][LAWN]["available"] = 1
@@ -211,7 +209,7 @@ def test_lost_is_a_payment_that_is_neither_settled_nor_a_dead_letter() -> None:
     assert not report.compensations_found
 
 
-def test_lost_is_a_second_payment_that_nobody_heard_of() -> None:
+def test_lost_is_a_second_payment_without_a_dead_letter() -> None:
     both = (message("approved", "rsv_1"), message("approved", "rsv_1", payment=2, phase=1))
     bent = run(*both, ends="CONFIRMED")
     bent.settle(both[0])
@@ -291,7 +289,7 @@ def test_unexpected_is_a_dead_letter_for_the_wrong_reason_or_for_none() -> None:
         only(bent.report(), "unexpected_dead_letters")
 
 
-def test_unexpected_is_a_dead_letter_that_nobody_published() -> None:
+def test_unexpected_is_a_dead_letter_that_was_never_published() -> None:
     bent = run(message("expired", "rsv_1"), ends="EXPIRED").settle_all()
     bent.bury(message("poison", "", 7), "invalid_payload")
     only(bent.report(), "unexpected_dead_letters")

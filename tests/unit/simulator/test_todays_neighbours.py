@@ -5,7 +5,7 @@ import pytest
 from reservation_worker.simulator.judge.reconcile import DeadLetter, Report, reconcile
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.journal import Journal
-from reservation_worker.simulator.neighbours.ledger import Record, Verdict
+from reservation_worker.simulator.neighbours.ledger import Record, StockResult
 from reservation_worker.simulator.neighbours.reservations import ReservationLedger
 from reservation_worker.simulator.neighbours.seats import SeatLedger
 from reservation_worker.simulator.story.scenario import Message, Scenario
@@ -40,7 +40,7 @@ class Today:
         }
 
 
-def test_the_key_is_the_services_own_whatever_the_caller_sends() -> None:
+def test_the_callers_key_is_ignored() -> None:
     today = Today()
     for key in ("one", "two", ""):
         today.seats.release("rsv_2", LAWN, [], 3, key)
@@ -58,7 +58,7 @@ def test_a_quantity_release_repeated_after_the_key_is_forgotten_adds_the_places_
     assert today.free() == 3
     assert not today.seats.snapshot()["keys_forgotten"]
     today.now = remembers
-    assert today.seats.release("rsv_2", LAWN, [], 3).verdict is Verdict.DONE
+    assert today.seats.release("rsv_2", LAWN, [], 3).result is StockResult.DONE
     assert today.free() == 6
     assert today.seats.snapshot()["keys_forgotten"]
 
@@ -75,17 +75,17 @@ def test_a_repeat_does_not_make_the_key_any_younger() -> None:
 def test_a_call_for_seats_repeated_after_the_key_is_forgotten_is_a_conflict(call: str) -> None:
     today = Today()
     act = getattr(today.seats, call)
-    assert act("rsv_1", HALL, ["A1", "A2"], 2).verdict is Verdict.DONE
+    assert act("rsv_1", HALL, ["A1", "A2"], 2).result is StockResult.DONE
     today.now = 300
     again = act("rsv_1", HALL, ["A1", "A2"], 2)
     assert not again.replay
-    assert again.verdict is not Verdict.DONE
+    assert again.result is not StockResult.DONE
 
 
 def test_a_release_frees_all_of_the_seats_or_none() -> None:
     today = Today()
     answer = today.seats.release("rsv_1", HALL, ["A1", "B1"], 2)
-    assert (answer.verdict, answer.seats) == (Verdict.CONFLICT, ())
+    assert (answer.result, answer.seats) == (StockResult.CONFLICT, ())
     assert today.seats.snapshot()["seats"][HALL]["A1"] == ["RESERVED", "rsv_1"]
 
 
@@ -110,7 +110,7 @@ def test_a_confirmed_reservation_can_be_cancelled_behind_everybodys_back() -> No
         ReservationLedger(Journal()).overturn("rsv_1")
 
 
-# What the judge makes of it.
+# Reconciliation.
 
 
 def story(*records: Record, kind: str = "expired") -> Scenario:
@@ -122,7 +122,7 @@ def story(*records: Record, kind: str = "expired") -> Scenario:
     return Scenario(records, {LAWN: 3}, messages, ends)
 
 
-def judged(today: Today, record: Record, reason: str, kind: str = "expired") -> Report:
+def reconciled(today: Today, record: Record, reason: str, kind: str = "expired") -> Report:
     """Reconcile one message, which became a dead letter for `reason`; "": it was settled."""
     told = story(record, kind=kind)
     letters = [DeadLetter("1", told.messages[0].body, reason)] if reason else []
@@ -133,8 +133,8 @@ def test_a_leak_that_a_dead_letter_names_is_for_a_person_to_check_and_no_defect(
     today = Today(STANDING)
     today.reservations.change("rsv_2", "EXPIRED")
     today.now = 300
-    assert judged(today, STANDING, "").leaked
-    report = judged(today, STANDING, "permanent_error")
+    assert reconciled(today, STANDING, "").leaked
+    report = reconciled(today, STANDING, "permanent_error")
     assert report.ok, report
     assert report.releases_to_check == {"rsv_2"}
 
@@ -143,7 +143,7 @@ def test_before_a_key_can_be_forgotten_such_a_dead_letter_is_a_defect() -> None:
     today = Today(STANDING)
     today.reservations.change("rsv_2", "EXPIRED")
     today.now = 299
-    assert judged(today, STANDING, "permanent_error").unexpected_dead_letters
+    assert reconciled(today, STANDING, "permanent_error").unexpected_dead_letters
 
 
 def test_a_quantity_released_twice_is_oversold_however_long_ago_the_first_time_was() -> None:
@@ -151,7 +151,7 @@ def test_a_quantity_released_twice_is_oversold_however_long_ago_the_first_time_w
     today.reservations.change("rsv_2", "EXPIRED")
     for today.now in (0, 300):
         today.seats.release("rsv_2", LAWN, [], 3)
-    report = judged(today, STANDING, "")
+    report = reconciled(today, STANDING, "")
     assert report.oversold
     assert report.doubled
 
@@ -160,10 +160,12 @@ def test_a_seat_release_that_was_done_and_forgotten_may_end_as_a_dead_letter() -
     today = Today(SEATED)
     today.reservations.change("rsv_1", "EXPIRED")
     today.now = 300
-    assert judged(today, SEATED, "retries_exhausted").unexpected_dead_letters, "it was never done"
+    assert reconciled(today, SEATED, "retries_exhausted").unexpected_dead_letters, (
+        "it was never done"
+    )
     today.seats.release("rsv_1", HALL, ["A1", "A2"], 2)
-    assert judged(today, SEATED, "retries_exhausted").ok
-    assert judged(today, SEATED, "permanent_error").unexpected_dead_letters
+    assert reconciled(today, SEATED, "retries_exhausted").ok
+    assert reconciled(today, SEATED, "permanent_error").unexpected_dead_letters
 
 
 @pytest.mark.parametrize("letter", ["", "compensation_required"])
@@ -172,6 +174,6 @@ def test_a_sale_that_reservation_api_overturned_is_no_defect_of_ours(letter: str
     today.reservations.change("rsv_1", "CONFIRMED", facts={"payment_intent_id": "pay_1"})
     today.seats.commit("rsv_1", HALL, ["A1", "A2"], 2)
     today.reservations.overturn("rsv_1")
-    assert judged(today, SEATED, letter, "approved").ok
+    assert reconciled(today, SEATED, letter, "approved").ok
     today.seats.release("rsv_1", HALL, ["A1", "A2"], 2)
-    assert judged(today, SEATED, letter, "approved").ok, "the arbiter says CANCELLED now"
+    assert reconciled(today, SEATED, letter, "approved").ok, "the arbiter says CANCELLED now"

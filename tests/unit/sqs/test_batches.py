@@ -1,4 +1,4 @@
-"""SQS's rules of the wire: sizes, batches, and what a batch's answer says."""
+"""SQS's wire rules: sizes, batches, and the answers to batches."""
 
 import pytest
 
@@ -84,7 +84,7 @@ def test_the_failures_of_a_batch_are_found_by_their_position() -> None:
         ("AccessDenied", False),
     ],
 )
-def test_a_failure_tells_a_receipt_that_is_of_no_use_any_more(code: str, gone: bool) -> None:
+def test_a_failure_recognises_a_void_receipt(code: str, gone: bool) -> None:
     [failure] = failures({"Failed": [{"Id": "0", "Code": code}]}).values()
     assert failure.gone is gone
 

@@ -116,7 +116,9 @@ def test_a_client_that_came_without_credentials_is_replaced_when_there_are_some(
 
 
 @pytest.mark.parametrize("error", [ValueError("a wrong endpoint"), OSError("no CA bundle")])
-def test_what_boto3_can_not_work_with_is_a_configuration_error(rig: Rig, error: Exception) -> None:
+def test_settings_that_boto3_can_not_work_with_are_a_configuration_error(
+    rig: Rig, error: Exception
+) -> None:
     rig.problem = error
     with pytest.raises(ConfigurationError, match=str(error)):
         rig.clients.open()

@@ -17,7 +17,8 @@ from botocore.exceptions import (
     SSOTokenLoadError,
 )
 
-from reservation_worker.errors import SqsError
+from reservation_worker.config.secret import read_secret
+from reservation_worker.errors import ConfigurationError, SqsError
 from reservation_worker.sqs import credentials
 from reservation_worker.sqs.credentials import CredentialProcess, of_credentials
 from reservation_worker.sqs.queue import SqsQueue
@@ -98,13 +99,19 @@ def keys(home: Path, key: str) -> None:
     (home / "credentials").write_text(text)
 
 
-def process(home: Path, script: str) -> Path:
-    """The default profile's credential_process, a script of the shell."""
+ASSUMED = "[default]\nrole_arn = arn:aws:iam::123456789012:role/worker\nsource_profile = base\n"
+
+
+def process(home: Path, script: str, *, assumed: bool = False) -> None:
+    """A credential_process, a script of the shell: the default profile's, or its source_profile's.
+
+    `assumed`: the default profile assumes a role from the source_profile's credentials.
+    """
     path = home / "process.sh"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    (home / "config").write_text(f"[default]\ncredential_process = {path}\n")
-    return path
+    section = f"{ASSUMED}[profile base]" if assumed else "[default]"
+    (home / "config").write_text(f"{section}\ncredential_process = {path}\n")
 
 
 def alive(pid: int) -> bool:
@@ -153,29 +160,39 @@ def test_keys_of_a_process_are_used(server: SqsServer, home: Path) -> None:
     queue.close()
 
 
-def test_a_process_that_hangs_is_ended_in_time_with_its_children(
-    server: SqsServer, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(credentials, "PATIENCE", 0.5)
-    process(home, f"sleep 600 & echo $$ $! > {home}/pids; wait")
-    queue = connect(server)
+HANGS = "sleep 600 & echo $$ $! > {home}/new; mv {home}/new {home}/pids; wait"
+
+
+def assert_ended(home: Path) -> None:
+    """The process that hangs and its child end, if they have not ended yet."""
     pids = [int(pid) for pid in (home / "pids").read_text().split()]
     eventually(lambda: not any(map(alive, pids)))
+
+
+@pytest.mark.parametrize("assumed", [False, True])
+def test_a_process_that_hangs_is_ended_in_time_with_its_children(
+    server: SqsServer, home: Path, monkeypatch: pytest.MonkeyPatch, assumed: bool
+) -> None:
+    monkeypatch.setattr(credentials, "PATIENCE", 0.5)
+    process(home, HANGS.format(home=home), assumed=assumed)
+    queue = connect(server)
+    assert_ended(home)
     with pytest.raises(SqsError, match="gave no answer within"):
         queue.receive(1, 0)
     assert not CredentialProcess.running
     queue.close()
 
 
+@pytest.mark.parametrize("assumed", [False, True])
 def test_a_process_that_hangs_is_ended_by_the_close_with_its_children(
-    server: SqsServer, home: Path, monkeypatch: pytest.MonkeyPatch
+    server: SqsServer, home: Path, monkeypatch: pytest.MonkeyPatch, assumed: bool
 ) -> None:
     monkeypatch.setattr(credentials, "PATIENCE", 600)
     keys(home, "OLD")
     queue = connect(server)
     server.refused_keys["OLD"] = "ExpiredToken"
     (home / "credentials").unlink()
-    process(home, f"sleep 600 & echo $$ $! > {home}/new; mv {home}/new {home}/pids; wait")
+    process(home, HANGS.format(home=home), assumed=assumed)
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(queue.receive, 1, 0)
         eventually((home / "pids").exists)
@@ -183,5 +200,14 @@ def test_a_process_that_hangs_is_ended_by_the_close_with_its_children(
         queue.close()
         with pytest.raises(SqsError):
             call.result(PATIENCE)
-    for pid in (home / "pids").read_text().split():
-        eventually(lambda pid=pid: not alive(int(pid)))
+    assert_ended(home)
+
+
+def test_a_process_that_hangs_is_ended_while_the_secret_is_read(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "PATIENCE", 0.5)
+    process(home, HANGS.format(home=home))
+    with pytest.raises(ConfigurationError, match="gave no answer within"):
+        read_secret({"secret_name": "s", "aws_region": REGION}, {}, False, unattended=True)
+    assert_ended(home)

@@ -1,4 +1,4 @@
-"""Whether a queue fits the worker is told plainly, with what a misfit costs."""
+"""Each attribute that does not fit the worker is reported with its cost."""
 
 import pytest
 
@@ -41,11 +41,11 @@ def test_a_queue_without_a_redrive_policy_is_named() -> None:
     assert "no RedrivePolicy" in sentence
 
 
-def test_everything_that_does_not_fit_is_told_at_once() -> None:
+def test_all_misfits_are_reported_at_once() -> None:
     assert len(found(visibility=30, max_receive_count=3)) == 2
 
 
-def test_a_missing_dead_letter_queue_is_told_with_its_cost() -> None:
+def test_a_missing_dead_letter_queue_is_reported_with_its_cost() -> None:
     facts = QueueFacts(60, 30, dlq_problem="there is no dead-letter queue")
     [sentence] = misfits(facts, call_timeout=10, max_retries=5)
     assert sentence.startswith("what fails for good stays in the queue")
@@ -86,7 +86,7 @@ def test_a_queue_that_is_its_own_dead_letter_queue_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("days", "words"), [(14, "keeps its age"), (1, "loses events")])
-def test_a_retention_that_does_not_fit_is_told_with_its_cost(days: int, words: str) -> None:
+def test_a_retention_that_does_not_fit_is_reported_with_its_cost(days: int, words: str) -> None:
     [line] = misfits(QueueFacts(60, 30, days * 86_400), call_timeout=10, max_retries=5)
     assert f"{days} days" in line
     assert words in line

@@ -1,4 +1,4 @@
-"""A queue is what its ARN says, however its URL is spelt."""
+"""Queues are compared by ARN, not by the spelling of their URLs."""
 
 import itertools
 
@@ -22,7 +22,7 @@ SPELLINGS = [
 
 
 @pytest.mark.parametrize("url", SPELLINGS)
-def test_every_spelling_of_a_url_means_what_the_arn_says(url: str) -> None:
+def test_every_spelling_of_a_url_means_the_queue_of_the_arn(url: str) -> None:
     assert QueueIdentity.of_url(url) == ARN
 
 
@@ -38,16 +38,16 @@ def test_every_spelling_of_a_url_means_what_the_arn_says(url: str) -> None:
         ("http://sqs:9324/123456789012/events", None),
     ],
 )
-def test_a_url_says_its_region_where_it_does(url: str, region: str | None) -> None:
+def test_a_region_is_read_from_the_urls_that_name_one(url: str, region: str | None) -> None:
     assert QueueIdentity.of_url(url) == QueueIdentity("events", "123456789012", region)
 
 
-def test_a_url_without_an_account_and_a_name_alone_say_what_they_say() -> None:
+def test_a_url_without_an_account_and_a_name_alone_are_read_as_far_as_they_go() -> None:
     assert QueueIdentity.of_url("http://localhost:9324/queue/events") == QueueIdentity("events")
     assert QueueIdentity.of_url("events") == QueueIdentity("events")
 
 
-def test_what_is_not_known_makes_no_difference() -> None:
+def test_unknown_parts_make_no_difference() -> None:
     names = [QueueIdentity("q"), QueueIdentity("q", "1"), QueueIdentity("q", "1", "eu-west-1")]
     assert all(one.same_as(two) for one, two in itertools.product(names, names))
 

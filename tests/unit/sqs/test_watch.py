@@ -63,14 +63,14 @@ def test_until_they_can_be_read_they_are_tried_every_few_seconds_with_a_short_le
     assert watch.facts == FITTING
 
 
-def test_what_was_known_is_kept_while_it_can_not_be_read() -> None:
+def test_known_attributes_are_kept_while_they_can_not_be_read() -> None:
     watch = watching(FITTING, DOWN)
     watch.look()
     assert watch.look() == 5
     assert watch.facts == FITTING
 
 
-def test_a_change_is_told_once() -> None:
+def test_a_change_is_reported_once() -> None:
     lowered = QueueFacts(visibility=5, max_receive_count=30)
     told: list[QueueFacts] = []
     watch = watching(FITTING, FITTING, lowered, lowered, DOWN, lowered)
@@ -103,7 +103,7 @@ def test_a_misfit_is_a_warning_when_it_appears_and_not_every_minute(warnings: li
     assert len([line for line in warnings if "too short" in line]) == 2
 
 
-def test_attributes_that_can_not_be_read_are_a_warning_with_what_is_assumed(
+def test_attributes_that_can_not_be_read_are_a_warning_with_the_assumed_timeout(
     warnings: list[str],
 ) -> None:
     watch = watching(DOWN)
@@ -126,7 +126,7 @@ def test_a_queue_that_is_found_out_later_is_a_warning(warnings: list[str]) -> No
     assert "the DLQ is the queue" in warnings[-1]
 
 
-def test_the_thread_reads_until_it_is_stopped_and_outlives_what_nobody_expected() -> None:
+def test_the_thread_reads_until_it_is_stopped_and_outlives_unexpected_errors() -> None:
     told: list[QueueFacts] = []
 
     def change(facts: QueueFacts) -> None:

@@ -24,7 +24,7 @@ def test_many_viewers_within_the_fresh_time_cost_one_call() -> None:
     assert len(calls) == 2
 
 
-def test_nobody_waits_for_an_sqs_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_viewer_waits_long_for_an_sqs_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(depth, "PATIENCE", 0.01)
     leave, calls = threading.Event(), []
 
@@ -42,7 +42,7 @@ def test_nobody_waits_for_an_sqs_that_hangs(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(calls) == 1
 
 
-def test_the_last_answer_tells_its_age() -> None:
+def test_the_last_answer_has_an_age() -> None:
     clock = FakeClock()
     reader = DepthReader(lambda: SOME, clock)
     assert reader.age is None
@@ -51,7 +51,7 @@ def test_the_last_answer_tells_its_age() -> None:
     assert reader.age == FRESH - 1
 
 
-def test_without_a_thread_to_ask_with_the_next_viewer_tries_again(
+def test_without_a_thread_for_the_call_the_next_viewer_tries_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reader = DepthReader(lambda: SOME, FakeClock())
@@ -79,7 +79,7 @@ def test_a_refused_call_is_unknown_and_is_not_repeated_at_once() -> None:
     assert reader.refused
 
 
-def test_what_nobody_expected_is_unknown_and_in_our_log() -> None:
+def test_an_unexpected_error_leaves_the_depth_unknown_and_is_logged() -> None:
     lines: list[str] = []
     sink = logger.add(lines.append, format="{message}")
 

@@ -34,7 +34,7 @@ class Rig:
         self.history.tick()
 
 
-def test_a_point_holds_what_happened_since_the_last_one() -> None:
+def test_a_point_holds_the_changes_since_the_last_one() -> None:
     rig = Rig()
     rig.settle("success", 3)
     rig.settle("retried")
@@ -46,11 +46,11 @@ def test_a_point_holds_what_happened_since_the_last_one() -> None:
     rig.pass_step()
     first, second = rig.history.points()
     assert (first.at, first.seconds) == (NOON + STEP, STEP)
-    assert (first.settled["success"], first.settled["retried"], first.settled["failed"]) == (
+    assert (first.outcomes["success"], first.outcomes["retried"], first.outcomes["failed"]) == (
         6, 2, 0,
     )  # fmt: skip
     assert (first.in_flight, first.busy, first.oldest_age) == (9, 4, 7.0)
-    assert (second.settled["success"], second.settled["retried"]) == (4, 0)
+    assert (second.outcomes["success"], second.outcomes["retried"]) == (4, 0)
     assert second.oldest_age is None
 
 
@@ -66,13 +66,13 @@ def test_latencies_are_counted_by_bucket_over_all_types() -> None:
     assert len(first) == len(BUCKETS) + 1
 
 
-def test_what_came_before_the_history_was_made_is_not_in_it() -> None:
+def test_counts_from_before_the_history_are_not_in_it() -> None:
     rig = Rig()
     rig.settle("success", 1_000_000)
     later = History(rig.metrics, lambda: 0, lambda: 0, rig.clock, rig.wall)
     later.tick()
     [point] = later.points()
-    assert sum(point.settled.values()) == 0
+    assert sum(point.outcomes.values()) == 0
 
 
 def test_the_ring_is_bounded_and_loses_the_oldest() -> None:
@@ -98,7 +98,7 @@ def test_a_late_tick_makes_one_longer_interval() -> None:
     assert [point.seconds for point in rig.history.points()] == [7 * STEP, STEP]
 
 
-def test_a_wall_clock_that_is_set_anew_does_not_tear_the_history() -> None:
+def test_setting_the_wall_clock_does_not_disorder_the_history() -> None:
     rig = Rig()
     rig.pass_step()
     rig.wall.advance(-86_400.0)

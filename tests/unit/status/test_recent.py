@@ -1,4 +1,4 @@
-"""What was settled lately: bounded, newest first, failures apart."""
+"""The last deliveries: bounded, newest first, failures apart."""
 
 from dataclasses import replace
 
@@ -29,8 +29,8 @@ def test_the_newest_come_first_and_no_more_than_the_ring_holds() -> None:
     for number in range(KEPT + 5):
         recent.add(settled(number))
     seen = recent.snapshot()
-    assert [one.message_id for one in seen.settled[:2]] == [f"m{KEPT + 4}", f"m{KEPT + 3}"]
-    assert len(seen.settled) == KEPT
+    assert [one.message_id for one in seen.deliveries[:2]] == [f"m{KEPT + 4}", f"m{KEPT + 3}"]
+    assert len(seen.deliveries) == KEPT
     assert (seen.total, seen.total_failures, seen.failures) == (KEPT + 5, 0, ())
 
 
@@ -42,7 +42,7 @@ def test_a_failure_is_kept_however_many_successes_follow() -> None:
     assert [one.message_id for one in recent.snapshot().failures] == ["m0"]
 
 
-def test_a_try_that_is_given_back_is_shown_and_is_no_settled_event_yet() -> None:
+def test_a_message_given_back_is_shown_but_not_counted_yet() -> None:
     recent = RecentOutcomes()
     recent.add(settled(0, "retried"))
     recent.add(settled(0, "invalid_payload"))
@@ -68,5 +68,5 @@ def test_texts_of_a_megabyte_are_not_kept_whole() -> None:
     recent.add(replace(settled(0, "failed"), event_id=text, user_id=text, error=text))
     [kept] = recent.snapshot().failures
     assert [len(one or "") for one in (kept.event_id, kept.user_id, kept.error)] == [LONGEST] * 3
-    assert recent.snapshot().settled == (kept,)
+    assert recent.snapshot().deliveries == (kept,)
     assert kept.reservation_id == "rsv_0"

@@ -1,4 +1,4 @@
-"""Runs the real worker with a sabotaged part: what `reservation-worker run` does, and no more."""
+"""Runs the real worker, as `reservation-worker run` does, with a sabotaged part."""
 
 import argparse
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _build: Any = bootstrap.build
 
 
 def main(overrides: Callable[[Settings], dict[str, Any]] = lambda settings: {}) -> None:
-    """`overrides` makes what bootstrap.build is to take instead of the real parts."""
+    """`overrides` makes the replacements for bootstrap.build."""
 
     def build(settings: Settings) -> Worker:
         built: Worker = _build(settings, **overrides(settings))

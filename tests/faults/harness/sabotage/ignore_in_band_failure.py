@@ -1,4 +1,4 @@
-"""Sabotage: gRPC status OK is taken for success, whatever the response says."""
+"""Sabotage: gRPC status OK counts as success, whatever the response contains."""
 
 from typing import Any
 

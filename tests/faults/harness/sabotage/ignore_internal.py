@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from reservation_worker import bootstrap
 from reservation_worker.clients.ports import CallContext
 from reservation_worker.config.settings import Settings
 from reservation_worker.errors import PermanentError, TransientError
+from reservation_worker.pipeline import assembly
 from reservation_worker.pipeline.neighbours import GuardedNeighbours
 from tests.faults.harness.sabotage.entry import main
 
@@ -34,7 +34,7 @@ class DeafToInternal(GuardedNeighbours):
 
 
 def overrides(settings: Settings) -> dict[str, Any]:
-    vars(bootstrap)["GuardedNeighbours"] = DeafToInternal
+    vars(assembly)["GuardedNeighbours"] = DeafToInternal
     return {}
 
 

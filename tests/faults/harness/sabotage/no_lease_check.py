@@ -1,9 +1,9 @@
-"""Sabotage: leases are renewed, but nobody asks them before a call or a settlement."""
+"""Sabotage: leases are renewed, but never checked before a call or a settlement."""
 
 from typing import Any
 
-from reservation_worker import bootstrap
 from reservation_worker.config.settings import Settings
+from reservation_worker.pipeline import assembly
 from reservation_worker.pipeline.leases import Lease, Leases
 from tests.faults.harness.sabotage.entry import main
 
@@ -13,11 +13,15 @@ class Unchecked(Leases):
         return True
 
     def begin_call(self, lease: Lease, wanted: float) -> float:
+        self.wanted = wanted
         return wanted
+
+    def call_left(self, lease: Lease) -> float:
+        return self.wanted
 
 
 def overrides(settings: Settings) -> dict[str, Any]:
-    vars(bootstrap)["Leases"] = Unchecked
+    vars(assembly)["Leases"] = Unchecked
     return {}
 
 

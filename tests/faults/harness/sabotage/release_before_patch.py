@@ -1,11 +1,12 @@
-"""Sabotage: inventory moves first, reservation-api is told afterwards (the order of old)."""
+"""Sabotage: inventory moves before the PATCH."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from reservation_worker.clients.ports import Reservation, Seats, StatusAnswer, StatusChange
 from reservation_worker.config.settings import Settings
-from reservation_worker.events.parse import Event, Kind
+from reservation_worker.events.kinds import Kind
+from reservation_worker.events.parse import Event
 from reservation_worker.handlers.settlement import HANDLERS, Neighbours
 from reservation_worker.outcome import Outcome
 from tests.faults.harness.sabotage.entry import main
@@ -13,14 +14,14 @@ from tests.faults.harness.sabotage.entry import main
 
 @dataclass
 class Backwards:
-    """The neighbours, but what inventory would do after the PATCH has been done before it."""
+    """The neighbours; a release after the PATCH does nothing, because it came before."""
 
     real: Neighbours
     event: Event
 
     def update_status(self, change: StatusChange) -> StatusAnswer:
         event = self.event
-        if event.kind is not Kind.APPROVED and event.event_id and event.seat_ids is not None:
+        if not event.kind.value.money_taken and event.event_id and event.seat_ids is not None:
             quantity = len(event.seat_ids) or event.qty or 1
             seats = Seats(event.reservation_id, event.event_id, event.seat_ids, quantity)
             self.real.release(seats, "EXPIRED")

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from reservation_worker import bootstrap
 from reservation_worker.config.settings import Settings
+from reservation_worker.pipeline import assembly
 from reservation_worker.pipeline.neighbours import GuardedNeighbours
 from tests.faults.harness.sabotage.entry import main
 
@@ -14,7 +14,7 @@ class NeverForgotten(GuardedNeighbours):
 
 
 def overrides(settings: Settings) -> dict[str, Any]:
-    vars(bootstrap)["GuardedNeighbours"] = NeverForgotten
+    vars(assembly)["GuardedNeighbours"] = NeverForgotten
     return {}
 
 

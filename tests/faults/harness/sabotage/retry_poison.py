@@ -1,4 +1,4 @@
-"""Sabotage: what can't be understood is tried again instead of being rejected at once."""
+"""Sabotage: an invalid event is tried again instead of being rejected at once."""
 
 from typing import Any
 

@@ -1,0 +1,32 @@
+"""The worker's condition, and the findings that explain it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Condition(StrEnum):
+    """From the best to the worst."""
+
+    OK = "ok"
+    ATTENTION = "attention"
+    STARTING = "starting"
+    DRAINING = "draining"
+    CRITICAL = "critical"
+    NOT_READY = "not_ready"
+    FAILING = "failing"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem: its title, its cause or extent, and the advice to the operator."""
+
+    condition: Condition
+    title: str
+    detail: str
+    advice: str
+
+
+def worst_first(findings: list[Finding]) -> list[Finding]:
+    """Findings of the same condition keep their order."""
+    order = list(Condition)
+    return sorted(findings, key=lambda finding: -order.index(finding.condition))

@@ -1,0 +1,145 @@
+"""Help, suggestions, completion and platforms of the command line."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reservation_worker.cli import main as cli
+from tests.deploy.tools import need
+
+ROOT = Path(__file__).parents[3]
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What is printed to stderr for wrong usage."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suggestion"),
+    [
+        ("docter", "doctor"),
+        ("doctor --jsn", "--json"),
+        ("doctor --manifests=a.yaml", "--manifest"),
+        ("dlq lst", "list"),
+        ("dlq redrive --dryrun", "--dry-run"),
+        ("publish --variant flatt", "flat"),
+    ],
+)
+def test_a_mistyped_verb_option_or_choice_gets_the_nearest_one_suggested(
+    capsys: pytest.CaptureFixture[str], arguments: str, suggestion: str
+) -> None:
+    error = refused(capsys, *arguments.split())
+    assert error.endswith(f": did you mean {suggestion}?\n")
+
+
+def test_no_suggestion_is_made_for_a_word_unlike_all_names(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "did you mean" not in refused(capsys, "xyzzy")
+
+
+def test_an_unknown_option_is_answered_with_the_usage_of_its_own_verb(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = refused(capsys, "doctor", "--jsn")
+    assert error.startswith("usage: reservation-worker doctor ")
+
+
+@pytest.mark.parametrize("verb", ["", *(verb.NAME for verb in cli.VERBS)])
+def test_every_help_lists_the_exit_codes(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([*verb.split(), "--help"])
+    assert "Exit codes: 0 " in " ".join(capsys.readouterr().out.split())
+
+
+def test_windows_is_refused_in_a_sentence_before_anything_fails_to_import() -> None:
+    code = "import sys; sys.platform = 'win32'; import reservation_worker.cli.main"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("reservation-worker runs on Linux")
+    assert ended.stderr.count("\n") == 1
+
+
+# Completion, in the shells themselves.
+
+COMPLETE_IN_BASH = """\
+source "$0"
+COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+_shtab_reservation_worker reservation-worker "${COMP_WORDS[COMP_CWORD]}"
+echo "${COMPREPLY[@]}"
+"""
+WORDS = [
+    ("doc", ["doctor"]),
+    ("doctor --m", ["--manifest"]),
+    ("dlq redrive --dr", ["--dry-run"]),
+    ("publish --variant nes", ["nested"]),
+    ("dlq import setup.c", ["setup.cfg"]),
+]
+
+
+def script(shell: str, capsys: pytest.CaptureFixture[str], directory: Path) -> Path:
+    assert cli.main(["completion", shell]) == 0
+    file = directory / shell
+    file.write_text(capsys.readouterr().out)
+    return file
+
+
+def output(*command: str | Path, **environ: str) -> list[str]:
+    need(str(command[0]))
+    ended = subprocess.run(
+        command, cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout.split()
+
+
+def test_bash_completes_verbs_options_choices_and_files(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = script("bash", capsys, tmp_path)
+    for words, found in WORDS:
+        arguments = ("reservation-worker", *words.split())
+        assert output("bash", "--norc", "-c", COMPLETE_IN_BASH, file, *arguments) == found
+
+
+def test_fish_completes_verbs_options_choices_and_files(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = script("fish", capsys, tmp_path)
+    for words, found in WORDS:
+        code = f"source {file}; complete -C 'reservation-worker {words}' | cut -f1"
+        assert output("fish", "--no-config", "-c", code, HOME=str(tmp_path)) == found
+
+
+def test_zsh_accepts_its_completion_script(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert output("zsh", "-n", script("zsh", capsys, tmp_path)) == []
+
+
+# make help.
+
+
+def test_make_help_has_no_escapes_in_a_pipe() -> None:
+    words = output("make", "help")
+    assert words[:4] == ["help", "Show", "this", "list"]
+
+
+# Installation.
+
+
+def test_no_text_installs_our_name_from_pypi_where_anybody_could_register_it() -> None:
+    texts = [*(ROOT / "reservation_worker").rglob("*.py"), *(ROOT / "docs").glob("*.md")]
+    texts += [ROOT / "README.md", ROOT / "Makefile"]
+    install = re.compile(r"pip install [^\n]*reservation[-_]worker")
+    assert [str(one) for one in texts if install.search(one.read_text())] == []
