@@ -1,4 +1,4 @@
-"""Draws what was measured: results.json to SVG. The same results give the same charts.
+"""Draws results.json as SVG. The same results give the same charts.
 
 Usage: python -m benchmarks.charts build/bench/results.json docs/charts
 
@@ -29,7 +29,7 @@ OURS_BESIDE = ("{}", "{}, all spans", "{}, no spans")
 
 
 class MissingError(Exception):
-    """The text names the rows that a chart needs and that were not measured."""
+    """The text names the rows that the chart needs and that were not measured."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -121,7 +121,7 @@ def threads(results: Results) -> str:
 
 
 def peers(results: Results) -> str:
-    """CPU time per event of everybody; ours is drawn plainly."""
+    """CPU time per event of the worker and its peers; the worker's is drawn plainly."""
     rows = results["rows"]
     bars = []
     for latency in LATENCIES:

@@ -1,4 +1,4 @@
-"""Who is measured: a command and its environment, whatever is inside."""
+"""The programs that are measured, each a command and its environment."""
 
 import shutil
 import signal
@@ -14,7 +14,7 @@ from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the stubs of a run are, and what the run asks of the contestant."""
+    """The addresses of a run's stubs, and the run's parameters for the contestant."""
 
     endpoint: str
     queue_url: str
@@ -76,7 +76,7 @@ OURS = Contestant(
 
 
 def _peer(command: tuple[str, ...], **facts: Any) -> Contestant:
-    """One that is installed beside the project."""
+    """A contestant that is installed beside the project."""
     env = {name: OURS.env[name] for name in OURS.env if not name.startswith(("SERVER", "GRPC"))}
     # boto3 knows the region by this name only; Node's require finds its modules in this place.
     env |= {"AWS_DEFAULT_REGION": REGION, "NODE_PATH": str(MODULES)}

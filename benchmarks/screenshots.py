@@ -97,7 +97,7 @@ def busy(worker: WorkerProcess) -> float:
 
 
 def critical(worker: WorkerProcess) -> bool:
-    """Whether its status page is red for dead letters."""
+    """Whether its status page is red because of dead letters."""
     return bool(worker.probe("/api/v1/status")[1]["condition"] == "critical")
 
 

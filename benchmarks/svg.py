@@ -120,7 +120,7 @@ def line_chart(title: str, description: str, unit: str, lines: dict[str, Points]
 
 
 def _head(title: str, description: str, height: int, light: str, dark: str) -> list[str]:
-    """What every chart begins with; `light` and `dark` are rules of its own."""
+    """The start of every chart; `light` and `dark` are its own CSS rules."""
     return [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"'
         ' aria-labelledby="title description">',
@@ -134,7 +134,7 @@ def _head(title: str, description: str, height: int, light: str, dark: str) -> l
 
 
 def _corners(points: Points) -> Points:
-    """Without what lies within a level stretch."""
+    """The points without those inside a level stretch."""
     return [
         point
         for number, point in enumerate(points)

@@ -1,4 +1,4 @@
-"""People who look at the status page while the worker works."""
+"""Viewers of the status page while the worker works."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ PERIOD = 5.0
 
 @contextmanager
 def watching(members: Sequence[Process], count: int) -> Iterator[None]:
-    """So many viewers, each looking at its own time. Raises ChildError if one saw no status."""
+    """This many viewers, each polling at its own time. Raises ChildError if one saw no status."""
     stop = threading.Event()
 
     def view(place: int) -> None:

@@ -22,11 +22,11 @@ class StubProcess(ServerProcess):
         return f"http://127.0.0.1:{self._ready[self.control_port]}"
 
     def mark(self) -> None:
-        """The account begins anew."""
+        """Reset the counts."""
         self._call("POST", "/bench/mark")
 
     def stats(self) -> dict[str, Any]:
-        """What came since the mark."""
+        """The spans since the mark."""
         return self._call("GET", "/bench/stats")
 
 

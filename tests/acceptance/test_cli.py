@@ -1,4 +1,4 @@
-"""The command line as a person meets it."""
+"""The command line, as a user runs it."""
 
 import re
 import signal

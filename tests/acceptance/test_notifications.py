@@ -1,4 +1,4 @@
-"""Notifications through a real SNS topic; and a topic that hangs, beside which all is settled."""
+"""Notifications through a real SNS topic, and a topic that hangs while every event is settled."""
 
 import signal
 import socket

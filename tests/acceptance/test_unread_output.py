@@ -1,4 +1,4 @@
-"""A worker whose stdout and stderr are one pipe that is full and that nobody reads."""
+"""A worker whose stdout and stderr are one full pipe that nobody reads."""
 
 import os
 import signal

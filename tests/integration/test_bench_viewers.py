@@ -15,7 +15,7 @@ from reservation_worker.simulator.processes.child import ChildError
 
 @contextmanager
 def worker(place: Path, status: int, looks: Semaphore) -> Iterator[Process]:
-    """Answers each look with `status`, 0: not at all."""
+    """Answers each request with `status`; 0: not at all."""
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""The probes over real HTTP: green or red by the checks, whatever clients do."""
+"""The probes over real HTTP: green or red by their checks, whatever clients do."""
 
 import errno
 import socket
@@ -21,7 +21,7 @@ BAD = Check("second", False, "broken")
 
 
 class Verdicts:
-    """In place of Probes: what a test says."""
+    """Replaces Probes with the checks that a test sets."""
 
     def __init__(self) -> None:
         self.health_checks = [GOOD]
@@ -156,7 +156,7 @@ def test_a_client_that_sends_garbage_affects_no_other_client(rig: Rig) -> None:
 
 
 def test_a_request_that_is_too_large_is_refused(rig: Rig) -> None:
-    # Barely: what the server leaves unread makes the kernel reset the connection.
+    # Only just too large: bytes that the server leaves unread make the kernel reset the connection.
     with rig.connect(b"GET /health HTTP/1.1\r\nX: " + b"x" * 16 * 1024) as client:
         assert b" 431 " in client.recv(100)
     assert rig.get("/health").status_code == 200

@@ -27,7 +27,7 @@ PAID = replace(
 
 
 class Topic:
-    """Keeps the notifications; blocks, refuses or fails if a test asks for it."""
+    """Keeps the notifications; blocks, refuses or fails on request."""
 
     def __init__(self) -> None:
         self.sent: list[Mapping[str, str]] = []

@@ -18,7 +18,7 @@ Meaning = type[Exception] | None
 
 
 class Neighbour(rpc.InventoryServiceServicer):
-    """inventory-svc with an answer that a test sets; it keeps what it was asked."""
+    """inventory-svc with an answer that a test sets; it keeps the requests."""
 
     def __init__(self) -> None:
         self.behave: Callable[[Any, grpc.ServicerContext], Any]

@@ -1,4 +1,4 @@
-"""The wires we speak: numbers and names are the contracts', and the stubs are theirs."""
+"""The protos have the contract's numbers and names, and the stubs are made from them."""
 
 import importlib.util
 from collections.abc import Iterable
@@ -15,8 +15,8 @@ from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2, worker_
 ROOT = Path(__file__).parents[3]
 STUBS = ROOT / "reservation_worker" / "stubs"
 
-# Contract, section 3, and the table of WorkerService, written out: message, then number, name and
-# type of each field.
+# docs/contract.md#inventory and the table of WorkerService, written out: message, then number, name
+# and type of each field.
 FIELDS = {
     "reservation.v1.ReleaseHoldRequest": [
         (1, "reservation_id", "string"),
@@ -170,7 +170,7 @@ FIELDS = {
         (4, "success", "bool"),
         (5, "executed_at", "google.protobuf.Timestamp"),
     ],
-    # What readers of profiles go by, in the part that we write.
+    # The part of pprof's format that the worker writes.
     "pprof.v1.Profile": [
         (1, "sample_type", "repeated pprof.v1.ValueType"),
         (2, "sample", "repeated pprof.v1.Sample"),

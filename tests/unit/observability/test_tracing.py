@@ -1,4 +1,4 @@
-"""The trace of a message: where it comes from, and that it is always handed on."""
+"""The trace of a message: its source, and that it is always propagated."""
 
 import json
 import re
@@ -68,13 +68,13 @@ def handed_on(tracing: Tracing, trace: Trace) -> dict[str, str]:
 
 
 def ids(headers: dict[str, str]) -> tuple[str, str, str]:
-    """Trace id, span id and flags of a traceparent that is handed on."""
+    """Trace id, span id and flags of a propagated traceparent."""
     match = TRACEPARENT.fullmatch(headers["traceparent"])
     assert match, headers
     return match[1], match[2], match[3]
 
 
-# Where the trace comes from: docs/contract.md#events, the first valid one wins.
+# The sources of the trace (docs/contract.md#trace-context): the first valid one wins.
 
 SOURCES: dict[str, tuple[str, Any]] = {
     "message attribute traceparent": ("attributes", {"traceparent": traceparent(trace_number(1))}),
@@ -327,7 +327,7 @@ def test_messages_on_many_threads_do_not_mix_their_traces(
         assert by_id[call.parent.span_id].context.trace_id == call.context.trace_id
 
 
-# Sampling and switching off: the trace is handed on all the same.
+# Sampling and switching off: the trace is still propagated.
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_messages_on_many_threads_do_not_mix_their_traces(
         ({"header": xray(trace_number(1), "1")}, "01"),
         ({"header": xray(trace_number(1), "0")}, "00"),
         ({"attributes": {"traceparent": traceparent(trace_number(1), "03")}}, "01"),
-        # A root of our own: the SDK marks its id as random too, which Go's does not put up with.
+        # A root of our own: the SDK sets the random flag too, which Go's SDK rejects.
         ({}, "01"),
     ],
 )
