@@ -139,7 +139,7 @@ def measure(
 
 
 def say(began: float, text: str) -> None:
-    """Progress, for a person."""
+    """Print progress to stderr."""
     sys.stderr.write(f"{time.monotonic() - began:6.0f} s  {text}\n")
     sys.stderr.flush()
 

@@ -19,7 +19,7 @@ from benchmarks.rows import GOALS, ROWS
 from benchmarks.svg import Bar, bar_chart
 
 Results = Mapping[str, Any]
-"""What bench.py writes."""
+"""The results that bench.py writes."""
 
 DEPTHS = ("backlog of 1,000", "backlog of 10,000", "backlog of 100,000", "backlog of 1,000,000")
 THREADS = tuple(row.name for row in ROWS if row.name.startswith("5 ms, half a CPU"))

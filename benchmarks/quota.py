@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PERIOD = 100_000
-"""Microseconds: Kubernetes' own."""
+"""The period in microseconds, the same as Kubernetes'."""
 _V1 = Path("/sys/fs/cgroup/cpu")
 _V2 = Path("/sys/fs/cgroup")
 

@@ -16,7 +16,7 @@ from benchmarks.rows import Row, Setup
 from benchmarks.viewers import watching
 
 WARM = 342
-"""Events settled before the account begins: connections, caches, two full exports of spans."""
+"""Events settled before the measurement: they fill connections, caches and two exports of spans."""
 HOUR = 3600
 
 
@@ -114,17 +114,17 @@ def imports(_rig: Rig, _row: Row, _events: int) -> dict[str, float]:
     module = "reservation_worker.bootstrap"
     figures = {"cpu_s": _cpu_of(f"import {module}") - _cpu_of("pass")}
     command = [sys.executable, "-X", "importtime", "-c", f"import {module}"]
-    told = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
-    packages = import_seconds(told.stderr)
+    output = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    packages = import_seconds(output.stderr)
     for package in sorted(packages, key=packages.__getitem__, reverse=True)[:8]:
         figures[f"{package}_s"] = packages[package]
     return figures
 
 
-def import_seconds(told: str) -> dict[str, float]:
+def import_seconds(output: str) -> dict[str, float]:
     """The output of `python -X importtime` by top package: its modules' own time, in seconds."""
     found: dict[str, float] = {}
-    for line in told.splitlines():
+    for line in output.splitlines():
         own, _, rest = line.removeprefix("import time:").partition("|")
         if own.strip().isdigit():
             package = rest.partition("|")[2].strip().partition(".")[0]

@@ -26,7 +26,7 @@ FLAGS = (
 )  # fmt: skip
 DESKTOP, PHONE = (1200, 1080), (360, 780)
 RATE = 12.0
-"""Events per second, on average; the machine has other work, too."""
+"""Events per second on average, moderate because the machine has other work, too."""
 BACKLOG = 900
 SOUND = ("expired", "approved", "failed", "nothing to do")
 """The tales without a dead letter."""

@@ -9,7 +9,7 @@ WIDTH, HEIGHT = 760, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 68, 16, 62, 46
 _BAR, _BAR_TOP = 24, 84
 _CHARACTER = 6.6
-"""Room for one, in pixels: fonts differ."""
+"""Room for one, in pixels; generous because fonts differ."""
 _LIGHT = ("#0550ae", "#bc4c00", "#116329", "#8250df")
 _DARK = ("#79c0ff", "#ffa657", "#7ee787", "#d2a8ff")
 _DASHES = ("none", "7 4", "2 4", "10 3 2 3")
@@ -89,7 +89,7 @@ def bar_chart(
 
 
 def line_chart(title: str, description: str, unit: str, lines: dict[str, Points]) -> str:
-    """One chart over seconds; `unit` says what the upright axis counts. At most four lines."""
+    """One chart over seconds; `unit` is that of the vertical axis. At most four lines."""
     right = max(x for points in lines.values() for x, _ in points)
     step = _step(max(y for points in lines.values() for _, y in points) / 5)
     top = step * max(1, math.ceil(max(y for points in lines.values() for _, y in points) / step))

@@ -10,7 +10,7 @@ import urllib3
 from benchmarks.rig import Process
 
 PERIOD = 5.0
-"""Seconds between two looks, as the page's own."""
+"""Seconds between two requests, as in the page."""
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def watching(members: Sequence[Process], count: int) -> Iterator[None]:
                 try:
                     answer = pool.request("GET", f"{member.base}/api/v1/status").status
                 except urllib3.exceptions.HTTPError as error:
-                    raise member.error(f"told a viewer nothing: {error}") from error
+                    raise member.error(f"gave a viewer no status: {error}") from error
                 if answer != 200:
                     raise member.error(f"answered a viewer {answer}")
                 pause = PERIOD

@@ -94,7 +94,7 @@ class Hold:
     released: threading.Event = field(default_factory=threading.Event)
 
     def wait_entered(self) -> None:
-        assert self.entered.wait(PATIENCE), "nobody made the call"
+        assert self.entered.wait(PATIENCE), "the call was never made"
 
     def release(self) -> None:
         self.released.set()
@@ -153,7 +153,7 @@ class FakeQueue:
         attributes: Mapping[str, Mapping[str, Any]] | None = None,
         trace: str | None = None,
     ) -> str:
-        """Put a message in, by default an event of a reservation of its own; returns its id."""
+        """Put a message in, by default an event of a new reservation; returns its id."""
         with self._changed:
             number = next(self._numbers)
             message_id = f"m{number}"

@@ -42,7 +42,7 @@ class SqsStub(StubProcess):
         return f"{self.control_base}/000000000000/{NAME}"
 
     def reset(self, latency_ms: float, form: str = "plain") -> None:
-        """An empty queue, whose calls take so long; `form` is one of the envelopes' FORMS."""
+        """Make the queue empty and its calls this slow; `form` is one of the envelopes' FORMS."""
         self._call("POST", "/bench/reset", {"latency_ms": latency_ms, "form": form})
 
     def add(self, count: int) -> None:

@@ -24,7 +24,7 @@ from reservation_worker.simulator.processes.serve import serve_until, stop_on_si
 _ACCOUNT = "000000000000"
 _KIND = b"application/x-amz-json-1.0"
 _TICK = 0.05
-"""How often long polls are looked after, in seconds: visibility may have ended."""
+"""Seconds between two checks of the long polls, because a visibility may have ended."""
 
 
 class Server:

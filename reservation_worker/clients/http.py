@@ -16,7 +16,7 @@ from reservation_worker.config.token import TokenFile, bearer
 from reservation_worker.errors import TransientError
 
 redact = Redactor({})
-"""For text of answers, before it is cut: they may echo the token."""
+"""Redacts text of answers before it is cut, because an answer may echo the token."""
 
 MAX_BODY = 1024 * 1024
 """The largest answer that is read, in bytes; the usual one has a few hundred."""

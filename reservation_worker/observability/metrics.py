@@ -60,7 +60,7 @@ class _LogLinesDropped(Collector):
 
 
 class Metrics:
-    """The metrics of one worker in a registry of its own. No label carries an id."""
+    """The metrics of one worker, in a separate registry. No label carries an id."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry

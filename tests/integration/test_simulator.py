@@ -639,7 +639,7 @@ def test_the_status_of_a_child_that_has_ended_cannot_be_read() -> None:
         assert child.status("VmRSS") > 0
         child.signal(signal.SIGKILL)
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        with pytest.raises(ChildError, match="gone"):  # nobody has asked for its exit code yet
+        with pytest.raises(ChildError, match="gone"):  # not yet reaped
             child.status("VmRSS")
         child.wait(WAIT)
         with pytest.raises(ChildError, match="gone"):

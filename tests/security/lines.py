@@ -17,7 +17,7 @@ LONGEST = 32 * 1024
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    assert len(found) == len(pairs), "a key is there twice"
+    assert len(found) == len(pairs), "duplicate key"
     return found
 
 

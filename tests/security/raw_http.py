@@ -8,7 +8,7 @@ import requests
 from tests.integration.test_health_server import Rig
 
 PROBE_TIMEOUT = 5.0
-"""A generous kubelet waits so many seconds for a probe."""
+"""Seconds that a generous kubelet waits for a probe."""
 HOST = "Host: x\r\n"
 SECOND = f"GET /metrics HTTP/1.1\r\n{HOST}\r\n"
 

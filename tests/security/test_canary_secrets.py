@@ -46,7 +46,7 @@ def test_warnings_of_libraries_are_in_the_log_and_nowhere_else(output: Output) -
 
 
 def test_every_failure_occurred_and_was_logged(output: Output) -> None:
-    told = [line["msg"].split(",")[0].split(" is open")[0] for line in output.log]
+    logged = [line["msg"].split(",")[0].split(" is open")[0] for line in output.log]
     for text in (
         "settled",
         "dead-lettered",
@@ -54,7 +54,7 @@ def test_every_failure_occurred_and_was_logged(output: Output) -> None:
         "the breaker of reservation_api",
         "receive failed",
     ):
-        assert text in told
+        assert text in logged
     quoted = next(line for line in output.log if line.get("logger") == "opentelemetry.util.re")
     assert "***" in quoted["msg"]
     assert "handle_payment_approved" in output.places["spans"]
@@ -233,7 +233,7 @@ def test_a_secret_that_cannot_be_used_is_not_shown(world: World, tmp_path: Path)
         # Not escaped as it should be: the port is not a number but half of a password.
         f"http://{MARK}-user:{canary('half')}/{canary('rest')}@127.0.0.1:9",
     ],
-    ids=["nobody there", "a slash in the password"],
+    ids=["unreachable", "a slash in the password"],
 )
 def test_an_unreadable_secret_is_reported_without_the_endpoints_password(
     tmp_path: Path, url: str

@@ -104,7 +104,7 @@ def test_under_siege_the_probes_answer_and_the_worker_goes_on_settling() -> None
                         client.send(b"x")
                 probes_answer(worker.base)
                 assert len(list(Path(f"/proc/{worker.pid}/fd").iterdir())) < MOST + 100
-        until(world.empty, 30, "all is deleted")
+        until(world.empty, 30, "every message is deleted")
         probes_answer(worker.base)
         assert set(world.released().values()) == {1}
         grown = worker.metrics().value("process_resident_memory_bytes") - before

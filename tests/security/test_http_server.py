@@ -103,7 +103,7 @@ def test_it_is_not_a_proxy(rig: Rig) -> None:
 SMUGGLED = {
     "both lengths": "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "both, the other way": "Transfer-Encoding: chunked\r\nContent-Length: 99\r\n\r\n0\r\n\r\n",
-    "a coding nobody knows": "Transfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n",
+    "an unknown coding": "Transfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n",
     "chunked and more": "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
     "chunked twice": "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "a vertical tab": "Transfer-Encoding: \x0bchunked\r\nContent-Length: 0\r\n\r\n",

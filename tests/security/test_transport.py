@@ -131,7 +131,7 @@ def impostor(credentials: grpc.ServerCredentials | None) -> Iterator[tuple[_Impo
         server.stop(None).wait()
 
 
-@pytest.mark.parametrize("certified", [True, False], ids=["by itself", "by nobody"])
+@pytest.mark.parametrize("certified", [True, False], ids=["self-signed", "plain text"])
 def test_an_inventory_with_an_untrusted_certificate_is_down_and_sees_no_call(
     tmp_path: Path, certified: bool
 ) -> None:
@@ -141,7 +141,7 @@ def test_an_inventory_with_an_untrusted_certificate_is_down_and_sees_no_call(
         assert made.calls == []
 
 
-@pytest.mark.parametrize("certified", [True, False], ids=["by itself", "by nobody"])
+@pytest.mark.parametrize("certified", [True, False], ids=["self-signed", "plain text"])
 def test_a_collector_with_an_untrusted_certificate_sees_no_span(
     tmp_path: Path, certified: bool
 ) -> None:

@@ -51,7 +51,7 @@ def broken(path: Path, link: str) -> str | None:
     if not target.is_relative_to(ROOT):
         return "leads out of the repository"
     if not target.exists():
-        return "there is no such file"
+        return "no such file"
     if anchor and anchor not in anchors(target.read_text()):
         return f"{target.name} has no heading #{anchor}"
     return None
@@ -77,7 +77,7 @@ def test_every_link_to_our_own_pages_leads_to_a_heading(name: str) -> None:
     [
         ("docs/dlq.md", None),
         ("docs/dlq.md#put-back", None),
-        ("docs/gone.md", "there is no such file"),
+        ("docs/gone.md", "no such file"),
         ("docs/dlq.md#gone", "dlq.md has no heading #gone"),
         ("../elsewhere.md", "leads out of the repository"),
     ],

@@ -180,7 +180,7 @@ def test_a_stop_logs_that_notifications_are_not_sent(rig: Rig) -> None:
     assert rig.topic.entered.wait(PATIENCE)
     rig.notifier.stop(0.01)
     logger.remove(sink)
-    assert lines == ["notifications do not get through; those that wait are not sent\n"]
+    assert lines == ["notifications do not get through; the waiting ones are not sent\n"]
 
 
 class FakeSns:
@@ -212,8 +212,8 @@ def test_the_longest_reservation_id_fits_a_fifo_topic() -> None:
     sns: Any = FakeSns()
     topic = SnsTopic("arn:aws:sns:ap-northeast-2:000000000000:customers.fifo", lambda: sns)
     ids = ["r" * 128, "r" * 127 + "s"]
-    told = [notification(replace(PAID, reservation_id=one)) for one in ids]
-    assert topic.publish([one for one in told if one]) == 0
+    sent = [notification(replace(PAID, reservation_id=one)) for one in ids]
+    assert topic.publish([one for one in sent if one]) == 0
     [given] = sns.sent
     entries = given["PublishBatchRequestEntries"]
     assert [one["MessageGroupId"] for one in entries] == ids

@@ -14,7 +14,7 @@ from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2_grpc as 
 SEATS = Seats("rsv_1", "concert", ("A1", "A2"), 2)
 CALL = CallContext(timeout=10.0)
 Meaning = type[Exception] | None
-"""What a call raises, None: it returns."""
+"""The error that a call raises; None: it returns."""
 
 
 class Neighbour(rpc.InventoryServiceServicer):

@@ -23,7 +23,7 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
         self.hang_ups = 0
-        """How many connections the client has closed."""
+        """The number of connections that the client has closed."""
 
     def black_hole(self) -> None:
         self._silent.set()

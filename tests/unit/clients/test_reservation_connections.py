@@ -38,7 +38,7 @@ SOON = 0.3
 HUGE = StatusChange("rsv_1", "CANCELLED", error_code="x" * 16_000_000)
 """Larger than the kernel's buffers on both sides of a connection."""
 GENEROUS = 10.0
-"""How late such a call may end on a slow machine; what it guards against is never."""
+"""How late such a call may end on a slow machine; the alternative is never."""
 
 
 @pytest.fixture
