@@ -1,4 +1,4 @@
-"""What the verbs' arguments must be, in the settings' own words."""
+"""Types of the verbs' arguments, built on the parsers of the settings."""
 
 import argparse
 import math
@@ -24,7 +24,7 @@ bus = must_be(
 
 
 def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """A parser of parsers.py as an argument's type: wrong usage says what it must be."""
+    """Makes a parser of parsers.py an argument's type; its error names the expected form."""
 
     def convert(text: str) -> T:
         try:
@@ -36,7 +36,7 @@ def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
 
 
 def kind(text: str) -> str:
-    """The canonical type of an event, from it or from the metrics' label."""
+    """An event's canonical type, from that type or from the metrics' label."""
     names = {name: one.event_type for one in Kind for name in (one.label, one.event_type)}
     if text not in names:
         raise ValueError(f"one of {', '.join(names)}")
@@ -44,7 +44,7 @@ def kind(text: str) -> str:
 
 
 def rate(text: str) -> float:
-    """Events a second."""
+    """A number of events a second."""
     try:
         number = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The verb `config`: show the settings in force, and where each was set."""
+"""The verb `config`: shows the settings in force and the source of each."""
 
 import argparse
 import json
@@ -13,18 +13,18 @@ NAME = "config"
 HELP = "Check the configuration and show it, secrets hidden."
 
 ENV_HEADER = """\
-# Copy to .env (or .env.local, which wins over .env) and fill in what is needed. What stands behind
-# a # is the default. The process environment wins over both files, and the AWS secret over all.
+# Copy to .env (or .env.local, which wins over .env) and set what you need. Lines with a # show the
+# defaults. The process environment wins over both files, and the AWS secret over all.
 """
 ENV_FOOTER = """\
-# boto3's own, for a local stand-in of AWS; the second is for SQS only and wins.
+# boto3's own, for an emulator of AWS; the second is for SQS only and wins.
 # AWS_ENDPOINT_URL=http://localhost:4566
 # AWS_ENDPOINT_URL_SQS=http://localhost:4566
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """How to show it; the last two show the variables there are, and read no configuration."""
+    """The output's form; the last two list all variables and read no configuration."""
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--example", action="store_true", help="print .env.example")
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print. Raises ConfigurationError with every problem if the configuration is wrong."""
+    """Print it. Raises ConfigurationError with every problem of a wrong configuration."""
     from reservation_worker.config.variables import VARIABLES  # noqa: PLC0415
 
     if args.example:
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def as_table(settings: "Settings") -> str:
-    """Aligned lines of name, value and source; "-" is unset."""
+    """Aligned lines of name, value ("-" if unset) and source."""
     rows = [("NAME", "VALUE", "SOURCE")]
     rows += [(n, v or "-", settings.source_of(n)) for n, v in settings.redacted().items()]
     name, value = (max(len(row[column]) for row in rows) for column in (0, 1))
@@ -61,7 +61,7 @@ def as_table(settings: "Settings") -> str:
 
 
 def as_json(settings: "Settings") -> str:
-    """One object by variable name; a value is text, or null where unset."""
+    """One object by variable name; a value is a string, or null if unset."""
     return json.dumps(settings.explained(), indent=2)
 
 

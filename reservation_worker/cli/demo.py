@@ -1,4 +1,4 @@
-"""The verb `demo`: the worker's whole job on embedded parts, ending with a reconciled ledger."""
+"""The verb `demo`: runs a scenario on embedded parts and reconciles the ledger."""
 
 import argparse
 import importlib.util
@@ -22,11 +22,11 @@ _FOR_VERBS = (
     "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "SQS_QUEUE_URL",
     "RESERVATION_API_BASE", "INVENTORY_GRPC_ADDR", "SERVER_PORT", "GRPC_DEBUG_PORT",
 )  # fmt: skip
-"""The settings that the other verbs need here."""
+"""The settings that other verbs need to find this demo."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing has to be given."""
+    """All arguments are optional."""
     parser.add_argument(
         "--events", type=_count, default=1000, metavar="N", help="messages (default: 1000)"
     )
@@ -41,14 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--character",
         choices=("contract", "today"),
         default="contract",
-        help="neighbours that keep to the contract, or that behave as today's do",
+        help="neighbours that keep the contract, or that behave like today's (default: contract)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another scenario")
+    parser.add_argument("--seed", type=int, default=0, help="each seed makes another scenario")
     parser.add_argument(
         "--keep", action="store_true", help="leave everything running and print the URLs"
     )
     parser.add_argument(
-        "--json", action="store_true", help="print one JSON object in place of the tables"
+        "--json", action="store_true", help="print one JSON object instead of the tables"
     )
 
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if importlib.util.find_spec("ministack") is None:
         _complain("MiniStack is not installed: in the project's directory, pip install '.[demo]'")
         return 1
-    # The parts are processes: end them in good order also when the terminal or a script goes.
+    # Lets the child processes end in order also when the terminal closes or a script stops.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     from reservation_worker.simulator.play import PlayError  # noqa: PLC0415
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     if ok:
         shutil.rmtree(directory, ignore_errors=True)
     else:
-        _complain(f"it did not work out; the logs of all parts are in {directory}")
+        _complain(f"failed; the logs of all parts are in {directory}")
     return 0 if ok else 1
 
 
@@ -109,7 +109,7 @@ def _run(args: argparse.Namespace, directory: Path) -> bool:
 
 
 def _keep(play: "Play", result: "Result") -> bool:
-    """Wait for ctrl-C. The URLs go to stderr, because stdout is the result's."""
+    """Wait for ctrl-C. The URLs go to stderr, because the result goes to stdout."""
     stack, worker = play.stack, play.worker
     settings = " ".join(f"{name}={shlex.quote(worker.env[name])}" for name in _FOR_VERBS)
     try:

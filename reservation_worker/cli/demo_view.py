@@ -1,4 +1,4 @@
-"""How the demo looks: a progress bar on stderr while it runs, tables on stdout at its end."""
+"""The demo's output: a progress bar on stderr while it runs, tables on stdout at the end."""
 
 from types import TracebackType
 from typing import Self
@@ -13,8 +13,8 @@ from reservation_worker.cli.outcomes_view import outcomes
 from reservation_worker.simulator.play import OUTAGE_SECONDS, Result
 from reservation_worker.simulator.play import Progress as Step
 
-# A reader wants to see the first defects, not a thousand of them.
 _SHOWN = 5
+"""The number of defects of each kind that are printed."""
 
 
 class ProgressView:
@@ -27,7 +27,7 @@ class ProgressView:
         self._bar = terminal.progress("settled") if self._console.is_terminal else None
 
     def update(self, step: Step) -> None:
-        """Show where the run is."""
+        """Show the run's progress."""
         if self._bar is not None:
             if not self._bar.task_ids:
                 self._bar.add_task(step.stage, total=step.total)
@@ -38,7 +38,7 @@ class ProgressView:
             self._console.print(f"{step.settled:>6} of {step.total} settled: {step.stage}")
 
     def close(self) -> None:
-        """Take the bar away; safe twice."""
+        """Remove the bar; safe twice."""
         if self._bar is not None:
             self._bar.stop()
 
@@ -62,17 +62,17 @@ def show(result: Result, console: Console | None = None) -> None:
     console.print()
     console.print(outcomes(result.metrics))
     console.print(_figures(result))
-    good, _, wrong = terminal.marks(console)
-    console.print(_reconciliation(result, (good, wrong)))
+    good, _, bad = terminal.marks(console)
+    console.print(_reconciliation(result, (good, bad)))
     for name, sentences in result.report.defects.items():
         for sentence in sentences[:_SHOWN]:
             console.print(Text(f"  {name}: {sentence}", "red"), soft_wrap=True)
         if len(sentences) > _SHOWN:
             console.print(Text(f"  {name}: and {len(sentences) - _SHOWN} more", "red"))
-    verdict = "Everything reconciles." if result.report.ok else "It does not reconcile."
+    conclusion = "Everything reconciles." if result.report.ok else "It does not reconcile."
     if result.worker_exit_code:
-        verdict += " The worker did not stop cleanly."
-    console.print(Text(verdict, "bold green" if result.ok else "bold red"))
+        conclusion += " The worker did not stop cleanly."
+    console.print(Text(conclusion, "bold green" if result.ok else "bold red"))
 
 
 def _figures(result: Result) -> Table:
@@ -104,15 +104,15 @@ def _reconciliation(result: Result, marks: tuple[str, str]) -> Table:
         "unexpected dead letters": report.unexpected_dead_letters,
     }
     for name, sentences in rows.items():
-        table.add_row(name, _verdict(str(len(sentences)), not sentences, marks))
+        table.add_row(name, _marked(str(len(sentences)), not sentences, marks))
     due, found = report.compensations_due, report.compensations_found
     text = f"{len(due)} (found {len(found)})"
-    table.add_row("compensations due", _verdict(text, due == found, marks))
+    table.add_row("compensations due", _marked(text, due == found, marks))
     if report.releases_to_check:
         table.add_row("releases for a person to check", str(len(report.releases_to_check)))
     return table
 
 
-def _verdict(text: str, good: bool, marks: tuple[str, str]) -> Text:
+def _marked(text: str, good: bool, marks: tuple[str, str]) -> Text:
     good_mark, bad_mark = marks
     return Text(f"{text} {good_mark if good else bad_mark}", "green" if good else "bold red")

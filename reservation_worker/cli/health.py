@@ -22,33 +22,33 @@ EXIT_CODES = "Exit codes: 0 healthy (or ready), 1 anything else, 2 wrong usage."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which question, to which worker."""
+    """The probe to ask, and the worker's URL."""
     asked = parser.add_mutually_exclusive_group()
     asked.add_argument(
-        "--ready", action="store_true", help="ask /ready: does an event get through now?"
+        "--ready", action="store_true", help="ask /ready: can the worker settle events now?"
     )
     asked.add_argument(
         "--url",
         type=checked(base_url),
-        help="ask this (default: http://127.0.0.1:SERVER_PORT/health)",
+        help="the URL to ask (default: http://127.0.0.1:SERVER_PORT/health)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the verdict in one line. Raises OperationError when there is none."""
+    """Print the probe's result in one line. Raises OperationError if there is none."""
     from reservation_worker.cli import worker_http  # noqa: PLC0415
 
     url = args.url or f"{_base()}/{'ready' if args.ready else 'health'}"
     answer = worker_http.get(url)
     failing = _failing(answer)
     if failing is None:
-        raise OperationError(f"{url} answers {answer.status}, but not as a worker's probe does")
+        raise OperationError(f"{url} answers {answer.status}, but not like a worker's probe")
     print(f"ok: {url}" if not failing else f"fail: {'; '.join(failing)}")
     return 1 if failing else 0
 
 
 def _base() -> str:
-    """The worker's URL by SERVER_HOST and SERVER_PORT alone, whatever else may be wrong."""
+    """The worker's URL, from SERVER_HOST and SERVER_PORT alone: others may be wrong."""
     from reservation_worker.cli import worker_http  # noqa: PLC0415
     from reservation_worker.config.settings import inspect  # noqa: PLC0415
     from reservation_worker.config.sources import gather  # noqa: PLC0415
@@ -62,7 +62,7 @@ def _base() -> str:
 
 
 def _failing(answer: "Answer") -> list[str] | None:
-    """The checks that fail, in words; None if this is no worker's answer."""
+    """The failing checks with their details; None if the answer is not a worker's."""
     try:
         body = json.loads(answer.body)
         failing = [f"{name}: {body['checks'][name]['detail']}" for name in body["failing"]]
@@ -74,5 +74,5 @@ def _failing(answer: "Answer") -> list[str] | None:
 
 
 def _plain(text: Any) -> str:
-    """What a foreign server may have said, without a terminal's control characters."""
+    """At most 200 characters without control characters: another server may have answered."""
     return "".join(c if c.isprintable() else "?" for c in str(text))[:200]

@@ -40,7 +40,7 @@ force and where each was set.
 
 
 class Verb(Protocol):
-    """What each module of a verb has. It must be light: its imports wait for `run`."""
+    """The interface of a verb's module, which imports nothing heavy before `run`."""
 
     @property
     def NAME(self) -> str: ...
@@ -60,8 +60,8 @@ DEFAULT: Verb = run
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb that `argv` names, or `run`, and return the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # No locale at all (LC_ALL=C) says ASCII: names of customers in a CSV would be escapes. A
-        # terminal with another encoding keeps it: a character that it lacks is no reason to fail.
+        # Without a locale (LC_ALL=C) Python uses ASCII, and would escape customers' names in a CSV.
+        # Any other encoding stays, and a character that it lacks is escaped.
         ascii_only = codecs.lookup(sys.stdout.encoding).name == "ascii"
         sys.stdout.reconfigure(encoding="utf-8" if ascii_only else None, errors="backslashreplace")
     try:
@@ -79,8 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         if not _reader_is_gone():
-            raise  # some socket's, not ours
-        # Whatever is still buffered would fail again at interpreter exit.
+            raise  # a socket's, not stdout's
+        # The rest of the buffer would fail again at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -93,7 +93,7 @@ def _run_verb(arguments: list[str]) -> int:
     verb: Verb = args.verb
     from reservation_worker.config import libraries  # noqa: PLC0415
 
-    # Before the verb imports the libraries that would read them.
+    # Must come before the verb imports the libraries that read the variables.
     libraries.drop_reserved(os.environ)
     return verb.run(args)
 
@@ -121,7 +121,7 @@ def make_parser() -> argparse.ArgumentParser:
 def _report(problems: Sequence[str]) -> None:
     plural = "" if len(problems) == 1 else "s"
     _complain(f"{PROGRAM}: {len(problems)} configuration problem{plural}")
-    # Some quote what boto3 or OpenTelemetry say of a value.
+    # Some quote errors of boto3 or OpenTelemetry, which contain values.
     redact = Redactor(os.environ)
     for problem in problems:
         _complain(f"  - {redact(problem)}")

@@ -1,4 +1,4 @@
-"""A table of what became of the events, and how long they took."""
+"""A table of outcomes and latencies."""
 
 from rich import box
 from rich.table import Table
@@ -9,7 +9,7 @@ _HEADS = {"invalid_payload": "invalid"}
 
 
 def outcomes(metrics: Metrics) -> Table:
-    """A row for each type."""
+    """A row for each type of event, and one for all."""
     title = "Outcomes by type, latency in ms"
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     columns = (*SETTLED, "retried")

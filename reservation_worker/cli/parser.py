@@ -1,4 +1,4 @@
-"""argparse that answers a mistyped verb, option or choice with the nearest one."""
+"""argparse with a suggestion for a mistyped verb, option or choice."""
 
 import argparse
 import difflib
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Parser(argparse.ArgumentParser):
-    """For the program and, because sub-parsers take their parent's class, for every verb."""
+    """The program's parser and, because sub-parsers have their parent's class, every verb's."""
 
     def parse_known_args(  # type: ignore[override]  # argparse's is overloaded by namespace
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -27,6 +27,6 @@ class Parser(argparse.ArgumentParser):
 
 
 def did_you_mean(text: str, names: Iterable[str]) -> str:
-    """The end of a sentence: the one of `names` that is nearly `text`, or nothing."""
+    """The end of an error message: the name most like `text`, or nothing."""
     near = difflib.get_close_matches(text.partition("=")[0], list(names), 1)
     return f": did you mean {near[0]}?" if near else ""

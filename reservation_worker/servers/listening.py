@@ -70,6 +70,6 @@ def listen(host: str, port: int) -> socket.socket:
         except OSError as error:
             if error.errno != errno.EADDRNOTAVAIL:
                 raise
-        host = "0.0.0.0"  # noqa: S104 -- :: asks for every address
+        host = "0.0.0.0"  # noqa: S104 -- every address is asked for
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family)

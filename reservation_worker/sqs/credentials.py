@@ -102,12 +102,13 @@ class CredentialProcess(subprocess.Popen[bytes]):
 
     def __init__(self, command: list[str], **options: Any) -> None:
         super().__init__(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+        # At once, because a stop may come before somebody waits for its output.
+        self.running.add(self)
 
     def communicate(
         self, input: bytes | None = None, timeout: float | None = None
     ) -> tuple[bytes, bytes]:
         """Its stdout and stderr. Raises CredentialRetrievalError after PATIENCE seconds."""
-        self.running.add(self)
         try:
             return super().communicate(input, PATIENCE if timeout is None else timeout)
         except subprocess.TimeoutExpired as error:

@@ -1,4 +1,4 @@
-"""The command line, as a user runs it."""
+"""The command line as a user sees it."""
 
 import re
 import signal
@@ -31,7 +31,7 @@ def test_a_wrong_configuration_names_every_problem_and_exits_2(tmp_path: Path):
     assert "Traceback" not in ended.stderr
 
 
-def test_a_taken_port_is_reported_in_plain_words_and_exits_1(world: World):
+def test_a_taken_port_is_reported_plainly_and_exits_1(world: World):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         worker = world.worker({"SERVER_PORT": str(port)}).start()
@@ -41,7 +41,7 @@ def test_a_taken_port_is_reported_in_plain_words_and_exits_1(world: World):
     assert "traceback" not in line
 
 
-def test_a_worker_without_sqs_stays_alive_reports_it_and_is_not_ready(world: World):
+def test_a_worker_without_sqs_stays_alive_logs_it_and_is_not_ready(world: World):
     worker = world.worker({"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "SQS_WAIT_TIME": "1"}).start()
     worker.until(
         lambda: any("receive failed" in line["msg"] for line in worker.log_lines()),
@@ -54,7 +54,7 @@ def test_a_worker_without_sqs_stays_alive_reports_it_and_is_not_ready(world: Wor
     assert body["failing"] == ["queue"]
 
 
-def test_run_imports_neither_test_libraries_nor_those_of_other_verbs():
+def test_run_imports_no_test_library_and_no_library_of_other_verbs():
     repository = Path(__file__).parents[2]
     code = (
         "import sys, reservation_worker.cli.main, reservation_worker.bootstrap;"
@@ -67,7 +67,7 @@ def test_run_imports_neither_test_libraries_nor_those_of_other_verbs():
     assert ended.stdout.strip() == "[]"
 
 
-def test_a_value_that_boto3_or_the_telemetry_refuses_is_a_configuration_error(tmp_path: Path):
+def test_values_that_boto3_or_opentelemetry_refuse_are_configuration_errors(tmp_path: Path):
     queue = "http://127.0.0.1:9/000000000000/q"
     for name, value in (
         ("AWS_PROFILE", "nobody"),
@@ -82,7 +82,7 @@ def test_a_value_that_boto3_or_the_telemetry_refuses_is_a_configuration_error(tm
         assert "Traceback" not in ended.stderr
 
 
-def test_a_stop_signal_during_the_start_is_obeyed(world: World):
+def test_a_stop_that_comes_while_it_starts_is_obeyed(world: World):
     world.sqs.suspend()
     worker = world.worker({"SERVER_PORT": "0"}).start()
     worker.until(lambda: _catches(worker.pid, signal.SIGTERM), 30, "got ready to be stopped")

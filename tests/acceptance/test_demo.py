@@ -1,4 +1,4 @@
-"""The demo as a new user runs it, smaller."""
+"""The demo as a new user runs it, with fewer events."""
 
 import json
 import os

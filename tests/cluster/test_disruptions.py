@@ -52,6 +52,7 @@ def test_a_kill_a_drain_and_a_rollout_restart_lose_and_double_nothing(
     assert poll_until(lambda: account.depth() == 0, 300, 0.5), "not all is settled"
     account.publish(story.phase(1))
     assert poll_until(lambda: account.depth() == 0, 120, 0.5), "the late payments are not settled"
+    log.info("all is settled")
     report = account.reconcile(story)
     assert report.defects == dict.fromkeys(report.defects, ())
     assert report.ok

@@ -82,10 +82,10 @@ def test_no_worker_and_a_wrong_port_exit_1_because_docker_reserves_2(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_an_answer_that_is_not_a_workers_probe_is_never_healthy(port: str, tmp_path: Path) -> None:
+def test_an_answer_unlike_a_workers_probe_is_never_healthy(port: str, tmp_path: Path) -> None:
     done = health(tmp_path, "--url", f"http://127.0.0.1:{port}/metrics")
     assert done.returncode == 1
-    assert "not as a worker's probe does" in done.stderr
+    assert "not like a worker's probe" in done.stderr
 
 
 def test_the_probe_imports_no_heavy_library(port: str, tmp_path: Path) -> None:

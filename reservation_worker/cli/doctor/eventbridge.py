@@ -31,7 +31,7 @@ NAME = "EventBridge"
 ERRORS = (ClientError, BotoCoreError, OSError, ValueError)
 SEND = "sqs:SendMessage"
 _STACK = "k8s/aws/queues.yaml has it"
-_AWS_KEY = "it is encrypted by AWS's own key for SQS (alias/aws/sqs): EventBridge can't send to it"
+_AWS_KEY = "the queue has AWS's own key for SQS (alias/aws/sqs): EventBridge can't send to it"
 _OTHER_KEY = "use SSE-SQS, or a key of yours whose policy admits events.amazonaws.com"
 
 

@@ -56,11 +56,8 @@ def _queue(
         return unknown(name, f"its queueURL is a template: {url}", RENDERED)
     if same_queue(url, ours):
         return ok(name, f"it watches our queue, {QueueIdentity.of_url(ours).name}")
-    if (
-        QueueIdentity.of_url(url).account
-        == PLACEHOLDER_ACCOUNT
-        != QueueIdentity.of_url(ours).account
-    ):
+    theirs, account = QueueIdentity.of_url(url).account, QueueIdentity.of_url(ours).account
+    if theirs == PLACEHOLDER_ACCOUNT and account != PLACEHOLDER_ACCOUNT:
         return unknown(name, f"its queueURL is the placeholder of a base: {url}", RENDERED)
     detail = f"it watches another queue, so it does not scale: queueURL is {url}"
     return failure(name, f"{detail}, SQS_QUEUE_URL is {ours}", "set both to the same queue")

@@ -14,7 +14,7 @@ from reservation_worker.errors import OperationError
 from reservation_worker.observability.log_writer import LogWriter, never_block
 
 DEFAULT_LIMIT = 30.0
-"""How long a stop may take while SHUTDOWN_TIMEOUT is not known yet, in seconds."""
+"""The longest stop before SHUTDOWN_TIMEOUT is known, in seconds."""
 
 NAME = "run"
 HELP = "Run the worker until SIGTERM or SIGINT; this is the default."
@@ -22,9 +22,9 @@ EXIT_CODES = "Exit codes: 0 after a clean stop, 2 wrong usage or configuration, 
 
 STDOUT, STDERR = 1, 2
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-"""Each asks for the same stop: a closed terminal must not end the worker without a drain."""
+"""All ask for the same stop, because a closed terminal must not end the worker without one."""
 FLUSH = 1.0
-"""How long the exit waits for stdout's reader to take the last log lines, in seconds."""
+"""The longest wait at exit for stdout's reader to take the last log lines, in seconds."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     Raises ConfigurationError with every problem if the configuration is wrong, and OperationError
     when the system has no thread left.
     """
-    # When the first signal that asks for the stop came, by the monotonic clock.
+    # When the first stop signal came, by the monotonic clock.
     asked_at: float | None = None
     limit = DEFAULT_LIMIT
     _keep_standard_descriptors()
@@ -51,17 +51,17 @@ def run(args: argparse.Namespace) -> int:
         # No locks here: the main thread may hold any of them.
         nonlocal asked_at
         if asked_at is None:
-            # The last word, should a step of the stop itself get stuck: exit code 1.
+            # Ends the process with code 1 if a step of the stop gets stuck.
             faulthandler.dump_traceback_later(limit, exit=True, file=STDERR)
             asked_at = time.monotonic()
 
-    # Its byte in the pipe is all that is needed; without a handler the signal would end us.
+    # Only its byte in the pipe is needed; without a handler the signal would end the process.
     signal.signal(signal.SIGUSR1, lambda number, frame: None)
-    # First of all, because a container's init process ignores signals that have no handler.
+    # As early as possible, because the kernel discards signals without a handler for process 1.
     for number in STOPPING:
         signal.signal(number, ask)
 
-    # Wrong settings are reported before the heavy imports of the worker itself.
+    # Wrong settings are reported before the worker's heavy imports.
     from reservation_worker.config.sources import survey  # noqa: PLC0415
 
     found = survey(unattended=True)
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from reservation_worker.observability.logger import configure  # noqa: PLC0415
     from reservation_worker.observability.stacks import log_stacks  # noqa: PLC0415
 
-    # Before the libraries: some log while they are imported.
+    # Before the libraries, because some log while they are imported.
     log = _start_log()
     write = lines_for(settings.log_format, STDOUT, log.put)
     configure(settings.log_level, settings.pod_name, write)
@@ -107,9 +107,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _keep_standard_descriptors() -> None:
-    """See that writes to stderr never block, and that no file of ours gets its number."""
+    """Make writes to stderr non-blocking, and keep descriptors 0 to 2 from other files."""
     while (opened := os.open(os.devnull, os.O_RDWR)) <= STDERR:
-        pass  # it was closed: what is opened next would get everything that is written there
+        pass  # it was closed, and the next file opened would get its number and its text
     os.close(opened)
     never_block(STDERR)
 
@@ -122,6 +122,6 @@ def _start_log() -> LogWriter:
         raise OperationError(
             f"raise the limit of memory or processes, a thread can't start: {error}"
         ) from error
-    # For the ends that come before the worker has started, and for those by an exception.
+    # For exits before the worker has started, and by an exception.
     atexit.register(log.flush, FLUSH)
     return log

@@ -1,7 +1,7 @@
 """Keeps all threads of the process on one CPU: CPython runs only one of them at a time.
 
-On several CPUs each thread that wakes runs at once, only to wait for the interpreter's lock, which
-wanders from core to core (docs/adr/0006-one-cpu.md). Linux; elsewhere nothing is done.
+On several CPUs each thread that wakes starts at once, only to wait for the interpreter's lock,
+which moves from core to core (docs/adr/0006-one-cpu.md). Only for Linux.
 """
 
 import os
@@ -15,9 +15,9 @@ from typing import NamedTuple
 PERIOD = 5.0
 """How often to look whether another CPU is less busy, in seconds."""
 MARGIN = 0.25
-"""By how much of a CPU the others there must use less for a move to be worth it."""
+"""The least difference in use by others that justifies a move, as a share of a CPU."""
 FULL = 0.95
-"""From here on a CPU has no time left, and what others use tells less than what they want."""
+"""Above this share a CPU is full: others want more than they use."""
 MARGIN_WHEN_FULL = 0.1
 
 PROC = Path("/proc")
@@ -25,14 +25,14 @@ _TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def allowed() -> set[int]:
-    """The CPUs that this process may use; none where the system does not tell."""
+    """The CPUs that this process may use; empty where the system does not report them."""
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 
 def better(busy: Mapping[int, float], here: int, own: float) -> list[int]:
-    """The CPUs on which others use less than they do `here`, by the share each one was busy.
+    """The CPUs on which others use less than `here`, from the share of time each was busy.
 
-    `own` is what this process itself has used of its CPU.
+    `own` is this process's own share of its CPU.
     """
     total = busy.get(here, 0.0)
     most = total - own - (MARGIN if total < FULL else MARGIN_WHEN_FULL)
@@ -56,9 +56,9 @@ class _Reading(NamedTuple):
 
 
 class OneCpu:
-    """Moves all threads to one CPU, and on to a less busy one at each `look` if need be.
+    """Moves all threads to one CPU, and at each `look` to a less busy one if there is one.
 
-    `cpus` tells which ones the calling thread may use now.
+    `cpus` returns the CPUs that the calling thread may use now.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class OneCpu:
         self._last = self._read()
 
     def look(self) -> None:
-        """Call it each PERIOD. Raises nothing."""
+        """Call it once every PERIOD. Raises nothing."""
         if self._now_allowed() != {self.cpu}:
-            self.cpu = self._choose()  # somebody else has moved us: a changed cpuset
+            self.cpu = self._choose()  # moved from outside, by a changed cpuset
         before, now = self._last, self._read()
         self._last = now
         seconds = max(now.at - before.at, 1e-9)
@@ -90,10 +90,10 @@ class OneCpu:
             for cpu in self._cpus & now.busy.keys() & before.busy.keys()
         }
         found = better(busy, self.cpu, (now.used - before.used) / seconds)
-        # Half of the times: two workers on one CPU see the same and would move together for ever.
+        # Only half of the time: two workers on one CPU see the same, and would move together.
         if found and self._dice.random() < 0.5:
             self.cpu = self._dice.choice(found)
-        # Also where it stays: a thread may have been made by one that was not moved yet.
+        # Needed even without a move: a new thread's maker may not have been moved yet.
         self._move()
 
     def _choose(self) -> int:
@@ -102,12 +102,12 @@ class OneCpu:
 
     def _read(self) -> _Reading:
         busy: dict[int, float] = {}
-        with suppress(OSError, ValueError):  # not told: it stays where it is
+        with suppress(OSError, ValueError):  # unreadable: no move
             busy = busy_seconds((self._proc / "stat").read_text())
         return _Reading(self._clock(), self._used(), busy)
 
     def _move(self) -> None:
-        # A thread inherits its maker's CPU; those that are there already are moved one by one.
+        # A thread inherits its maker's CPU; existing threads are moved one by one.
         with suppress(OSError):
             for thread in (self._proc / "self/task").iterdir():
                 with suppress(OSError):

@@ -20,6 +20,10 @@ class Program(Child):
         options = [f"--{flag}={value}" for flag, value in flags.items()]
         super().__init__([str(path), *options], env, to)
 
+    def stop(self, timeout: float = 1.0) -> None:
+        """End it, soon: nobody will need what it would write or hand over."""
+        super().stop(timeout)
+
 
 def certificates(pki: Path) -> None:
     """Write all certificates and kubeconfigs below `pki`."""

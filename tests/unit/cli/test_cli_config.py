@@ -84,7 +84,7 @@ def test_wrong_configuration_is_a_list_of_all_problems_and_exit_2(
     assert all(problem.startswith("  - ") for problem in problems)
 
 
-def test_a_broken_file_is_one_problem_and_no_trace(tmp_path: Path) -> None:
+def test_a_broken_file_is_one_problem_without_a_traceback(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"\xff")
     done = worker("config", cwd=tmp_path, SQS_QUEUE_URL=QUEUE)
     assert done.returncode == 2
@@ -94,7 +94,7 @@ def test_a_broken_file_is_one_problem_and_no_trace(tmp_path: Path) -> None:
     )
 
 
-def test_a_secret_that_cannot_be_read_says_why_and_exits_2(tmp_path: Path) -> None:
+def test_an_unreadable_secret_is_reported_with_the_reason_and_exits_2(tmp_path: Path) -> None:
     done = worker(
         "config",
         cwd=tmp_path,
@@ -154,7 +154,7 @@ def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", [["config"], ["config", "--example"], ["--version"]])
-def test_a_reader_that_went_away_is_no_error_to_talk_about(
+def test_a_closed_pipe_is_not_reported_as_an_error(
     tmp_path: Path, arguments: list[str], unbuffered: str
 ) -> None:
     reader, writer = os.pipe()
@@ -183,7 +183,7 @@ def test_a_broken_pipe_that_is_not_stdout_is_not_hidden(monkeypatch: pytest.Monk
         cli.main([])
 
 
-def test_an_interrupt_is_exit_130_without_a_trace(
+def test_an_interrupt_is_exit_130_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(_: object) -> int:
@@ -195,7 +195,7 @@ def test_an_interrupt_is_exit_130_without_a_trace(
 
 
 @pytest.mark.parametrize("arguments", [[], ["run"]])
-def test_no_verb_is_run_and_its_exit_code_is_ours(
+def test_run_is_the_default_verb_and_its_exit_code_is_returned(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     monkeypatch.setattr("reservation_worker.cli.run.run", lambda _: 7)
@@ -221,7 +221,7 @@ def test_a_character_that_another_encoding_lacks_is_escaped(tmp_path: Path) -> N
     assert "\\xe9-" in done.stdout
 
 
-def test_a_name_that_is_nearly_ours_is_warned_of_beside_the_table(tmp_path: Path) -> None:
+def test_a_misspelt_variable_of_a_file_causes_a_warning_on_stderr(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("WORKER_CONCURENCY=5\n")
     done = worker("config", "--json", cwd=tmp_path, SQS_QUEUE_URL=QUEUE)
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""What a person needs to find the way: help, suggestions, completion, the platforms."""
+"""Help, suggestions, completion and platforms of the command line."""
 
 import os
 import re
@@ -40,7 +40,7 @@ def test_a_mistyped_verb_option_or_choice_gets_the_nearest_one_suggested(
     assert error.endswith(f": did you mean {suggestion}?\n")
 
 
-def test_nothing_is_suggested_for_a_word_that_is_like_no_other(
+def test_no_suggestion_is_made_for_a_word_unlike_all_names(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert "did you mean" not in refused(capsys, "xyzzy")
@@ -135,10 +135,10 @@ def test_make_help_has_no_escapes_in_a_pipe() -> None:
     assert words[:4] == ["help", "Show", "this", "list"]
 
 
-# What is to be installed.
+# Installation.
 
 
-def test_no_text_names_our_name_on_pypi_where_anybody_could_register_it() -> None:
+def test_no_text_installs_our_name_from_pypi_where_anybody_could_register_it() -> None:
     texts = [*(ROOT / "reservation_worker").rglob("*.py"), *(ROOT / "docs").glob("*.md")]
     texts += [ROOT / "README.md", ROOT / "Makefile"]
     install = re.compile(r"pip install [^\n]*reservation[-_]worker")

@@ -1,4 +1,4 @@
-"""All threads keep to one CPU, and leave it to others who need it more."""
+"""All threads stay on one CPU, and move when others need it more."""
 
 import os
 import random
@@ -28,7 +28,7 @@ def test_a_cpus_busy_time_is_user_nice_system_and_interrupts() -> None:
     [
         ({0: 0.9, 1: 0.1, 2: 0.7}, 0.1, [1]),
         ({0: 0.9, 1: 0.1, 2: 0.5}, 0.0, [1, 2]),
-        # What we use ourselves is no reason to go.
+        # Its own use is no reason to move.
         ({0: 0.9, 1: 0.1}, 0.7, []),
         ({0: 0.5, 1: 0.25}, 0.0, []),
         # On a full CPU the others want more than they get.
@@ -38,7 +38,7 @@ def test_a_cpus_busy_time_is_user_nice_system_and_interrupts() -> None:
         ({}, 0.0, []),
     ],
 )
-def test_a_cpu_is_better_where_others_use_a_quarter_less(
+def test_a_cpu_is_better_if_others_use_a_quarter_less_of_it(
     busy: dict[int, float], own: float, found: list[int]
 ) -> None:
     assert better(busy, 0, own) == found
@@ -59,7 +59,7 @@ class Machine:
         self.passes(0)
 
     def passes(self, seconds: float, *busy: float, own: float = 0.0) -> None:
-        """Time goes by in which each CPU was busy by so much, in shares of it."""
+        """Let `seconds` pass in which each CPU was busy for the given share of them."""
         self.at += seconds
         self.used += own * seconds
         for cpu, share in enumerate(busy):
@@ -135,7 +135,9 @@ def test_two_on_one_cpu_do_not_follow_each_other_for_ever(
         other.end()
 
 
-def test_who_is_moved_by_somebody_else_chooses_again_among_what_is_left(machine: Machine) -> None:
+def test_a_process_moved_from_outside_chooses_among_the_cpus_that_are_left(
+    machine: Machine,
+) -> None:
     one = machine.one_cpu()
     left = 1 - one.cpu
     os.sched_setaffinity(machine.thread, {left})
@@ -144,7 +146,7 @@ def test_who_is_moved_by_somebody_else_chooses_again_among_what_is_left(machine:
 
 
 @pytest.mark.parametrize("stat", [None, "cpu0 many\n", ""])
-def test_where_the_system_does_not_tell_it_stays(machine: Machine, stat: str | None) -> None:
+def test_without_readable_statistics_it_stays(machine: Machine, stat: str | None) -> None:
     one = machine.one_cpu()
     here = one.cpu
     (machine.proc / "stat").unlink()
