@@ -218,7 +218,7 @@ def test_more_requests_than_threads_are_not_logged(
         assert released.wait(PATIENCE)
         return [GOOD]
 
-    rig.verdicts.ready = hang  # type: ignore[method-assign]
+    rig.probes.ready = hang  # type: ignore[method-assign]
     with ThreadPoolExecutor(12) as pool:
         answers = [pool.submit(rig.get, "/ready") for _ in range(12)]
         for _ in range(4):
