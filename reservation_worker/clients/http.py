@@ -138,7 +138,7 @@ class HttpTransport:
             connection.exchange.in_head = False
             content = response.read(MAX_BODY + 1)
             if len(content) > MAX_BODY:
-                raise TransientError(f"{method} {path}: an answer of over {MAX_BODY} bytes")
+                raise TransientError(f"{method} {path}: an answer larger than {MAX_BODY} bytes")
             if response.length:
                 # http.client raises only for a body that breaks off in a chunk.
                 raise TransientError(f"{method} {path}: the answer broke off in its body")

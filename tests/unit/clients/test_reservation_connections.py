@@ -477,7 +477,7 @@ def name_server_is_stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_looking_up_the_name_is_part_of_the_deadline(scheme: str) -> None:
     client = ReservationClient(f"{scheme}://reservation-api:8010", connections=1)
     caught = raises(TRANSIENT, lambda: client.get("rsv_1", CallContext(timeout=SOON)))
-    assert "no answer of DNS for reservation-api" in str(caught)
+    assert "no answer from DNS for reservation-api" in str(caught)
 
 
 def test_an_address_that_does_not_answer_leaves_time_for_the_next_one(
