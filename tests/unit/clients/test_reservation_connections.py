@@ -218,7 +218,7 @@ def test_an_answer_as_large_as_allowed_is_read(
 
 def test_an_answer_one_byte_larger_is_down(neighbour: Neighbour, client: ReservationClient) -> None:
     neighbour.says(200, b'{"note": "' + b"x" * (MAX_BODY - 11) + b'"}')
-    assert "over" in str(raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL)))
+    assert "larger than" in str(raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL)))
 
 
 def test_the_rest_of_a_too_large_answer_is_not_taken_for_the_next_one(
