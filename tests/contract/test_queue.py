@@ -568,7 +568,7 @@ def recorder(answer: Callable[[http.server.BaseHTTPRequestHandler], None]) -> It
         thread.join()
 
 
-def test_a_receive_passes_no_visibility_timeout_of_its_own() -> None:
+def test_a_receive_passes_no_visibility_timeout() -> None:
     def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", "2")

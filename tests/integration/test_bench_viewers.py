@@ -54,6 +54,6 @@ def test_a_viewer_who_sees_no_status_fails_the_run(tmp_path: Path, status: int, 
         assert looks.acquire(timeout=30)
 
 
-def test_no_viewers_are_no_failure(tmp_path: Path) -> None:
+def test_a_run_without_viewers_does_not_fail(tmp_path: Path) -> None:
     with watching([Process("worker", [], {}, tmp_path, 1)], 0):
         pass

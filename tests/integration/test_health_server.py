@@ -207,7 +207,7 @@ def test_the_port_is_free_again_after_the_stop(
     again.stop(PATIENCE)
 
 
-def test_a_stop_may_come_twice_and_before_the_start() -> None:
+def test_a_stop_is_safe_twice_and_before_the_start() -> None:
     rig = Rig()
     rig.server.stop(PATIENCE)
     rig.server.stop(PATIENCE)
@@ -217,7 +217,7 @@ def test_a_stop_may_come_twice_and_before_the_start() -> None:
     started.server.stop(PATIENCE)
 
 
-def test_a_stop_may_come_again_while_a_request_holds_up_the_first(rig: Rig) -> None:
+def test_a_second_stop_is_safe_while_a_request_holds_up_the_first(rig: Rig) -> None:
     entered, released = threading.Event(), threading.Event()
 
     def hang() -> list[Check]:

@@ -303,7 +303,7 @@ def test_a_message_has_the_fields_of_the_contract_and_no_other(name: str) -> Non
     assert sorted((one.number, one.name, type_of(one)) for one in fields) == FIELDS[name]
 
 
-def test_there_is_no_message_that_the_contract_does_not_have() -> None:
+def test_every_message_is_in_the_contract() -> None:
     assert set(MESSAGES) == set(FIELDS)
 
 
@@ -314,7 +314,7 @@ def test_an_enum_has_the_values_of_the_contract_and_no_other(name: str) -> None:
     assert values == {number: prefix + short for number, short in enumerate(names)}
 
 
-def test_there_is_no_enum_that_the_contract_does_not_have() -> None:
+def test_every_enum_is_in_the_contract() -> None:
     assert set(ENUM_TYPES) == set(ENUMS)
 
 

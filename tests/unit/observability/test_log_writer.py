@@ -137,7 +137,7 @@ def test_a_watchdog_ends_the_process_although_nobody_reads_stderr(
     assert done.returncode == 1
 
 
-def test_a_pipe_with_room_still_gets_what_is_written_to_stderr(pipe: tuple[int, int]) -> None:
+def test_stderr_is_written_while_its_pipe_has_room(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     script = WATCHDOG.replace("while True:", "for _ in ():") + "\ntime.sleep(60)"
     done = subprocess.run([sys.executable, "-c", script], stderr=writer, check=False)

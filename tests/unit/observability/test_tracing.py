@@ -106,7 +106,7 @@ def test_every_source_is_enough_by_itself_and_its_trace_is_handed_on(
     assert ids(headers)[0] == trace_number(list(SOURCES).index(name) + 1)
 
 
-def test_without_any_source_every_message_has_a_trace_of_its_own() -> None:
+def test_without_any_source_every_message_starts_its_own_trace() -> None:
     one, two = read(), read()
     assert one.trace_id != two.trace_id
     assert one.trace_id > 0
@@ -204,7 +204,7 @@ def test_a_wrong_trace_header_starts_a_trace(wrong: str) -> None:
     assert read(header=wrong).trace_id > 0
 
 
-def test_a_trace_id_in_upper_case_is_the_same_trace_and_goes_on_as_it_came(
+def test_a_trace_id_in_upper_case_is_the_same_trace_and_is_forwarded_unchanged(
     tracing: Tracing,
 ) -> None:
     given = "0AF7651916CD43DD8448EB211C80319C"
@@ -279,7 +279,7 @@ def test_a_message_has_a_span_with_its_facts(
     assert span.resource.attributes["service.instance.id"] == "pod-1"
 
 
-def test_a_call_is_a_child_of_its_message_and_the_parent_of_what_the_neighbour_does(
+def test_a_call_is_a_child_of_its_message_and_the_parent_of_the_neighbours_spans(
     tracing: Tracing, spans: InMemorySpanExporter
 ) -> None:
     headers = handed_on(tracing, read())
@@ -386,7 +386,7 @@ def test_without_an_exporter_the_trace_is_handed_on() -> None:
     assert ids(handed_on(Tracing("pod-1", "q"), trace))[0] == trace_number(4)
 
 
-def test_without_an_exporter_each_call_of_a_message_has_a_span_id_of_its_own() -> None:
+def test_without_an_exporter_each_call_of_a_message_has_its_own_span_id() -> None:
     tracing, trace = Tracing("pod-1", "q"), read()
     with tracing.message_span("reservation.expired", "rsv_1", "m1", trace):
         with tracing.call_span("one", trace) as headers:
@@ -441,7 +441,7 @@ def test_a_shutdown_that_hangs_is_not_waited_for_beyond_its_limit() -> None:
     processor.released.set()
 
 
-def test_a_shutdown_may_come_twice(tracing: Tracing) -> None:
+def test_a_second_shutdown_is_safe(tracing: Tracing) -> None:
     tracing.shutdown(PATIENCE)
     tracing.shutdown(PATIENCE)
 
