@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import time
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from queue import Empty, SimpleQueue
 from typing import Any, cast
 
@@ -101,11 +101,26 @@ class TLSSocket(_Deadline, ssl.SSLSocket):
         super().do_handshake(block)
 
 
+class _Response(HTTPResponse):
+    """The final answer: http.client alone takes 103 Early Hints for it.
+
+    The final one would then be read as the answer to the connection's next request.
+    """
+
+    def begin(self) -> None:
+        super().begin()
+        while self.status < 200:
+            self.headers = None  # type: ignore[assignment]  # http.client's mark of an unread head
+            super().begin()
+
+
 class Connection(HTTPConnection):
     """A kept connection, for one `exchange` at a time. It connects and reconnects by itself.
 
     The sockets of `tls` must be TLSSockets; None: plain HTTP. Every method may raise OSError.
     """
+
+    response_class = _Response
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         super().__init__(host, port)

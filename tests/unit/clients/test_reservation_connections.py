@@ -247,6 +247,24 @@ def test_an_endless_answer_is_not_read_on(neighbour: Neighbour, client: Reservat
     assert hung_up.wait(10)
 
 
+@pytest.mark.parametrize("interim", [1, 3])
+def test_an_interim_answer_is_not_taken_for_the_final_one_nor_that_for_the_next_calls(
+    neighbour: Neighbour, client: ReservationClient, interim: int
+) -> None:
+    def after_hints(request: Request) -> None:
+        request.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * interim)
+        body = json.loads(request.body or b"{}")
+        request.reply(200, json.dumps({"status": body.get("status", "HOLD")}).encode())
+
+    neighbour.answer = after_hints
+    assert client.update_status(EXPIRE, CALL) == DONE
+    assert client.update_status(CONFIRM, CALL) == StatusAnswer(True, "CONFIRMED")
+    reservation = client.get("rsv_1", CALL)
+    assert reservation is not None
+    assert reservation.status == "HOLD"
+    assert neighbour.connections == 1
+
+
 def silence(request: Request) -> None:
     request.server.closing.wait(GENEROUS)
 
