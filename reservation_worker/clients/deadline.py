@@ -12,6 +12,9 @@ from http.client import HTTPConnection, HTTPResponse
 from queue import Empty, SimpleQueue
 from typing import Any, cast
 
+MAX_ANSWER = 8 * 1024 * 1024
+"""The most bytes of an answer on the wire: heads, the framing of chunks and trailers included."""
+
 
 class Exchange:
     """One request and its answer on a connection."""
@@ -23,7 +26,8 @@ class Exchange:
         """Begin an exchange that ends at `deadline`, by the monotonic clock."""
         self.deadline = deadline
         self.in_head = True
-        self.connected = self.sent = self.answered = False
+        self.connected = self.sent = False
+        self.received = 0
 
     def remaining(self) -> float:
         """Seconds until the deadline. Raises TimeoutError when it has passed."""
@@ -34,7 +38,7 @@ class Exchange:
 
     def met_a_stale_connection(self) -> bool:
         """Whether a kept connection was used and no byte of an answer has come."""
-        return self.sent and not self.connected and not self.answered
+        return self.sent and not self.connected and not self.received
 
 
 def resolve(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
@@ -71,9 +75,10 @@ class _Deadline:
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         self.settimeout(self.exchange.remaining())  # type: ignore[attr-defined]
         size: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]
-        if size:
-            self.exchange.answered = True
-        elif self.exchange.in_head:
+        self.exchange.received += size
+        if self.exchange.received > MAX_ANSWER:
+            raise ConnectionAbortedError(f"an answer of over {MAX_ANSWER} bytes")
+        if not size and self.exchange.in_head:
             # http.client takes the end of the stream for the end of the headers.
             raise ConnectionResetError("the answer broke off in its head")
         return size

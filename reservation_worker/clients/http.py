@@ -136,7 +136,11 @@ class HttpTransport:
             connection.request(method, self._prefix + path, body, headers)
             response = connection.getresponse()
             connection.exchange.in_head = False
-            content = response.read(MAX_BODY + 1)
+            try:
+                content = response.read(MAX_BODY + 1)
+            except ValueError as error:
+                # http.client takes a negative size of a chunk for one to read.
+                raise HTTPException(f"a body that is not HTTP: {error}") from error
             if len(content) > MAX_BODY:
                 raise TransientError(f"{method} {path}: an answer of over {MAX_BODY} bytes")
             if response.length:

@@ -164,6 +164,13 @@ def no_last_chunk(request: Request) -> None:
     hang_up(request)
 
 
+def a_chunk_of_negative_size(request: Request) -> None:
+    request.wfile.write(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}\r\n0\r\n\r\n"
+    )
+    hang_up(request)
+
+
 def no_http(request: Request) -> None:
     request.wfile.write(b"220 smtp.example.com ESMTP\r\n")
     hang_up(request)
@@ -191,6 +198,7 @@ def headers_without_end(request: Request) -> None:
         no_body,
         half_a_chunk,
         no_last_chunk,
+        a_chunk_of_negative_size,
         no_http,
         a_header_without_end,
         headers_without_end,
@@ -231,19 +239,33 @@ def test_the_rest_of_a_too_large_answer_is_not_taken_for_the_next_one(
     assert neighbour.connections == 2
 
 
-def test_an_endless_answer_is_not_read_on(neighbour: Neighbour, client: ReservationClient) -> None:
+@pytest.mark.parametrize(
+    ("head", "again"),
+    [
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65536 + b"\r\n"),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 10_000),
+        # To http.client: all until the connection ends.
+        (b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", b"x" * 65536),
+        (b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"Trailer: x\r\n" * 5_000),
+    ],
+    ids=["chunks", "small chunks", "a chunk of size -1", "trailers"],
+)
+def test_an_endless_answer_is_not_read_on(
+    neighbour: Neighbour, client: ReservationClient, head: bytes, again: bytes
+) -> None:
     hung_up = threading.Event()
 
     def flood(request: Request) -> None:
-        request.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         try:
+            request.wfile.write(b"HTTP/1.1 200 OK\r\n" + head)
             while True:
-                request.wfile.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+                request.wfile.write(again)
         except OSError:
             hung_up.set()
 
     neighbour.answer = flood
-    raises(TRANSIENT, lambda: client.get("rsv_1", CALL))
+    caught = raises(TRANSIENT, lambda: client.get("rsv_1", CALL))
+    assert "an answer of over" in str(caught)
     assert hung_up.wait(10)
 
 
