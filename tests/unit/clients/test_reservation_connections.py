@@ -247,8 +247,9 @@ def test_the_rest_of_a_too_large_answer_is_not_taken_for_the_next_one(
         # To http.client: all until the connection ends.
         (b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", b"x" * 65536),
         (b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"Trailer: x\r\n" * 5_000),
+        (b"\r\n", b"x" * 65536),
     ],
-    ids=["chunks", "small chunks", "a chunk of size -1", "trailers"],
+    ids=["chunks", "small chunks", "a chunk of size -1", "trailers", "until the end"],
 )
 def test_an_endless_answer_is_not_read_on(
     neighbour: Neighbour, client: ReservationClient, head: bytes, again: bytes
@@ -266,6 +267,7 @@ def test_an_endless_answer_is_not_read_on(
     neighbour.answer = flood
     caught = raises(TRANSIENT, lambda: client.get("rsv_1", CALL))
     assert "an answer of over" in str(caught)
+    # Although the error, whose traceback holds the call's frames, still lives.
     assert hung_up.wait(10)
 
 
