@@ -93,6 +93,21 @@ class _Socket(_Deadline, socket.socket):
     pass
 
 
+def _open(address: tuple[Any, ...], exchange: Exchange, left: int) -> _Socket:
+    """Connect to the first of `left` addresses, in its share of the time. Raises OSError."""
+    family, kind, protocol, _, place = address
+    connection = _Socket(family, kind, protocol)
+    try:
+        connection.exchange = exchange
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.settimeout(exchange.remaining() / left)
+        connection.connect(place)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 class TLSSocket(_Deadline, ssl.SSLSocket):
     """For `sslsocket_class` of an SSLContext."""
 
@@ -136,23 +151,14 @@ class Connection(HTTPConnection):
         """Look the name up and connect to the first of its addresses that answers."""
         self.exchange.connected = True
         addresses = resolve(self.host, self.port, self.exchange.remaining())
-        for left, (family, kind, protocol, _, place) in zip(
-            range(len(addresses), 0, -1), addresses, strict=True
-        ):
-            connection = _Socket(family, kind, protocol)
-            connection.exchange = self.exchange
+        for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                connection.settimeout(self.exchange.remaining() / left)
-                connection.connect(place)
-            except OSError as error:
-                connection.close()
-                last = error
-            else:
-                self.sock = connection
+                connection = _open(address, self.exchange, left)
                 break
-        else:
-            raise last
+            except OSError:
+                if left == 1:
+                    raise
+        self.sock = connection
         if self._tls is not None:
             # Certificates name hosts without the dot that keeps search domains out of a look-up.
             secure = cast(

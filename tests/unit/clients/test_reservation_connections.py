@@ -522,6 +522,17 @@ def test_looking_up_the_name_is_part_of_the_deadline(scheme: str) -> None:
     assert "no answer of DNS for reservation-api" in str(caught)
 
 
+def test_an_address_of_a_family_that_the_kernel_lacks_gives_way_to_the_next_one(
+    neighbour: Neighbour, client: ReservationClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As IPv6 where it is switched off; no system has a family 250.
+    lacking = (250, socket.SOCK_STREAM, 6, "", ("::1", neighbour.server_port, 0, 0))
+    there = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", neighbour.server_port))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [lacking, there])
+    neighbour.says(204)
+    assert client.update_status(EXPIRE, CALL) == DONE
+
+
 def test_an_address_that_does_not_answer_leaves_time_for_the_next_one(
     neighbour: Neighbour, client: ReservationClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
