@@ -44,8 +44,8 @@ class Exchange:
 def resolve(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
     """The TCP addresses of `host`, as getaddrinfo gives them.
 
-    Raises OSError if there are none, TimeoutError after `seconds`: the system's own limits may be a
-    minute. The abandoned look-up goes on in a separate thread.
+    Raises OSError if there are none or no thread can be started, TimeoutError after `seconds`: the
+    system's own limits may be a minute. The abandoned look-up goes on in a separate thread.
     """
     found: SimpleQueue[list[tuple[Any, ...]] | Exception] = SimpleQueue()
 
@@ -55,7 +55,10 @@ def resolve(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
         except (OSError, UnicodeError) as error:
             found.put(error)
 
-    threading.Thread(target=look_up, name="dns", daemon=True).start()
+    try:
+        threading.Thread(target=look_up, name="dns", daemon=True).start()
+    except RuntimeError as error:
+        raise OSError(f"no look-up of {host}: {error}") from error
     try:
         answer = found.get(timeout=seconds)
     except Empty:

@@ -522,6 +522,17 @@ def test_looking_up_the_name_is_part_of_the_deadline(scheme: str) -> None:
     assert "no answer of DNS for reservation-api" in str(caught)
 
 
+def test_a_system_without_a_thread_for_the_look_up_is_no_bug_of_the_handler(
+    neighbour: Neighbour, client: ReservationClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL))
+    assert neighbour.connections == 0
+
+
 def test_an_address_of_a_family_that_the_kernel_lacks_gives_way_to_the_next_one(
     neighbour: Neighbour, client: ReservationClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
