@@ -13,6 +13,7 @@ from reservation_worker.clients.ports import (
     StatusAnswer,
     StatusChange,
 )
+from reservation_worker.events.envelopes import is_text
 
 # The error codes that name the present state of a reservation which is not in HOLD.
 STATE_OF_CODE = {
@@ -162,7 +163,7 @@ def _object(body: bytes) -> dict[str, Any] | None:
 def _text(fields: dict[str, Any] | None, *names: str) -> str | None:
     for name in names:
         value = (fields or {}).get(name)
-        if isinstance(value, str) and value:
+        if is_text(value) and value:
             return value
     return None
 
@@ -174,7 +175,7 @@ def _payment(fields: dict[str, Any] | None) -> str | None:
 def _seats(fields: dict[str, Any]) -> tuple[str, ...] | None:
     value = fields.get("seat_ids")
     value = fields.get("seatIds") if value is None else value
-    if isinstance(value, list) and all(isinstance(seat, str) and seat for seat in value):
+    if isinstance(value, list) and all(is_text(seat) and seat for seat in value):
         return tuple(dict.fromkeys(value))
     return None
 
