@@ -112,8 +112,7 @@ def make_parser() -> argparse.ArgumentParser:
     for verb in VERBS:
         child = verbs.add_parser(verb.NAME, help=verb.HELP, description=verb.HELP)
         verb.add_arguments(child)
-        exit_codes = getattr(verb, "EXIT_CODES", EXIT_CODES)
-        child.epilog = f"{child.epilog or ''}\n{exit_codes}"
+        child.add_exit_codes(getattr(verb, "EXIT_CODES", EXIT_CODES))
         child.set_defaults(verb=verb)
     return parser
 

@@ -12,6 +12,10 @@ from reservation_worker.cli import main as cli
 from tests.deploy.tools import need
 
 ROOT = Path(__file__).parents[3]
+DLQ_VERBS = [
+    f"dlq {name}"
+    for name in ("list", "show", "redrive", "resolve", "export", "import", "purge", "compensations")
+]
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -53,11 +57,13 @@ def test_an_unknown_option_is_answered_with_the_usage_of_its_own_verb(
     assert error.startswith("usage: reservation-worker doctor ")
 
 
-@pytest.mark.parametrize("verb", ["", *(verb.NAME for verb in cli.VERBS)])
-def test_every_help_lists_the_exit_codes(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("verb", ["", *(verb.NAME for verb in cli.VERBS), *DLQ_VERBS])
+def test_every_help_lists_the_exit_codes_in_a_paragraph(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         cli.main([*verb.split(), "--help"])
-    assert "Exit codes: 0 " in " ".join(capsys.readouterr().out.split())
+    assert "\n\nExit codes: 0 " in capsys.readouterr().out
 
 
 def test_windows_is_refused_in_a_sentence_before_anything_fails_to_import() -> None:
