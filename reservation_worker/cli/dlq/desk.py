@@ -103,7 +103,7 @@ class Desk(ExitStack):
         }
         try:
             return input().strip()
-        except EOFError:
+        except (EOFError, RuntimeError):  # RuntimeError: stdin or stdout is closed
             return ""
         except KeyboardInterrupt:
             self.interrupt.came = True

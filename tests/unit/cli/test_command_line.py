@@ -76,6 +76,37 @@ def test_windows_is_refused_in_a_sentence_before_anything_fails_to_import() -> N
     assert ended.stderr.count("\n") == 1
 
 
+def ended_of(command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """A command line of sh in which $0 is the program."""
+    program = [sys.executable, "-m", "reservation_worker"]
+    return subprocess.run(
+        ["sh", "-c", command.replace("$0", '"$@"'), "sh", *program],
+        cwd=ROOT,
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+@pytest.mark.parametrize("verb", ["--help", "config --example", "publish --dry-run"])
+def test_output_that_can_not_be_written_is_an_error_in_one_line(verb: str) -> None:
+    ended = ended_of(f"$0 {verb} > /dev/full")
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "reservation-worker: the output can't be written: No space left on device\n"
+    )
+
+
+def test_a_closed_stdin_is_an_error_in_one_line() -> None:
+    ended = ended_of("$0 publish --dry-run --file - <&-")
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "reservation-worker: stdin can't be read: it is closed\n",
+    )
+
+
 # Completion, in the shells themselves.
 
 COMPLETE_IN_BASH = """\
