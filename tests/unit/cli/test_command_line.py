@@ -107,6 +107,29 @@ def test_a_closed_stdin_is_an_error_in_one_line() -> None:
     )
 
 
+def test_a_ctrl_c_while_the_modules_are_imported_ends_it_without_a_traceback(
+    tmp_path: Path,
+) -> None:
+    # Found before the real module.
+    (tmp_path / "shadow.py").write_text(
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'reservation_worker.cli.main':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+    )
+    code = "import shadow, sys; from reservation_worker.__main__ import main; sys.exit(main())"
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (130, "")
+
+
 # Completion, in the shells themselves.
 
 COMPLETE_IN_BASH = """\
