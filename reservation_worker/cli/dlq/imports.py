@@ -45,6 +45,7 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
     found = read(content, ours=True)
     there = still_there(desk, found)
     lines = [one for one in read(content, ours=not args.to_queue) if one[0] not in there]
+    desk.report()
     if there and not args.json:
         text = f"{plural(len(there), 'message')} still in the DLQ: skipped"
         print(f"{text} ({_numbers(there)})", file=sys.stderr)
