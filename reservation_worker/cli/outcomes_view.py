@@ -3,7 +3,7 @@
 from rich import box
 from rich.table import Table
 
-from reservation_worker.simulator.judge.scrape import SETTLED, Metrics
+from reservation_worker.simulator.metrics import SETTLED, Metrics
 
 _HEADS = {"invalid_payload": "invalid"}
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from reservation_worker.simulator.judge.reconcile import Report
-from reservation_worker.simulator.judge.scrape import Metrics
+from reservation_worker.simulator.metrics import Metrics
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.processes.child import ChildError
 from reservation_worker.simulator.processes.ports import free_ports
 from reservation_worker.simulator.processes.stack import Stack
+from reservation_worker.simulator.reconcile.report import Report
 from reservation_worker.simulator.story.scenario import Scenario, build
 
 OUTAGE_SECONDS = 2.0

@@ -16,7 +16,7 @@ import grpc
 import pytest
 import requests
 
-from reservation_worker.simulator.judge.scrape import Metrics
+from reservation_worker.simulator.metrics import Metrics
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.inventory import InventoryServer
 from reservation_worker.simulator.neighbours.ledger import Ledger, Record

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from reservation_worker.simulator.judge.reconcile import DeadLetter, Report, reconcile
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.processes import NeighboursProcess, WorkerProcess
 from reservation_worker.simulator.processes.sqs import EXTERNAL_SQS, ExternalSqs, SqsProcess
+from reservation_worker.simulator.reconcile.report import DeadLetter, Report, reconcile
 from reservation_worker.simulator.sqs.provision import arn, create_queues
 from reservation_worker.simulator.story.scenario import Message, Scenario
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from reservation_worker.simulator.judge.reconcile import Report
 from reservation_worker.simulator.processes.child import ChildError
 from reservation_worker.simulator.processes.worker import WorkerProcess
+from reservation_worker.simulator.reconcile.report import Report
 from tests.faults.harness.case import Case, Mark, Outcome, Sample, Step, Stop
 from tests.faults.harness.fence import Frozen
 from tests.faults.harness.invariants import Broken, check_bounds, check_invariants

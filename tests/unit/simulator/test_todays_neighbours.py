@@ -2,12 +2,12 @@
 
 import pytest
 
-from reservation_worker.simulator.judge.reconcile import DeadLetter, Report, reconcile
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.journal import Journal
 from reservation_worker.simulator.neighbours.ledger import Record, StockResult
 from reservation_worker.simulator.neighbours.reservations import ReservationLedger
 from reservation_worker.simulator.neighbours.seats import SeatLedger
+from reservation_worker.simulator.reconcile.report import DeadLetter, Report, reconcile
 from reservation_worker.simulator.story.scenario import Message, Scenario
 
 HALL, LAWN = "evt_hall", "evt_lawn"
