@@ -75,7 +75,7 @@ class Metrics:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(name, text, labels, registry=registry)
 
-        self.events = counter("worker_events", "Settled deliveries.", "type", "outcome")
+        self.events = counter("worker_events", "Completed deliveries.", "type", "outcome")
         self.processing = Histogram(
             "worker_processing_duration_seconds",
             "One handler run.",
