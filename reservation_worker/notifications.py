@@ -14,7 +14,7 @@ from reservation_worker.events.kinds import BY_LABEL
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.outcome import SUPERSEDED, Completed
 from reservation_worker.pipeline.batching import Batches
-from reservation_worker.pipeline.deleter import SettledMemory
+from reservation_worker.pipeline.deleter import RecentIds
 from reservation_worker.sqs import session as aws
 from reservation_worker.sqs.clients import RenewedClients
 
@@ -108,7 +108,7 @@ class Notifier:
         self._metrics = metrics
         self._waiting: Batches[dict[str, str]] = Batches(CAPACITY)
         # One pod does not notify twice of a duplicate publication.
-        self._notified = SettledMemory()
+        self._notified = RecentIds()
         self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
 
     def start(self) -> None:
