@@ -128,7 +128,7 @@ CELERY = _peer(
     form="celery",
     settings="threads pool of 20, acks_late, long poll of 20 s, predefined queue, no remote"
     " control, no results; prefetch 4 x 20 (default); receives with pycurl",
-    lacks="leases; retry by visibility (a failed task is deleted, unless told otherwise); batch"
+    lacks="leases; retry by visibility (a failed task is deleted by default); batch"
     " deletes (one call an event, one after the other in its main loop); giving back what it has"
     " prefetched when it stops; breaker; poison to the DLQ with a reason",
 )
@@ -138,7 +138,7 @@ SQS_CONSUMER = _peer(
     settings="Node; 2 consumers in one process, batches of 10 handled at once by"
     " handleMessageBatch; undici, grpc-js, pino",
     lacks="leases (its heartbeat is off by default); retry by visibility (off by default, one"
-    " time for a whole batch); failed entries of a batch delete (told, not tried again); breaker;"
+    " time for a whole batch); failed entries of a batch delete (reported, not retried); breaker;"
     " poison to the DLQ with a reason",
 )
 PYTHON_PEERS = (TEXTBOOK, SQS_WORKERS, DRAMATIQ, CELERY)

@@ -114,17 +114,17 @@ def imports(_rig: Rig, _row: Row, _events: int) -> dict[str, float]:
     module = "reservation_worker.bootstrap"
     figures = {"cpu_s": _cpu_of(f"import {module}") - _cpu_of("pass")}
     command = [sys.executable, "-X", "importtime", "-c", f"import {module}"]
-    told = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
-    packages = import_seconds(told.stderr)
+    output = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    packages = import_seconds(output.stderr)
     for package in sorted(packages, key=packages.__getitem__, reverse=True)[:8]:
         figures[f"{package}_s"] = packages[package]
     return figures
 
 
-def import_seconds(told: str) -> dict[str, float]:
-    """What `python -X importtime` tells, by top package: each module's own time, in seconds."""
+def import_seconds(output: str) -> dict[str, float]:
+    """What `python -X importtime` prints, by top package: each module's own time, in seconds."""
     found: dict[str, float] = {}
-    for line in told.splitlines():
+    for line in output.splitlines():
         own, _, rest = line.removeprefix("import time:").partition("|")
         if own.strip().isdigit():
             package = rest.partition("|")[2].strip().partition(".")[0]

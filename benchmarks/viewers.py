@@ -26,7 +26,7 @@ def watching(members: Sequence[Process], count: int) -> Iterator[None]:
                 try:
                     answer = pool.request("GET", f"{member.base}/api/v1/status").status
                 except urllib3.exceptions.HTTPError as error:
-                    raise member.error(f"told a viewer nothing: {error}") from error
+                    raise member.error(f"sent a viewer nothing: {error}") from error
                 if answer != 200:
                     raise member.error(f"answered a viewer {answer}")
                 pause = PERIOD

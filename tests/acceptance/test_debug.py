@@ -102,13 +102,13 @@ def test_a_requested_settlement_takes_effect_once_and_the_stop_is_clean(world: W
     assert (paid.next_action, paid.error.details[0].reason) == ("dlq", "compensation_required")
     assert world.released() == {rid: 1}
     assert world.dead_letters() == []
-    told = [line for line in worker.log_lines() if line["msg"].startswith("asked over the debug")]
-    assert [line["outcome"] for line in told] == [
+    lines = [line for line in worker.log_lines() if line["msg"].startswith("asked over the debug")]
+    assert [line["outcome"] for line in lines] == [
         "PROCESSING_STATUS_SUCCESS",
         "PROCESSING_STATUS_SUCCESS",
         "PROCESSING_STATUS_DLQ",
     ]
-    assert all(line["peer"].startswith("ipv4:127.0.0.1:") for line in told)
+    assert all(line["peer"].startswith("ipv4:127.0.0.1:") for line in lines)
 
 
 def test_a_second_worker_on_one_machine_names_both_ports_and_the_variables_to_set(

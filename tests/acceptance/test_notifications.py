@@ -16,9 +16,9 @@ def test_each_settled_event_is_published_to_the_topic_once(world: World) -> None
     worker.signal(signal.SIGTERM)
     assert worker.wait(30) == 0
 
-    told = world.notifications(url)
-    assert sorted(one["id"] for one in told) == sorted(f"reservation_expired:{rid}" for rid in ids)
-    assert {one["event_id"] for one in told} == {"show"}
+    found = world.notifications(url)
+    assert sorted(one["id"] for one in found) == sorted(f"reservation_expired:{rid}" for rid in ids)
+    assert {one["event_id"] for one in found} == {"show"}
 
 
 def test_a_topic_that_never_answers_prevents_no_settlement(world: World) -> None:

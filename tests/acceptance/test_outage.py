@@ -1,4 +1,4 @@
-"""Neighbours that hang or are down: the others go on, the DLQ stays empty, health tells why."""
+"""Neighbours that hang or are down: the others go on, the DLQ stays empty, health says why."""
 
 from tests.world import World, until
 

@@ -449,7 +449,7 @@ def test_calls_and_probes_of_an_unreachable_neighbour_fail_until_it_is_back(worl
     ):
         with pytest.raises(TransientError):
             call()
-    # gRPC tells a channel's state a moment after the connection has gone.
+    # gRPC reports a channel's state a moment after the connection has gone.
     eventually(lambda: probed_down(world.inventory))
     world.switch(on=True)
     world.api.probe(timeout=10.0)

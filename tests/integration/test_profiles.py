@@ -23,7 +23,7 @@ PATHS = ["/debug/pprof/heap", "/debug/pprof/profile?seconds=1", "/debug/threads"
 
 class ProfiledRig(Rig):
     def new_server(self, port: int) -> HealthServer:
-        self.app = make_app(cast(Probes, self.verdicts), self.metrics.registry)
+        self.app = make_app(cast(Probes, self.probes), self.metrics.registry)
         self.app.register_blueprint(make_profiles())
         return HealthServer(self.app, "127.0.0.1", port)
 

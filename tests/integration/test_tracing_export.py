@@ -25,7 +25,7 @@ TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 
 
 class Collector(TraceServiceServicer):
-    """Keeps what it is sent; may be told to hang."""
+    """Keeps what it receives; may be made to hang."""
 
     def __init__(self) -> None:
         self.requests: list[ExportTraceServiceRequest] = []

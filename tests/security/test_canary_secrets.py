@@ -46,7 +46,7 @@ def test_warnings_of_libraries_are_in_the_log_and_nowhere_else(output: Output) -
 
 
 def test_every_failure_occurred_and_was_logged(output: Output) -> None:
-    told = [line["msg"].split(",")[0].split(" is open")[0] for line in output.log]
+    messages = [line["msg"].split(",")[0].split(" is open")[0] for line in output.log]
     for text in (
         "settled",
         "dead-lettered",
@@ -54,7 +54,7 @@ def test_every_failure_occurred_and_was_logged(output: Output) -> None:
         "the breaker of reservation_api",
         "receive failed",
     ):
-        assert text in told
+        assert text in messages
     quoted = next(line for line in output.log if line.get("logger") == "opentelemetry.util.re")
     assert "***" in quoted["msg"]
     assert "handle_payment_approved" in output.places["spans"]

@@ -1,4 +1,4 @@
-"""The HTTP server serves its pages and refuses all else, quietly and without telling what it is.
+"""The HTTP server serves its pages and refuses all else, quietly and without naming its software.
 
 tests/integration/test_health_server.py has the pages themselves.
 """
@@ -20,7 +20,7 @@ from tests.security.raw_http import HOST, SECOND, ask, probes_answer, read_all
 
 
 def check_plain(answer: bytes, *secret: str) -> None:
-    """One answer that tells nothing of what made it and repeats nothing of what was asked."""
+    """One answer that names no software and repeats nothing of the request."""
     text = answer.decode("latin-1")
     assert text.count("HTTP/1.") <= 1, text
     head = text.partition("\r\n\r\n")[0]
@@ -217,7 +217,7 @@ def test_more_requests_than_threads_are_not_logged(
         assert released.wait(PATIENCE)
         return [GOOD]
 
-    rig.verdicts.ready = hang  # type: ignore[method-assign]
+    rig.probes.ready = hang  # type: ignore[method-assign]
     with ThreadPoolExecutor(12) as pool:
         answers = [pool.submit(rig.get, "/ready") for _ in range(12)]
         for _ in range(4):

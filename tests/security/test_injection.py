@@ -264,8 +264,8 @@ def test_the_fields_of_the_patch_arrive_unchanged(run: Run, field: str) -> None:
 @pytest.mark.parametrize("field", ["event_id", "seat_ids", "payment_intent_id", "user_id"])
 def test_the_fields_of_the_inventory_call_arrive_unchanged(run: Run, field: str) -> None:
     for case in run.at(f"detail {field}"):
-        told = getattr(run.asked(case)[1], field)
-        assert told == ([case.value] if field == "seat_ids" else case.value), case.name
+        found = getattr(run.asked(case)[1], field)
+        assert found == ([case.value] if field == "seat_ids" else case.value), case.name
 
 
 @pytest.mark.parametrize("place", ["detail trace_id", "top trace_id", "attribute TraceId"])

@@ -168,13 +168,13 @@ def test_a_field_is_logged_as_it_came_unless_it_is_too_long(run: Run) -> None:
 
 
 def test_a_neighbours_text_is_logged_but_cut(run: Run) -> None:
-    told = [
+    lines = [
         (one, line)
         for one, line in run.settled()
         if one.answers and one.place != "a state" and line["outcome"] == "failed"
     ]
-    assert len(told) == 6 * len(TEXTS)
-    for one, line in told:
+    assert len(lines) == 6 * len(TEXTS)
+    for one, line in lines:
         assert len(line["error"]) < 400, one.place
         assert line["error"].startswith(("reservation-api PATCH: HTTP", "inventory-svc Release"))
 

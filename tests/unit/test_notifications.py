@@ -212,8 +212,8 @@ def test_the_longest_reservation_id_fits_a_fifo_topic() -> None:
     sns: Any = FakeSns()
     topic = SnsTopic("arn:aws:sns:ap-northeast-2:000000000000:customers.fifo", lambda: sns)
     ids = ["r" * 128, "r" * 127 + "s"]
-    told = [notification(replace(PAID, reservation_id=one)) for one in ids]
-    assert topic.publish([one for one in told if one]) == 0
+    waiting = [notification(replace(PAID, reservation_id=one)) for one in ids]
+    assert topic.publish([one for one in waiting if one]) == 0
     [given] = sns.sent
     entries = given["PublishBatchRequestEntries"]
     assert [one["MessageGroupId"] for one in entries] == ids

@@ -46,7 +46,7 @@ def test_a_call_ends_at_its_deadline(
     inventory.behave = block
     try:
         assert_means(TRANSIENT, lambda: release(inventory_client, CallContext(timeout=0.2)))
-        # The server was told: it does not go on for nobody.
+        # The call was cancelled at the server too.
         assert ended.wait(10)
     finally:
         enough.set()

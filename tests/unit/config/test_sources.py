@@ -131,7 +131,7 @@ def test_a_line_that_cannot_be_read_is_named_but_not_shown(tmp_path: Path) -> No
     assert [p.split(" is ")[0] for p in found[:3]] == [
         f"{tmp_path}/.env line {line}" for line in (4, 6, 7)
     ]
-    # What can be read of the file is still judged.
+    # The readable part of the file is still checked.
     assert [p.split(" is ")[0] for p in found[3:]] == ["SQS_QUEUE_URL", "MAX_RETRIES"]
     assert "hunter2" not in str(found)
 
