@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from reservation_worker.simulator.metrics import Metrics
@@ -106,13 +105,8 @@ class Play:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stack.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        self.stack.__exit__(*error)
 
     def play(self) -> None:
         """Publish everything and wait until it is settled. Raises PlayError, ChildError."""

@@ -6,8 +6,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.processes import NeighboursProcess, WorkerProcess
@@ -70,13 +69,8 @@ class Stack:
             undo.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._exit.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        self._exit.__exit__(*error)
 
     def worker(self, env: Mapping[str, str] | None = None, name: str = "worker") -> WorkerProcess:
         """A worker on this queue, not started; it is ended with the stack at the latest."""

@@ -6,8 +6,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import yaml
 
@@ -52,13 +51,8 @@ class Cluster:
             undo.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._ends.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        self._ends.__exit__(*error)
 
     def _start(self) -> None:
         began = time.monotonic()
