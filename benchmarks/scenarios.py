@@ -16,7 +16,7 @@ from benchmarks.rows import Row, Setup
 from benchmarks.viewers import watching
 
 WARM = 342
-"""Events settled before the account begins: connections, caches, two full exports of spans."""
+"""Events settled before the measurement: they fill connections, caches and two exports of spans."""
 HOUR = 3600
 
 
@@ -40,7 +40,7 @@ def settled(rig: Rig, contestant: Contestant, setup: Setup, events: int) -> dict
             rig.sqs.add(max(events, setup.depth))
         team.until(lambda: rig.sqs.deleted() >= events, f"settled {events} events")
         after = team.moment()
-        # A deeper backlog goes on meanwhile, at the same rate: the count is of this moment, too.
+        # A deeper backlog goes on meanwhile, so the count is taken at the same moment.
         stats, memory = rig.sqs.stats(), team.memory_mb()
         neighbours, spans = rig.neighbours.stats(), rig.collector.stats()
         logged = [
@@ -82,7 +82,7 @@ def start(rig: Rig, row: Row, events: int) -> dict[str, float]:
         begun = team.moment()
         team.until(lambda: rig.sqs.deleted() >= events, "settled its first event", pause=0.005)
         done = team.moment()
-    # What it had used before the first look counts, too.
+    # The CPU time before the first reading counts, too.
     return {
         "cpu_s": done.worker,
         "seconds": done.at - begun.at,
@@ -122,7 +122,7 @@ def imports(_rig: Rig, _row: Row, _events: int) -> dict[str, float]:
 
 
 def import_seconds(output: str) -> dict[str, float]:
-    """What `python -X importtime` prints, by top package: each module's own time, in seconds."""
+    """The output of `python -X importtime` by top package: its modules' own time, in seconds."""
     found: dict[str, float] = {}
     for line in output.splitlines():
         own, _, rest = line.removeprefix("import time:").partition("|")
@@ -134,7 +134,7 @@ def import_seconds(output: str) -> dict[str, float]:
 
 def _cpu_of(code: str) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # The worker leaves by os._exit, too: nothing is torn down.
+    # The worker exits by os._exit, too: nothing is torn down.
     command = [sys.executable, "-c", f"import os; {code}; os._exit(0)"]
     subprocess.run(command, check=True)  # noqa: S603 - our own line
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

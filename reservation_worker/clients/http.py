@@ -16,7 +16,7 @@ from reservation_worker.config.token import TokenFile, bearer
 from reservation_worker.errors import TransientError
 
 redact = Redactor({})
-"""For text of answers, before it is cut: they may echo the token."""
+"""Redacts text of answers before it is cut, because an answer may echo the token."""
 
 MAX_BODY = 1024 * 1024
 """The largest answer that is read, in bytes; the usual one has a few hundred."""
@@ -138,7 +138,7 @@ class HttpTransport:
             connection.exchange.in_head = False
             content = response.read(MAX_BODY + 1)
             if len(content) > MAX_BODY:
-                raise TransientError(f"{method} {path}: an answer of over {MAX_BODY} bytes")
+                raise TransientError(f"{method} {path}: an answer larger than {MAX_BODY} bytes")
             if response.length:
                 # http.client raises only for a body that breaks off in a chunk.
                 raise TransientError(f"{method} {path}: the answer broke off in its body")

@@ -33,7 +33,7 @@ BY_STATUS = {
     **dict.fromkeys((401, 403, 404, 405, 408, 425, 429), Meaning.TRANSIENT),
 }
 NOT_THE_API = (502, 503, 504)
-"""A gateway's answers when nothing is behind it."""
+"""A gateway's answers without a reachable backend."""
 BY_CLASS = {2: Meaning.DONE, 4: Meaning.PERMANENT}
 """Every other status is transient: redirects, server errors, unknown ones."""
 

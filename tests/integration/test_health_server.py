@@ -1,4 +1,4 @@
-"""The probes over real HTTP: green or red by the checks, whatever clients do."""
+"""The probes over real HTTP: green or red by their checks, whatever clients do."""
 
 import errno
 import socket
@@ -20,8 +20,8 @@ GOOD = Check("first", True, "fine")
 BAD = Check("second", False, "broken")
 
 
-class FixedProbes:
-    """In place of Probes: the checks that a test sets."""
+class FakeProbes:
+    """Replaces Probes with the checks that a test sets."""
 
     def __init__(self) -> None:
         self.health_checks = [GOOD]
@@ -36,13 +36,13 @@ class FixedProbes:
 
 class Rig:
     def __init__(self) -> None:
-        self.probes = FixedProbes()
+        self.probes = FakeProbes()
         self.metrics: Metrics = new_metrics()
         self.server = self.new_server(0)
         self.port = self.server.port
 
     def new_server(self, port: int) -> HealthServer:
-        pages = make_pages(lambda: {"condition": "ok"}, {})
+        pages = make_pages(lambda: {"verdict": "ok"}, {})
         app = make_app(cast(Probes, self.probes), self.metrics.registry, pages)
         return HealthServer(app, "127.0.0.1", port)
 
@@ -156,7 +156,7 @@ def test_a_client_that_sends_garbage_affects_no_other_client(rig: Rig) -> None:
 
 
 def test_a_request_that_is_too_large_is_refused(rig: Rig) -> None:
-    # Barely: what the server leaves unread makes the kernel reset the connection.
+    # Only just too large: bytes that the server leaves unread make the kernel reset the connection.
     with rig.connect(b"GET /health HTTP/1.1\r\nX: " + b"x" * 16 * 1024) as client:
         assert b" 431 " in client.recv(100)
     assert rig.get("/health").status_code == 200
@@ -207,7 +207,7 @@ def test_the_port_is_free_again_after_the_stop(
     again.stop(PATIENCE)
 
 
-def test_a_stop_may_come_twice_and_before_the_start() -> None:
+def test_a_stop_is_safe_twice_and_before_the_start() -> None:
     rig = Rig()
     rig.server.stop(PATIENCE)
     rig.server.stop(PATIENCE)
@@ -217,7 +217,7 @@ def test_a_stop_may_come_twice_and_before_the_start() -> None:
     started.server.stop(PATIENCE)
 
 
-def test_a_stop_may_come_again_while_a_request_holds_up_the_first(rig: Rig) -> None:
+def test_a_second_stop_is_safe_while_a_request_holds_up_the_first(rig: Rig) -> None:
     entered, released = threading.Event(), threading.Event()
 
     def hang() -> list[Check]:
@@ -239,7 +239,7 @@ def test_a_port_that_is_taken_is_an_error_at_once(rig: Rig) -> None:
 
 
 def answers(host: str, *asked: str) -> None:
-    app = make_app(cast(Probes, FixedProbes()), new_metrics().registry)
+    app = make_app(cast(Probes, FakeProbes()), new_metrics().registry)
     server = HealthServer(app, host, 0)
     server.start()
     with requests.Session() as session:

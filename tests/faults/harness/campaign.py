@@ -101,7 +101,7 @@ def report(rows: Sequence[Row]) -> str:
             f"|---|---|{'---|' * len(INVARIANTS)}",
         ]
         for row in scenarios:
-            held = " | ".join("held" if row.held[number] else "BROKEN" for number in INVARIANTS)
+            held = " | ".join("held" if row.held.get(number) else "BROKEN" for number in INVARIANTS)
             lines.append(f"| {row.name} | {_injected(row)} | {held} |")
         lines.append("")
     for row in rows:
