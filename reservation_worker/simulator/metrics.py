@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from reservation_worker.status.quantile import quantile
+from reservation_worker.status.series import quantile
 
 Labels = tuple[tuple[str, str], ...]
 FINAL = ("success", "dropped", "failed", "invalid_payload")
