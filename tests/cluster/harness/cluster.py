@@ -10,8 +10,7 @@ from typing import Any, NamedTuple, Self
 
 import yaml
 
-from reservation_worker.simulator.processes.child import poll_until
-from reservation_worker.simulator.processes.loopback import Loopback
+from reservation_worker.simulator.processes.child import Loopback, poll_until
 from tests.cluster.harness.api import Json
 from tests.cluster.harness.control_plane import start_control_plane
 from tests.cluster.harness.keda import manifests, start_keda
