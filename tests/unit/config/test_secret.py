@@ -16,8 +16,8 @@ from reservation_worker.config import secret
 from reservation_worker.config.settings import Settings
 from reservation_worker.config.sources import load_settings
 from reservation_worker.errors import ConfigurationError
+from tests.unit.config.example import QUEUE
 
-QUEUE = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/reservation-events"
 NAME = "traffictacos/reservation-worker"
 
 

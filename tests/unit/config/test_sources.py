@@ -9,8 +9,7 @@ from opentelemetry.sdk import environment_variables
 
 from reservation_worker.config.sources import load_settings, survey
 from reservation_worker.errors import ConfigurationError
-
-QUEUE = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/reservation-events"
+from tests.unit.config.example import QUEUE
 
 
 def problems(environ: dict[str, str], directory: Path) -> list[str]:
