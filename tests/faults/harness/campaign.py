@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from reservation_worker.simulator.processes.child import ChildError
 from tests.faults.harness.case import Outcome
 from tests.faults.harness.long_run_checks import LongRun
 from tests.faults.harness.long_runs import drain, outage, soak
@@ -40,7 +41,11 @@ class Row:
 
 
 def _scenario(name: str, seed: int) -> Row:
-    outcome = run(name, seed=seed)
+    try:
+        outcome = run(name, seed=seed)
+    except ChildError as error:
+        # A process that did not start costs its own row, not those of an hour before it.
+        return Row("scenarios", name, {}, [str(error)])
     broken = [] if outcome.ok else [outcome.explain()]
     if not outcome.faults:
         broken.append("nothing was injected")
