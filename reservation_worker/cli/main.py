@@ -22,7 +22,7 @@ from reservation_worker.cli import (
     publish,
     run,
 )
-from reservation_worker.cli.arguments import Parser
+from reservation_worker.cli.parser import Parser
 from reservation_worker.config.redaction import Redactor
 from reservation_worker.errors import ConfigurationError, OperationError
 

@@ -1,0 +1,32 @@
+"""argparse with a suggestion for a mistyped verb, option or choice."""
+
+import argparse
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+class Parser(argparse.ArgumentParser):
+    """The program's parser and, because sub-parsers have their parent's class, every verb's."""
+
+    def parse_known_args(  # type: ignore[override]  # argparse's is overloaded by namespace
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """Exits with 2 at an argument that is left over: with the usage of its own verb."""
+        parsed, left = super().parse_known_args(args, namespace)
+        if left:
+            options = (one for action in self._actions for one in action.option_strings)
+            self.error(f"unrecognized arguments: {' '.join(left)}{did_you_mean(left[0], options)}")
+        return parsed, left
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            names = [str(choice) for choice in action.choices]
+            text = f"{value!r} is not one of {', '.join(names)}{did_you_mean(str(value), names)}"
+            raise argparse.ArgumentError(action, text)
+
+
+def did_you_mean(text: str, names: Iterable[str]) -> str:
+    """The end of an error message: the name most like `text`, or nothing."""
+    near = difflib.get_close_matches(text.partition("=")[0], list(names), 1)
+    return f": did you mean {near[0]}?" if near else ""
