@@ -1,4 +1,4 @@
-"""Charts as plain SVG, readable on light and dark pages and without telling colours apart."""
+"""Charts as plain SVG, readable on light and dark pages; no meaning is in a colour alone."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -15,7 +15,7 @@ from reservation_worker.handlers.settlement import HANDLERS
 from reservation_worker.notifications import Notifier, SnsTopic
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.observability.tracing import Tracing, exporter
-from reservation_worker.outcome import Settled
+from reservation_worker.outcome import Completed
 from reservation_worker.pipeline.assembly import Ports, assemble
 from reservation_worker.pipeline.processor import DEADLINE_CALLS, Handlers
 from reservation_worker.servers.debug.direct import DirectHandler
@@ -62,7 +62,7 @@ def build(
         inventory or real.inventory(settings),
     )
     recent = RecentOutcomes()
-    watchers: list[Callable[[Settled], None]] = [recent.add]
+    watchers: list[Callable[[Completed], None]] = [recent.add]
     notifier = real.notifier(settings, metrics)
     if notifier:
         watchers.append(notifier.add)

@@ -12,9 +12,9 @@ from loguru import logger
 
 from reservation_worker.events.kinds import BY_LABEL
 from reservation_worker.observability.metrics import Metrics
-from reservation_worker.outcome import SUPERSEDED, Settled
+from reservation_worker.outcome import SUPERSEDED, Completed
 from reservation_worker.pipeline.batching import Batches
-from reservation_worker.pipeline.deleter import SettledMemory
+from reservation_worker.pipeline.deleter import RecentIds
 from reservation_worker.sqs import session as aws
 from reservation_worker.sqs.clients import RenewedClients
 
@@ -30,24 +30,24 @@ LONGEST = 1_000
 """A field with more characters is left out of its notification."""
 
 
-def notification(settled: Settled) -> dict[str, str] | None:
-    """The notification of a settled delivery; None if there is none to send.
+def notification(completed: Completed) -> dict[str, str] | None:
+    """The notification of a completed delivery; None if there is none to send.
 
     A replay sends it again, because the first try may have ended before its notification. `id`
     names the effect, so that subscribers recognise copies.
     """
-    if settled.counted != "success" or settled.note == SUPERSEDED:
+    if completed.counted != "success" or completed.note == SUPERSEDED:
         return None
-    kind = BY_LABEL[settled.label].value.notification
+    kind = BY_LABEL[completed.label].value.notification
     facts = {
-        "id": f"{kind}:{settled.reservation_id}",
+        "id": f"{kind}:{completed.reservation_id}",
         "type": kind,
-        "reservation_id": settled.reservation_id,
-        "event_id": settled.event_id,
-        "payment_intent_id": settled.payment_intent_id,
-        "user_id": settled.user_id,
-        "trace_id": settled.trace_id,
-        "settled_at": datetime.fromtimestamp(settled.at, UTC).isoformat(timespec="milliseconds"),
+        "reservation_id": completed.reservation_id,
+        "event_id": completed.event_id,
+        "payment_intent_id": completed.payment_intent_id,
+        "user_id": completed.user_id,
+        "trace_id": completed.trace_id,
+        "settled_at": datetime.fromtimestamp(completed.at, UTC).isoformat(timespec="milliseconds"),
     }
     return {name: text for name, text in facts.items() if text and len(text) <= LONGEST}
 
@@ -108,16 +108,16 @@ class Notifier:
         self._metrics = metrics
         self._waiting: Batches[dict[str, str]] = Batches(CAPACITY)
         # One pod does not notify twice of a duplicate publication.
-        self._notified = SettledMemory()
+        self._notified = RecentIds()
         self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
 
     def start(self) -> None:
         """Start sending."""
         self._thread.start()
 
-    def add(self, settled: Settled) -> None:
+    def add(self, completed: Completed) -> None:
         """Queue the notification of a delivery. A watcher of outcomes: never blocks."""
-        facts = notification(settled)
+        facts = notification(completed)
         if facts is None or self._notified.knows(facts["id"]):
             return
         if self._waiting.put(facts):

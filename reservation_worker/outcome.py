@@ -57,7 +57,7 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Completed:
     """A completed delivery, as the watchers of outcomes see it.
 
     `label` is the metrics' `type`, `counted` their `outcome`. `seconds` runs from the receive to

@@ -34,7 +34,7 @@ class Collector(TraceServiceServicer):
 
 
 async def main() -> None:
-    """Serve until told to stop."""
+    """Serve until a signal stops it."""
     stop = stop_on_signals()
     collector = Collector()
     server = grpc.aio.server()

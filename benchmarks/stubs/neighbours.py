@@ -70,7 +70,7 @@ class ReservationApi:
 
 
 async def main() -> None:
-    """Serve until told to stop."""
+    """Serve until a signal stops it."""
     stop = stop_on_signals()
     inventory, reservation = Inventory(), ReservationApi()
     latencies = {"inventory": inventory.latency, "reservation": reservation.latency}

@@ -64,7 +64,7 @@ class Server:
         }
 
     async def serve(self) -> None:
-        """Serve until told to stop."""
+        """Serve until a signal stops it."""
         stop = stop_on_signals()
         port = await listen(self.handle)
         self._base = f"http://{HOST}:{port}/{_ACCOUNT}"

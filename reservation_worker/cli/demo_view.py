@@ -1,6 +1,5 @@
 """The demo's output: a progress bar on stderr while it runs, tables on stdout at the end."""
 
-from types import TracebackType
 from typing import Self
 
 from rich import box
@@ -47,12 +46,7 @@ class ProgressView:
             self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

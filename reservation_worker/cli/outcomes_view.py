@@ -3,7 +3,7 @@
 from rich import box
 from rich.table import Table
 
-from reservation_worker.simulator.judge.scrape import SETTLED, Metrics
+from reservation_worker.simulator.metrics import FINAL, Metrics
 
 _HEADS = {"invalid_payload": "invalid"}
 
@@ -12,7 +12,7 @@ def outcomes(metrics: Metrics) -> Table:
     """A row for each type of event, and one for all."""
     title = "Outcomes by type, latency in ms"
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    columns = (*SETTLED, "retried")
+    columns = (*FINAL, "retried")
     table.add_column("type")
     for column in (*columns, "P50", "P95", "P99"):
         table.add_column(_HEADS.get(column, column), justify="right")

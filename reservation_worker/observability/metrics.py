@@ -14,8 +14,6 @@ from reservation_worker.outcome import DeadLetterReason
 
 TYPES = (*(kind.label for kind in Kind), "unknown")
 OUTCOMES = ("success", "dropped", "retried", "failed", "invalid_payload")
-# A message of unknown type has no handler.
-HANDLERS = TYPES[:-1]
 HANDLER_OUTCOMES = ("success", "retried", "failed", "downstream_error")
 
 # Seconds. Fine around the promised P95 of 118 ms and P99 of 285 ms, wide enough for call timeouts.
@@ -75,7 +73,7 @@ class Metrics:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(name, text, labels, registry=registry)
 
-        self.events = counter("worker_events", "Settled deliveries.", "type", "outcome")
+        self.events = counter("worker_events", "Completed deliveries.", "type", "outcome")
         self.processing = Histogram(
             "worker_processing_duration_seconds",
             "One handler run.",
@@ -139,7 +137,8 @@ class Metrics:
             self.latency.labels(kind)
             for outcome in OUTCOMES:
                 self.events.labels(kind, outcome)
-        for handler, outcome in itertools.product(HANDLERS, HANDLER_OUTCOMES):
+        # A message of unknown type has no handler.
+        for handler, outcome in itertools.product(TYPES[:-1], HANDLER_OUTCOMES):
             self.processing.labels(handler, outcome)
         for dlq_reason in DeadLetterReason:
             self.dead_lettered.labels(dlq_reason.value)

@@ -12,7 +12,7 @@ from reservation_worker.clock import Clocks
 from reservation_worker.config.settings import Settings
 from reservation_worker.observability.metrics import Metrics
 from reservation_worker.observability.tracing import Tracing
-from reservation_worker.outcome import Settled
+from reservation_worker.outcome import Completed
 from reservation_worker.pipeline.breakers import Breakers, ProbedBreaker
 from reservation_worker.pipeline.completer import Completer
 from reservation_worker.pipeline.custody import Custody
@@ -61,7 +61,7 @@ def assemble(
     metrics: Metrics,
     tracing: Tracing,
     clocks: Clocks,
-    watchers: Sequence[Callable[[Settled], None]] = (),
+    watchers: Sequence[Callable[[Completed], None]] = (),
 ) -> Pipeline:
     """`watchers` are called for every completed delivery: see Reporter."""
     queue, clock = ports.queue, clocks.monotonic

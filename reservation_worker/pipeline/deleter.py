@@ -23,31 +23,31 @@ CAPACITY = 1_000
 """How many settled messages may wait for their delete; a full queue blocks the threads."""
 
 
-class SettledMemory:
-    """The last `capacity` settled messages whose delete is not confirmed. Thread-safe."""
+class RecentIds:
+    """The last `capacity` ids that were remembered and not forgotten since. Thread-safe."""
 
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
         self._ids: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
 
-    def remember(self, message_id: str) -> None:
+    def remember(self, key: str) -> None:
         """Add an id as the youngest; a full memory drops the oldest."""
         with self._lock:
-            self._ids[message_id] = None
-            self._ids.move_to_end(message_id)
+            self._ids[key] = None
+            self._ids.move_to_end(key)
             while len(self._ids) > self._capacity:
                 self._ids.popitem(last=False)
 
-    def forget(self, message_id: str) -> None:
-        """Drop an id, because its delete is confirmed."""
+    def forget(self, key: str) -> None:
+        """Drop an id, known or not."""
         with self._lock:
-            self._ids.pop(message_id, None)
+            self._ids.pop(key, None)
 
-    def knows(self, message_id: str) -> bool:
-        """Whether a copy of this message is only to be deleted."""
+    def knows(self, key: str) -> bool:
+        """Whether it is remembered."""
         with self._lock:
-            return message_id in self._ids
+            return key in self._ids
 
 
 class Deleter:
@@ -64,7 +64,8 @@ class Deleter:
     ) -> None:
         self._queue = queue
         self._custody = custody
-        self.memory = SettledMemory()
+        # The messages whose delete is not confirmed: their copies are only deleted.
+        self.memory = RecentIds()
         self._metrics = metrics
         self._held = held
         self._linger = linger

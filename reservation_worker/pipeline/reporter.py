@@ -8,7 +8,7 @@ from loguru import logger
 from reservation_worker.clock import Clocks
 from reservation_worker.events.parse import Event
 from reservation_worker.observability.metrics import Metrics
-from reservation_worker.outcome import Ack, Outcome, Settled
+from reservation_worker.outcome import Ack, Completed, Outcome
 from reservation_worker.pipeline.delivery import Delivery
 
 
@@ -22,7 +22,7 @@ class Reporter:
         self,
         metrics: Metrics,
         clocks: Clocks,
-        watchers: Sequence[Callable[[Settled], None]] = (),
+        watchers: Sequence[Callable[[Completed], None]] = (),
     ) -> None:
         self._metrics = metrics
         self._clocks = clocks
@@ -34,7 +34,7 @@ class Reporter:
         """`counted` is the outcome's name in the metrics (docs/contract.md#outcomes)."""
         content = delivery.content
         event = content if isinstance(content, Event) else None
-        settled = Settled(
+        completed = Completed(
             message_id=delivery.message.id,
             label=delivery.label,
             event_type=delivery.event_type,
@@ -51,39 +51,39 @@ class Reporter:
             reason=None if isinstance(outcome, Ack) else str(outcome.reason),
             error=None if isinstance(outcome, Ack) else outcome.error,
         )
-        self._metrics.events.labels(settled.label, counted).inc()
-        self._metrics.latency.labels(settled.label).observe(settled.seconds)
-        _log(settled, outcome, event)
+        self._metrics.events.labels(completed.label, counted).inc()
+        self._metrics.latency.labels(completed.label).observe(completed.seconds)
+        _log(completed, outcome, event)
         for watch in self._watchers:
             try:
-                watch(settled)
+                watch(completed)
             except Exception:
                 # The outcome is carried out already; nothing may undo it.
                 logger.exception("a watcher of outcomes has a bug")
 
 
-def _log(settled: Settled, outcome: Outcome, event: Event | None) -> None:
+def _log(completed: Completed, outcome: Outcome, event: Event | None) -> None:
     facts: dict[str, Any] = {
-        "event_type": settled.event_type,
-        "reservation_id": settled.reservation_id,
-        "event_id": settled.event_id,
-        "trace_id": settled.trace_id,
-        "duration_ms": round(settled.seconds * 1000, 1),
-        "outcome": settled.counted,
-        "attempt": settled.attempt,
-        "message_id": settled.message_id,
+        "event_type": completed.event_type,
+        "reservation_id": completed.reservation_id,
+        "event_id": completed.event_id,
+        "trace_id": completed.trace_id,
+        "duration_ms": round(completed.seconds * 1000, 1),
+        "outcome": completed.counted,
+        "attempt": completed.attempt,
+        "message_id": completed.message_id,
         "id": event.id if event else None,
     }
-    level, text = "INFO", settled.note
+    level, text = "INFO", completed.note
     if isinstance(outcome, Ack):
         if outcome.order_id:
             facts["order_id"] = outcome.order_id
         warnings = [*(event.warnings if event else ()), *filter(None, [outcome.warning])]
         if warnings:
             level, facts["warnings"] = "WARNING", warnings
-    elif settled.counted == "retried":
-        level, text, facts["error"] = "WARNING", "given back for another try", settled.error
+    elif completed.counted == "retried":
+        level, text, facts["error"] = "WARNING", "given back for another try", completed.error
     else:
-        level, text, facts["error"] = "ERROR", "dead-lettered", settled.error
-        facts["dlq_reason"] = settled.reason
+        level, text, facts["error"] = "ERROR", "dead-lettered", completed.error
+        facts["dlq_reason"] = completed.reason
     logger.bind(**facts).log(level, text)

@@ -5,15 +5,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
-from reservation_worker.simulator.judge.reconcile import Report
-from reservation_worker.simulator.judge.scrape import Metrics
+from reservation_worker.simulator.metrics import Metrics
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.processes.child import ChildError
 from reservation_worker.simulator.processes.ports import free_ports
 from reservation_worker.simulator.processes.stack import Stack
+from reservation_worker.simulator.reconcile.report import Report
 from reservation_worker.simulator.story.scenario import Scenario, build
 
 OUTAGE_SECONDS = 2.0
@@ -106,13 +105,8 @@ class Play:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stack.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        self.stack.__exit__(*error)
 
     def play(self) -> None:
         """Publish everything and wait until it is settled. Raises PlayError, ChildError."""

@@ -11,7 +11,7 @@ from reservation_worker import __version__
 from reservation_worker.config.redaction import Redactor
 from reservation_worker.config.settings import Settings
 from reservation_worker.observability.metrics import OUTCOMES, TYPES, Metrics
-from reservation_worker.outcome import Settled
+from reservation_worker.outcome import Completed
 from reservation_worker.pipeline.breakers import Breakers
 from reservation_worker.pipeline.dispatcher import Dispatcher
 from reservation_worker.pipeline.leases import Leases
@@ -176,7 +176,7 @@ class Status:
     def _count(self, counter: Counter) -> int:
         return sum(int(value) for _, value in self._metrics.values(counter))
 
-    def _failure(self, one: Settled) -> dict[str, Any]:
+    def _failure(self, one: Completed) -> dict[str, Any]:
         # The ids that the log has; no payment's id.
         texts = {
             name: self._text(getattr(one, name))

@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from reservation_worker.outcome import Settled
+from reservation_worker.outcome import Completed
 
 KEPT = 200
 """The number of deliveries kept, and of failures kept apart from them."""
@@ -21,8 +21,8 @@ class Snapshot:
     `last_dead_letter_at` is in Unix seconds, None before the first.
     """
 
-    deliveries: tuple[Settled, ...]
-    failures: tuple[Settled, ...]
+    deliveries: tuple[Completed, ...]
+    failures: tuple[Completed, ...]
     total: int
     total_failures: int
     last_dead_letter_at: float | None = None
@@ -32,13 +32,13 @@ class RecentOutcomes:
     """Bounded rings; the completer calls `add` from all threads of the pool."""
 
     def __init__(self) -> None:
-        self._deliveries: deque[Settled] = deque(maxlen=KEPT)
-        self._failures: deque[Settled] = deque(maxlen=KEPT)
+        self._deliveries: deque[Completed] = deque(maxlen=KEPT)
+        self._failures: deque[Completed] = deque(maxlen=KEPT)
         self._total = self._total_failures = 0
         self._last_dead_letter_at: float | None = None
         self._lock = threading.Lock()
 
-    def add(self, delivery: Settled) -> None:
+    def add(self, delivery: Completed) -> None:
         """Add one delivery."""
         delivery = _cut(delivery)
         with self._lock:
@@ -63,11 +63,11 @@ class RecentOutcomes:
             )
 
 
-def _cut(settled: Settled) -> Settled:
-    texts = {field.name: getattr(settled, field.name) for field in fields(settled)}
+def _cut(completed: Completed) -> Completed:
+    texts = {field.name: getattr(completed, field.name) for field in fields(completed)}
     cut: dict[str, Any] = {
         name: text[:LONGEST]
         for name, text in texts.items()
         if isinstance(text, str) and len(text) > LONGEST
     }
-    return replace(settled, **cut) if cut else settled
+    return replace(completed, **cut) if cut else completed

@@ -1,11 +1,11 @@
 """The history as the status page shows it: columns for charts, sums over a window. Pure."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reservation_worker.observability.metrics import OUTCOMES
 from reservation_worker.status.history import SPAN, Point
-from reservation_worker.status.quantile import quantile
 
 DEAD = ("failed", "invalid_payload")
 """The outcomes of dead-lettered events."""
@@ -70,3 +70,25 @@ def _ms(q: float, latency: Mapping[float, int], settled: int) -> float | None:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
+
+
+def quantile(q: float, buckets: Mapping[float, float]) -> float | None:
+    """As Prometheus' histogram_quantile(): linear inside a bucket; None without an observation.
+
+    `buckets` has the cumulative count of each upper bound. Beyond the last finite bucket the result
+    is that bucket's bound.
+    """
+    total = buckets.get(math.inf, 0.0)
+    if not total:
+        return None
+    rank = q * total
+    lower, below = 0.0, 0.0
+    for bound in sorted(buckets):
+        count = buckets[bound]
+        if count >= rank:
+            if math.isinf(bound):
+                return lower
+            inside = count - below
+            return lower + (bound - lower) * ((rank - below) / inside if inside else 1.0)
+        lower, below = bound, count
+    return lower

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from reservation_worker.simulator.judge.reconcile import Report
 from reservation_worker.simulator.processes.child import poll_until
+from reservation_worker.simulator.reconcile.report import Report
 from reservation_worker.simulator.story.scenario import build
 from tests.cluster.harness.account import Account
 from tests.cluster.harness.cgroup import size

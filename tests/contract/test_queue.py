@@ -3,30 +3,24 @@
 Where an emulator differs from AWS, the mark on its parameter explains how.
 """
 
-import functools
-import http.server
-import json
 import logging
 import os
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
-import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
 from reservation_worker.errors import SqsError
 from reservation_worker.simulator.processes.sqs import EXTERNAL_SQS, SqsProcess
-from reservation_worker.sqs import queue as sqs
 from reservation_worker.sqs.batches import MAX_BYTES
 from reservation_worker.sqs.facts import refusals
 from reservation_worker.sqs.queue import Depths, Message, SqsQueue
 from tests.contract.elasticmq import ElasticMq
-from tests.fake_queue import PATIENCE, DeadLetter, FakeQueue
+from tests.contract.queues import NOWHERE, FakeWorld, SqsWorld, World, sqs_queue
+from tests.fake_queue import DeadLetter
 
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
 ATTRIBUTES: dict[str, dict[str, Any]] = {
@@ -34,113 +28,6 @@ ATTRIBUTES: dict[str, dict[str, Any]] = {
     "number": {"DataType": "Number", "StringValue": "42"},
     "bytes": {"DataType": "Binary", "BinaryValue": b"\x00\xff"},
 }
-REGION = "ap-northeast-2"
-NOWHERE = "http://127.0.0.1:1"
-
-
-class World(Protocol):
-    """A queue, and the methods of its producer and of a reader of its dead letters."""
-
-    queue: Any
-
-    def send(self, body: str, **parts: Any) -> str: ...
-    def left(self) -> int: ...
-    def dead_letters(self) -> list[DeadLetter]: ...
-
-
-class FakeWorld:
-    def __init__(self, visibility: int, has_dlq: bool, dlq_max_bytes: int) -> None:
-        count = 30 if has_dlq else None
-        self.queue = FakeQueue(visibility=visibility, max_receive_count=count, has_dlq=has_dlq)
-        self.queue.dlq_max_bytes = dlq_max_bytes
-        self.send = self.queue.send
-
-    def left(self) -> int:
-        return len(self.queue.left())
-
-    def dead_letters(self) -> list[DeadLetter]:
-        return self.queue.dlq
-
-
-class SqsWorld:
-    """A new queue, with or without a dead-letter queue, on a running emulator."""
-
-    def __init__(
-        self, endpoint: str, visibility: int, has_dlq: bool, dlq_max_bytes: int = MAX_BYTES
-    ) -> None:
-        self.endpoint = endpoint
-        self.client = client(endpoint)
-        name = f"q-{uuid.uuid4().hex}"
-        attributes = {"VisibilityTimeout": str(visibility), "MessageRetentionPeriod": "345600"}
-        self.dlq_url = None
-        if has_dlq:
-            self.dlq_url = self.client.create_queue(
-                QueueName=f"{name}-dlq", Attributes={"MaximumMessageSize": str(dlq_max_bytes)}
-            )["QueueUrl"]
-            arn = self._attributes(self.dlq_url)["QueueArn"]
-            policy = {"deadLetterTargetArn": arn, "maxReceiveCount": "30"}
-            attributes["RedrivePolicy"] = json.dumps(policy)
-        self.url = self.client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-        self.queue = sqs_queue(self.url, endpoint)
-        self.queue.describe()
-
-    def send(self, body: str, attributes: Any = None, trace: str | None = None) -> str:
-        system = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}} if trace else {}
-        return self.client.send_message(
-            QueueUrl=self.url,
-            MessageBody=body,
-            MessageAttributes=attributes or {},
-            MessageSystemAttributes=system,
-        )["MessageId"]
-
-    def left(self) -> int:
-        found = self._attributes(self.url)
-        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-        return sum(int(found[name]) for name in names)
-
-    def dead_letters(self) -> list[DeadLetter]:
-        answer = self.client.receive_message(
-            QueueUrl=self.dlq_url,
-            MaxNumberOfMessages=10,
-            MessageAttributeNames=["All"],
-            MessageSystemAttributeNames=["AWSTraceHeader"],
-        )
-        return [
-            DeadLetter(
-                raw["Body"],
-                raw.get("MessageAttributes", {}),
-                raw.get("Attributes", {}).get("AWSTraceHeader"),
-            )
-            for raw in answer.get("Messages", [])
-        ]
-
-    def redrive_to(self, url: str) -> None:
-        """From now on the RedrivePolicy names the queue at `url`."""
-        policy = {"deadLetterTargetArn": self._attributes(url)["QueueArn"], "maxReceiveCount": "30"}
-        self.client.set_queue_attributes(
-            QueueUrl=self.url, Attributes={"RedrivePolicy": json.dumps(policy)}
-        )
-
-    def _attributes(self, url: str) -> dict[str, str]:
-        answer = self.client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-        return answer["Attributes"]
-
-
-@functools.cache
-def client(endpoint: str) -> Any:
-    return boto3.client("sqs", region_name=REGION, endpoint_url=endpoint)
-
-
-def sqs_queue(url: str, endpoint: str, wait: int = 20, **more: Any) -> SqsQueue:
-    return SqsQueue(url, REGION, wait, connections=4, endpoint_url=endpoint, **more)
-
-
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
 
 
 @pytest.fixture(scope="module")
@@ -540,74 +427,3 @@ def test_an_unreachable_queue_is_an_error(call: Callable[[SqsQueue], object]) ->
     with pytest.raises(SqsError) as caught:
         call(sqs_queue(url, NOWHERE, dlq_url=f"{url}-dlq"))
     assert caught.value.code == "EndpointConnectionError"
-
-
-@contextmanager
-def recorder(answer: Callable[[http.server.BaseHTTPRequestHandler], None]) -> Iterator[Any]:
-    """An HTTP server in place of SQS; `requests` are the bodies that it received."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.server.requests.append(json.loads(body))  # type: ignore[attr-defined]
-            answer(self)
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.requests = []  # type: ignore[attr-defined]
-    server.url = f"http://127.0.0.1:{server.server_port}"  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def test_a_receive_passes_no_visibility_timeout() -> None:
-    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Length", "2")
-        handler.end_headers()
-        handler.wfile.write(b"{}")
-
-    with recorder(answer) as server:
-        queue = sqs_queue(f"{server.url}/000000000000/q", server.url)
-        assert queue.receive(7, 3) == []
-        queue.close()
-    [asked] = server.requests
-    assert "VisibilityTimeout" not in asked
-    assert (asked["MaxNumberOfMessages"], asked["WaitTimeSeconds"]) == (7, 3)
-
-
-def test_a_failed_receive_is_not_retried_by_boto3() -> None:
-    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
-        handler.send_error(503)
-
-    with recorder(answer) as server:
-        queue = sqs_queue(f"{server.url}/000000000000/q", server.url)
-        with pytest.raises(SqsError):
-            queue.receive(10, 0)
-        queue.close()
-    assert len(server.requests) == 1
-
-
-def test_a_receive_that_hangs_ends_soon_after_its_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqs, "READ_MARGIN", 0.2)
-    ended = threading.Event()
-
-    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
-        assert ended.wait(PATIENCE)
-
-    with recorder(answer) as server:
-        queue = sqs_queue(f"{server.url}/000000000000/q", server.url, wait=0)
-        with pytest.raises(SqsError) as caught:
-            queue.receive(10, 0)
-        assert not ended.is_set()
-        ended.set()
-        queue.close()
-    assert caught.value.code == "ReadTimeoutError"

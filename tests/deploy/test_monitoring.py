@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from reservation_worker.events.kinds import BY_TYPE
-from reservation_worker.simulator.judge.scrape import Metrics
+from reservation_worker.simulator.metrics import Metrics
 from reservation_worker.simulator.processes.ports import free_port
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 from reservation_worker.simulator.story.samples import TYPES

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from reservation_worker.simulator.judge.reconcile import Report
+from reservation_worker.simulator.reconcile.report import Report
 from tests.faults.harness.case import Case, Mark, Outcome, Sample, Step
 from tests.faults.harness.long_run_checks import LongRun, check_outage, check_soak
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from reservation_worker.simulator.judge.reconcile import DeadLetter
-from reservation_worker.simulator.judge.scrape import Metrics
+from reservation_worker.simulator.metrics import Metrics
+from reservation_worker.simulator.reconcile.report import DeadLetter
 from tests.fuzz.harness import fates as fate
 from tests.fuzz.harness.fates import Sent
 from tests.fuzz.harness.worker import Run, WorkerFigures, fuzz_worker

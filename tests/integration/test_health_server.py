@@ -42,7 +42,7 @@ class Rig:
         self.port = self.server.port
 
     def new_server(self, port: int) -> HealthServer:
-        pages = make_pages(lambda: {"verdict": "ok"}, {})
+        pages = make_pages(lambda: {"condition": "ok"}, {})
         app = make_app(cast(Probes, self.probes), self.metrics.registry, pages)
         return HealthServer(app, "127.0.0.1", port)
 

@@ -21,7 +21,7 @@ class Shape(NamedTuple):
     """How this deployment of the neighbours behaves."""
 
     numbered: bool  # seats, or general admission
-    told: bool  # a 409 has the state, or only a GET has it
+    state_in_409: bool  # or only a GET has the state
     keyed: bool  # the first answer to a PATCH's key is repeated, or the state decides anew
     facts: bool  # the events bring the seats, or only a GET does
     hold_lost: bool = False  # inventory's own clean-up gave the places to others
@@ -71,7 +71,9 @@ class World(NamedTuple):
             world = self._replace(status=status, payment=payment)
             answer: Answer = (True, status, payment)
         else:
-            answer = (False, self.status, self.payment) if shape.told else (False, None, None)
+            answer = (
+                (False, self.status, self.payment) if shape.state_in_409 else (False, None, None)
+            )
         if shape.keyed:
             world = world._replace(patched=self.patched | {(status, answer)})
         return world, answer
@@ -126,6 +128,6 @@ SHAPES = [Shape(*flags) for flags in product([False, True], repeat=4)]
 HALF_OF_THE_SHAPES = [shape for shape in SHAPES if sum(shape) % 2 == 0]
 HOLD_LOST = [shape._replace(hold_lost=True) for shape in SHAPES]
 TODAY = [
-    Shape(numbered, told=True, keyed=False, facts=facts, today=True)
+    Shape(numbered, state_in_409=True, keyed=False, facts=facts, today=True)
     for numbered, facts in product([False, True], repeat=2)
 ]

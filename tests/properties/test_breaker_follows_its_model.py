@@ -1,4 +1,4 @@
-"""The breaker against a second, simpler telling of the contract's rules (section 5, "Breaker").
+"""The breaker against a second, simpler model of the contract's rules (docs/contract.md#breaker).
 
 The model keeps every call there ever was and counts anew each time. Time moves by whole seconds,
 since by those the breaker counts its window; hence both must agree exactly.

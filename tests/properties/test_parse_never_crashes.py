@@ -159,7 +159,7 @@ def test_no_message_attribute_spoils_a_real_body(body: str, attributes: dict[str
 def test_every_variant_of_an_event_has_the_same_facts(event: dict[str, Any]) -> None:
     detail = event["detail"]
     seats = detail.get("seat_ids")
-    told = {
+    expected = {
         "kind": BY_TYPE[event["type"]],
         "reservation_id": detail["reservation_id"],
         "event_id": detail.get("event_id"),
@@ -172,8 +172,8 @@ def test_every_variant_of_an_event_has_the_same_facts(event: dict[str, Any]) -> 
     }
     for name, body in variants(event).items():
         answer = check(body)
-        not_told = {"event_id": None, "seat_ids": None, "qty": None}
-        assert facts(answer) == told | (not_told if name == "payment_status" else {}), name
+        missing = {"event_id": None, "seat_ids": None, "qty": None}
+        assert facts(answer) == expected | (missing if name == "payment_status" else {}), name
         assert isinstance(answer, Event)
         assert answer.warnings == ()
         for hints, key in (

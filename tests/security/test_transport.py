@@ -1,7 +1,7 @@
 """The worker's calls go through no proxy and to no server with an untrusted certificate.
 
-tests/unit/test_reservation_answers.py holds that redirects are not followed and that an https base
-needs a good certificate.
+tests/unit/clients/test_reservation_answers.py holds that redirects are not followed and that
+an https base needs a good certificate.
 """
 
 import socket

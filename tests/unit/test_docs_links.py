@@ -1,4 +1,4 @@
-"""Links between the Markdown files: each leads to an existing file and heading."""
+"""The Markdown files: links, paths and the counts of the fault scenarios are true."""
 
 import re
 from collections import Counter
@@ -7,6 +7,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+
+from tests.faults.harness.matrix import CASES
+from tests.faults.harness.sabotages import SABOTAGES
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(
@@ -19,6 +22,7 @@ _LINK = re.compile(r"\]\(\s*<?([^\s)>]+)>?[^)]*\)|^\[[^\]]+\]:\s+(\S+)", re.MULT
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 _FENCE = re.compile(r"^(```|~~~).*?^\1\s*$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`[^`\n]*`")
+_PATH = re.compile(r"\b(?:tests|reservation_worker)/[\w/]+\.py\b")
 _FOREIGN = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 # Our own files by their GitHub URL, as the alerts and the labels name them.
 _OURS = re.compile(
@@ -62,6 +66,25 @@ def test_every_relative_link_leads_somewhere(path: Path) -> None:
     found = [link for link in links(path.read_text()) if not _FOREIGN.match(link)]
     problems = {link: why for link in found if (why := broken(path, link))}
     assert not problems
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_named_file_of_the_package_and_of_the_tests_exists(path: Path) -> None:
+    named = _PATH.findall(path.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("README.md", r"(\d+) fault scenarios .*, (\d+) deliberately broken"),
+        ("docs/README.ko.md", r"장애 시나리오 (\d+)개.*워커 (\d+)개"),
+    ],
+)
+def test_the_readmes_count_the_scenarios_and_the_broken_workers(name: str, pattern: str) -> None:
+    found = re.search(pattern, (ROOT / name).read_text())
+    assert found is not None
+    assert (int(found[1]), int(found[2])) == (len(CASES), len(SABOTAGES))
 
 
 @pytest.mark.parametrize("name", ["k8s/monitoring/rules.yaml", "k8s/monitoring/dashboard.json"])

@@ -13,10 +13,10 @@ from reservation_worker.events.kinds import Kind
 from reservation_worker.notifications import CAPACITY, LONGEST, Notifier, SnsTopic, notification
 from reservation_worker.outcome import SUPERSEDED
 from tests.fake_queue import PATIENCE, eventually, new_metrics, sample
-from tests.unit.status.test_recent import settled
+from tests.unit.status.test_recent import completed
 
 PAID = replace(
-    settled(1),
+    completed(1),
     label="approved",
     event_id="evt_1",
     payment_intent_id="pay_1",

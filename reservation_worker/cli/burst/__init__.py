@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reservation_worker.cli.publish.publisher import Summary
     from reservation_worker.cli.publish.samples import Sample
     from reservation_worker.config.settings import Settings
-    from reservation_worker.simulator.judge.scrape import Metrics
+    from reservation_worker.simulator.metrics import Metrics
 
 NAME = "burst"
 HELP = "Load test: publish events, wait until running workers have settled them, print figures."
@@ -126,7 +126,7 @@ def _wait(
     watch_settled: "Callable[[int], object]",
 ) -> "tuple[Metrics, str]":
     """The workers' gain when `events` are settled, ctrl-C came or it failed, and the problem."""
-    from reservation_worker.simulator.judge.scrape import Metrics  # noqa: PLC0415
+    from reservation_worker.simulator.metrics import Metrics  # noqa: PLC0415
 
     gained = Metrics()
     try:

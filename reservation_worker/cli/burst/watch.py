@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from reservation_worker.cli import worker_http
 from reservation_worker.errors import OperationError
-from reservation_worker.simulator.judge.scrape import Metrics
+from reservation_worker.simulator.metrics import Metrics
 
 _START = "process_start_time_seconds"
 # Linux works it out anew at each reading, and may differ a little from itself.

@@ -43,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
     _keep_standard_descriptors()
     # Python runs a handler only between two bytecodes of the main thread; the interpreter writes to
     # this pipe at once, so that no signal is missed just before a blocking read.
-    heard, tell = os.pipe()
-    os.set_blocking(tell, False)
-    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    wakeup_read, wakeup_write = os.pipe()
+    os.set_blocking(wakeup_write, False)
+    signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
 
     def ask(number: int, frame: object) -> None:
         # No locks here: the main thread may hold any of them.
@@ -92,10 +92,10 @@ def run(args: argparse.Namespace) -> int:
         try:
             worker.start()
             while asked_at is None:
-                if one_cpu and not select([heard], [], [], PERIOD)[0]:
+                if one_cpu and not select([wakeup_read], [], [], PERIOD)[0]:
                     one_cpu.look()
                 # Every signal since the last read: many SIGUSR1 are answered once.
-                elif signal.SIGUSR1 in os.read(heard, 4096) and asked_at is None:
+                elif signal.SIGUSR1 in os.read(wakeup_read, 4096) and asked_at is None:
                     log_stacks()
         except RuntimeError as error:
             logger.error("raise the limit of memory or processes, a thread can't start: {}", error)

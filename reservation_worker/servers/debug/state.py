@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from reservation_worker.outcome import Settled
+from reservation_worker.outcome import Completed
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.dispatcher import Dispatcher
 from reservation_worker.status.depth import DepthReader
@@ -79,9 +79,9 @@ class WorkerState:
             if _wanted(delivery.message.id, delivery.event_type, job_id, event_type):
                 found[delivery.message.id] = self._running_job(delivery)
         # The failures are kept longer; a message's newest state wins.
-        for settled in sorted({*snapshot.deliveries, *snapshot.failures}, key=lambda one: -one.at):
-            if _wanted(settled.message_id, settled.event_type, job_id, event_type):
-                found.setdefault(settled.message_id, self._ended_job(settled))
+        for one in sorted({*snapshot.deliveries, *snapshot.failures}, key=lambda each: -each.at):
+            if _wanted(one.message_id, one.event_type, job_id, event_type):
+                found.setdefault(one.message_id, self._ended_job(one))
         error = None
         if job_id and not found:
             error = errors_pb2.Error(
@@ -101,15 +101,15 @@ class WorkerState:
             started_at=_stamp(self._wall_clock() - since),
         )
 
-    def _ended_job(self, settled: Settled) -> worker_pb2.JobInstance:
-        status = _ENDED.get(settled.counted, worker_pb2.JOB_INSTANCE_STATUS_FAILED)
-        pending = settled.counted == "retried"
+    def _ended_job(self, completed: Completed) -> worker_pb2.JobInstance:
+        status = _ENDED.get(completed.counted, worker_pb2.JOB_INSTANCE_STATUS_FAILED)
+        pending = completed.counted == "retried"
         return worker_pb2.JobInstance(
-            job_id=settled.message_id,
+            job_id=completed.message_id,
             worker_id=self.worker_id,
             status=status,
-            started_at=_stamp(settled.at - settled.seconds),
-            completed_at=None if pending else _stamp(settled.at),
+            started_at=_stamp(completed.at - completed.seconds),
+            completed_at=None if pending else _stamp(completed.at),
             events_processed=int(not pending),
             events_failed=int(status == worker_pb2.JOB_INSTANCE_STATUS_FAILED),
         )

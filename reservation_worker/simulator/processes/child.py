@@ -7,11 +7,13 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
+
+import requests
 
 _PACKAGES = Path(__file__).resolve().parents[3]
 _TAIL = 4000
+_HTTP_TIMEOUT = 30
 # Variables that a child inherits: for Python, the language and coverage, and nothing that would
 # configure it (AWS_*, OTEL_*, *_PROXY and so on).
 _INHERITED = ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "TZ", "LD_LIBRARY_PATH")
@@ -188,12 +190,7 @@ class Child:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None and not isinstance(error, ChildError) and self.process is not None:
             error.add_note(f"{self.name}:\n{self.tail()}")
         self.stop()
@@ -222,3 +219,18 @@ class Child:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+class Loopback:
+    """Asks a child by HTTP on loopback; it ignores the environment's proxies."""
+
+    def __init__(self) -> None:
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def answer(self, method: str, url: str, body: Any = None) -> requests.Response | None:
+        """The answer; None while nobody listens."""
+        try:
+            return self._session.request(method, url, json=body, timeout=_HTTP_TIMEOUT)
+        except requests.ConnectionError:
+            return None

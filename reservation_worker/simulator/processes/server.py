@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reservation_worker.simulator.processes.child import Child
-from reservation_worker.simulator.processes.loopback import Loopback
+from reservation_worker.simulator.processes.child import Child, Loopback
 
 
 class ServerProcess(Child, ABC):

@@ -9,8 +9,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reservation_worker.simulator.processes.child import Child, ChildError
-from reservation_worker.simulator.processes.loopback import Loopback
+from reservation_worker.simulator.processes.child import Child, ChildError, Loopback
 from reservation_worker.simulator.processes.ports import free_port
 from reservation_worker.simulator.sqs.emulator import NAME, REGION, sqs_client
 

@@ -6,13 +6,12 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from reservation_worker.simulator.judge.reconcile import DeadLetter, Report, reconcile
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.processes import NeighboursProcess, WorkerProcess
 from reservation_worker.simulator.processes.sqs import EXTERNAL_SQS, ExternalSqs, SqsProcess
+from reservation_worker.simulator.reconcile.report import DeadLetter, Report, reconcile
 from reservation_worker.simulator.sqs.provision import arn, create_queues
 from reservation_worker.simulator.story.scenario import Message, Scenario
 
@@ -70,13 +69,8 @@ class Stack:
             undo.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._exit.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        self._exit.__exit__(*error)
 
     def worker(self, env: Mapping[str, str] | None = None, name: str = "worker") -> WorkerProcess:
         """A worker on this queue, not started; it is ended with the stack at the latest."""

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reservation_worker.simulator.judge.scrape import Metrics
-from reservation_worker.simulator.processes.child import Child
-from reservation_worker.simulator.processes.loopback import Loopback
+from reservation_worker.simulator.metrics import Metrics
+from reservation_worker.simulator.processes.child import Child, Loopback
 from reservation_worker.simulator.processes.ports import free_port
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reservation_worker.simulator.processes.child import Child
-from reservation_worker.simulator.processes.loopback import Loopback
+from reservation_worker.simulator.processes.child import Child, Loopback
 from reservation_worker.simulator.processes.neighbours import NeighboursProcess
 from reservation_worker.simulator.processes.sqs import ministack_command
 from reservation_worker.simulator.processes.stack import Stack

@@ -6,13 +6,11 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import yaml
 
-from reservation_worker.simulator.processes.child import poll_until
-from reservation_worker.simulator.processes.loopback import Loopback
+from reservation_worker.simulator.processes.child import Loopback, poll_until
 from tests.cluster.harness.api import Json
 from tests.cluster.harness.control_plane import start_control_plane
 from tests.cluster.harness.keda import manifests, start_keda
@@ -53,13 +51,8 @@ class Cluster:
             undo.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._ends.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        self._ends.__exit__(*error)
 
     def _start(self) -> None:
         began = time.monotonic()

@@ -5,7 +5,6 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Self
 
 HOST = "10.244.0.1"
@@ -35,12 +34,7 @@ class Network:
         ip("link", "set", "br0", "up")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         _enter(self._outside)
         os.close(self._inside)
         os.close(self._outside)

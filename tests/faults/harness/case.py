@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from reservation_worker.simulator.judge.reconcile import Report
 from reservation_worker.simulator.neighbours.character import Character
+from reservation_worker.simulator.reconcile.report import Report
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 import socket
 import threading
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 
@@ -34,12 +33,7 @@ class Forwarder:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         # A thread may sit in accept() or recv(): a shutdown wakes it, a close alone does not.
         with self._lock:
             sockets = [self._server, *(one for pair in self._pairs for one in pair)]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reservation_worker.simulator.judge.reconcile import Report
+from reservation_worker.simulator.reconcile.report import Report
 from tests.faults.harness.fence import Frozen, breaches, handled_again
 
 Broken = dict[int, list[str]]

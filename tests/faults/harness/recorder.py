@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from reservation_worker.simulator.judge.reconcile import Report
 from reservation_worker.simulator.processes.child import ChildError
 from reservation_worker.simulator.processes.worker import WorkerProcess
+from reservation_worker.simulator.reconcile.report import Report
 from tests.faults.harness.case import Case, Mark, Outcome, Sample, Step, Stop
 from tests.faults.harness.fence import Frozen
 from tests.faults.harness.invariants import Broken, check_bounds, check_invariants
@@ -109,13 +109,13 @@ class Recorder:
                 f"{worker.name} stopped with exit code {code}: {worker.tail()[-900:]}"
             )
 
-    def outcome(self, name: str, events: int, seed: int, told: Accounts) -> Outcome:
+    def outcome(self, name: str, events: int, seed: int, accounts: Accounts) -> Outcome:
         """Check the run and return its result."""
-        deliveries = [row for row in told.deliveries if row["sent_at"]]
+        deliveries = [row for row in accounts.deliveries if row["sent_at"]]
         check_invariants(
             self.broken,
-            told.report,
-            told.calls,
+            accounts.report,
+            accounts.calls,
             deliveries,
             self.visibility,
             self.wait,
@@ -123,16 +123,16 @@ class Recorder:
             self.case.visibility,
         )
         check_bounds(self.broken, self.most, self.slots)
-        if told.redirected:
+        if accounts.redirected:
             self.broken[0].append("a redirect to another host was followed")
         figures = {
-            "seconds": round(told.seconds, 1),
-            "calls": len(told.calls),
+            "seconds": round(accounts.seconds, 1),
+            "calls": len(accounts.calls),
             "deliveries": len(deliveries),
             "most_receives_of_a_message": max((d["receive_count"] for d in deliveries), default=0),
             "leases_lost": self.totals["worker_leases_lost_total"],
             "copies_only_deleted": self.totals["worker_copies_deleted_total"],
-            "dead_letters": dict(told.report.dead_letters_by_reason),
+            "dead_letters": dict(accounts.report.dead_letters_by_reason),
             **{f"most_{what}": value for what, value in self.most.items()},
         }
         return Outcome(
@@ -140,8 +140,8 @@ class Recorder:
             self.case,
             events,
             seed,
-            told.report,
-            Counter(told.sqs_faults) + self.done + self.injected,
+            accounts.report,
+            Counter(accounts.sqs_faults) + self.done + self.injected,
             figures,
             {number: tuple(lines) for number, lines in self.broken.items()},
             self.samples,

@@ -106,8 +106,8 @@ class Run:
                 stack.publish(self.story.phase(1))
                 self._settle(max(20.0, limit - settled_in))
             seconds = time.monotonic() - began
-            told = self._take_stock(seconds)
-        return self.recorder.outcome(self.name, self.events, self.seed, told)
+            accounts = self._take_stock(seconds)
+        return self.recorder.outcome(self.name, self.events, self.seed, accounts)
 
     def _start(self, number: int) -> None:
         worker = self.workers[number]

@@ -41,8 +41,8 @@ def check(one: Mutant, parse: Parse = events.parse) -> tuple[str, float]:
         if one.expected == IGNORED:
             _promise(answer.reservation_id == one.reservation_id, f"not the id of {answer}")
         if one.facts is not None:
-            told = facts(answer)
-            wrong = {name: told[name] for name in told if told[name] != one.facts[name]}
+            actual = facts(answer)
+            wrong = {name: actual[name] for name in actual if actual[name] != one.facts[name]}
             _promise(not wrong, f"it says {dict(one.facts)}, not {wrong}")
         if len(one.body) <= _SMALL:
             _consistent(one, answer, parse)

@@ -41,8 +41,8 @@ def coverage_of(examples: int, seed: int) -> dict[str, dict[str, Any]]:
             env=env,
         )
         report = f"{data}.json"
-        told = [*coverage, "json", *files, "-o", report]
-        subprocess.run(told, check=True, stdout=subprocess.DEVNULL, env=env)
+        command = [*coverage, "json", *files, "-o", report]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=env)
         found = json.loads(Path(report).read_text())["files"]
     return {
         Path(name).name: {

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reservation_worker.events.kinds import BY_LABEL, Commit, Kind
-from reservation_worker.simulator.judge.reconcile import DeadLetter, reconcile
-from reservation_worker.simulator.judge.scrape import Metrics
+from reservation_worker.simulator.metrics import Metrics
+from reservation_worker.simulator.reconcile.report import DeadLetter, reconcile
 from reservation_worker.simulator.story.scenario import NOTHING, POISON, Scenario
 from tests.fuzz.harness.fates import (
     COMPENSATION,

@@ -159,9 +159,9 @@ def test_a_chart_without_its_rows_is_told_and_an_older_one_stays(
         "bench-backlog.svg",
     }
     assert (target / "bench-backlog.svg").read_text() == "older"
-    told = capsys.readouterr().err
-    assert f"bench-backlog.svg is not drawn, not measured: {'; '.join(DEPTHS[1:])}\n" in told
-    assert "bench-peers.svg is not drawn, not measured: the row of any peer\n" in told
+    errors = capsys.readouterr().err
+    assert f"bench-backlog.svg is not drawn, not measured: {'; '.join(DEPTHS[1:])}\n" in errors
+    assert "bench-peers.svg is not drawn, not measured: the row of any peer\n" in errors
 
 
 def test_no_chart_at_all_is_a_failure(tmp_path: Path) -> None:

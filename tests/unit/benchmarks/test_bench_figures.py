@@ -117,10 +117,10 @@ def test_the_ceiling_is_two_calls_a_thread() -> None:
 
 
 def test_import_times_are_summed_by_package() -> None:
-    told = """import time: self [us] | cumulative | imported package
+    output = """import time: self [us] | cumulative | imported package
 import time:       100 |        100 |   botocore.session
 import time:       250 |        350 | botocore
 import time:        50 |         50 |     grpc._channel
 another line
 """
-    assert import_seconds(told) == pytest.approx({"botocore": 0.00035, "grpc": 0.00005})
+    assert import_seconds(output) == pytest.approx({"botocore": 0.00035, "grpc": 0.00005})

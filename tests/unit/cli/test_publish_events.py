@@ -8,10 +8,11 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from reservation_worker.cli import publish
+from reservation_worker.cli import operator_aws, publish
 from reservation_worker.cli.publish.lines import entries
 from reservation_worker.cli.publish.samples import samples
 from reservation_worker.cli.publish.targets import BusTarget, QueueTarget
+from reservation_worker.config.settings import Settings
 from reservation_worker.errors import InvalidEvent, OperationError
 from reservation_worker.events.parse import Event, parse
 from reservation_worker.simulator.story.samples import SEEDED_TIME, TYPES
@@ -123,16 +124,21 @@ def test_an_event_that_a_bus_does_not_take_is_refused_with_a_reason(
         BUS.entry(body)
 
 
-def test_only_the_entries_that_a_bus_may_take_later_are_retried() -> None:
+def test_only_the_entries_that_a_bus_may_take_later_are_retried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session = boto3.Session("x", "x", region_name="ap-northeast-2")
+    client = session.client("events")
+    monkeypatch.setattr(session, "client", lambda service: client)
+    monkeypatch.setattr(operator_aws, "session", lambda region: session)
     target = BusTarget("tickets")
-    credentials = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
-    target._client = boto3.client("events", "ap-northeast-2", **credentials)
+    target.connect(Settings.from_mapping({"SQS_QUEUE_URL": "http://localhost/q"}))
     entries_answer = [
         {"EventId": "1"},
         {"ErrorCode": "ThrottlingException", "ErrorMessage": "slow down"},
         {"ErrorCode": "MalformedDetail"},
     ]
-    with Stubber(target._client) as aws:  # no emulator refuses a single entry
+    with Stubber(client) as aws:  # no emulator refuses a single entry
         aws.add_response("put_events", {"FailedEntryCount": 2, "Entries": entries_answer})
         failures = target.send([BUS.entry(EVENT)] * 3)
     assert failures == {

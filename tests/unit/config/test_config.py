@@ -1,27 +1,17 @@
-"""Settings from a mapping: accepted values, refused values, and secrets that are never shown."""
+"""Settings from a mapping: accepted and refused values."""
 
 import copy
 import dataclasses
 import pickle
-from pathlib import Path
 
-import hypothesis
 import pytest
-from hypothesis import HealthCheck, example, given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reservation_worker.cli.config import env_example, markdown
 from reservation_worker.config.settings import Settings
 from reservation_worker.config.variables import VARIABLES
 from reservation_worker.errors import ConfigurationError
-
-QUEUE = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/reservation-events"
-NAMES = [variable.name for variable in VARIABLES]
-ROOT = Path(__file__).parents[3]
-
-
-def settings(**values: str) -> Settings:
-    return Settings.from_mapping({"SQS_QUEUE_URL": QUEUE, **values})
+from tests.unit.config.example import NAMES, QUEUE, patient, settings
 
 
 def problems(**values: str) -> list[str]:
@@ -380,46 +370,6 @@ def test_the_source_of_each_value_is_known() -> None:
     assert made.source_of("POD_NAME") == made.source_of("AWS_REGION") == "default"
 
 
-def test_values_from_the_secret_are_never_shown() -> None:
-    made = Settings.from_mapping({"SQS_QUEUE_URL": QUEUE}, {"SQS_QUEUE_URL": "secret"})
-    assert made.redacted()["SQS_QUEUE_URL"] == "***"
-    assert "123456789012" not in repr(made)
-    with pytest.raises(ConfigurationError) as caught:
-        Settings.from_mapping({"SQS_QUEUE_URL": "hunter2"}, {"SQS_QUEUE_URL": "secret"})
-    assert "hunter2" not in str(caught.value)
-    assert "in the secret" in str(caught.value)
-
-
-WITH_PASSWORD = [
-    ("SQS_QUEUE_URL", "https://user:hunter2@host/1/q", "https://***@host/1/q"),
-    ("SQS_QUEUE_URL", "https://user:p@hunter2@host/1/q", "https://***@host/1/q"),
-    ("RESERVATION_API_BASE", "http://hunter2@host", "http://***@host"),
-    ("RESERVATION_API_BASE", "http://user:x/hunter2@host", "http://***@host"),
-    ("RESERVATION_API_BASE", "http://user:x?hunter2@host", "http://***@host"),
-    ("RESERVATION_API_BASE", "http://host/?token=hunter2", "http://host/?***"),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "user:hunter2@host:4317", "***@host:4317"),
-    ("INVENTORY_GRPC_ADDR", "user:hunter2@host:8021", "***@host:8021"),
-    ("MAX_RETRIES", "http://user:hunter2@host", "http://***@host"),
-]
-
-
-@pytest.mark.parametrize(("name", "text", "shown"), WITH_PASSWORD)
-def test_a_password_in_a_url_is_never_shown(name: str, text: str, shown: str) -> None:
-    try:
-        made = settings(**{name: text})
-    except ConfigurationError as error:
-        output = str(error)
-    else:
-        output = repr(made) + str(made.redacted())
-    assert "hunter2" not in output
-    assert repr(shown) in output
-
-
-def test_the_values_that_redacted_shows_parse_to_the_same_settings() -> None:
-    made = settings(CALL_TIMEOUT="0.00001", SERVER_HOST="0.0.0.0", SECRET_NAME="v1.0")
-    assert Settings.from_mapping(made.redacted()) == made
-
-
 PIECES = [*"@:/?[]%\\9a. ²٣\x00\n\ud800", "http://", "https://", "::"]
 TEXT = st.one_of(
     st.text(),
@@ -427,9 +377,6 @@ TEXT = st.one_of(
     st.integers().map(str),
     st.floats().map(str),
 )
-
-# Hypothesis builds its table of characters on first use, which is slow once.
-patient = hypothesis.settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @patient
@@ -450,43 +397,3 @@ def test_no_text_raises_anything_but_a_configuration_error(
         found = error.problems
     assert found
     assert "".join([shown, *found]).isprintable()
-
-
-@patient
-@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1))
-def test_no_shape_of_password_is_ever_shown(noise: str) -> None:
-    text = f"https://user:{noise}hunter2{noise}@host/1/q"
-    try:
-        output = repr(settings(SQS_QUEUE_URL=text))
-    except ConfigurationError as error:
-        output = str(error)
-    assert "hunter2" not in output
-
-
-def test_the_example_file_is_the_table() -> None:
-    assert (ROOT / ".env.example").read_text("utf-8") == env_example(VARIABLES)
-
-
-def test_the_example_file_names_every_variable_once_and_its_defaults_parse() -> None:
-    pairs = [
-        line.removeprefix("# ").split("=", 1)
-        for line in (ROOT / ".env.example").read_text("utf-8").splitlines()
-        if line.removeprefix("# ").split("=")[0].replace("_", "").isupper()
-    ]
-    boto3s = {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"}
-    assert [name for name, _ in pairs if name not in boto3s] == NAMES
-    assert {name for name, _ in pairs} > boto3s
-    values = {name: value for name, value in pairs if name not in boto3s}
-    assert Settings.from_mapping(values | {"SQS_QUEUE_URL": QUEUE}) == settings()
-
-
-def test_the_markdown_table_has_a_row_for_every_variable() -> None:
-    rows = markdown(VARIABLES).splitlines()[2:]
-    assert [row.split("`")[1] for row in rows] == NAMES
-    assert all(row.count("|") == 4 for row in rows)
-
-
-def test_the_table_and_the_fields_of_settings_are_the_same() -> None:
-    fields = [field.name for field in dataclasses.fields(Settings)]
-    assert [variable.field for variable in VARIABLES] == fields[:-1]
-    assert fields[-1] == "sources"

@@ -59,7 +59,7 @@ def test_an_impossible_trace_is_left_out(value: Any) -> None:
 @pytest.mark.parametrize(
     "value", ["trace_abc", "예약", "a\nb", " ", pytest.param("x" * 5_000, id="long"), "0" * 32]
 )
-def test_an_odd_trace_stays_a_candidate_for_others_to_judge(value: str) -> None:
+def test_an_odd_trace_stays_a_candidate(value: str) -> None:
     assert understood(body(trace_id=value)).trace == TraceHints(trace_ids=(value,))
 
 

@@ -100,12 +100,12 @@ def no_for_good(kind: Kind, outcome: Outcome) -> bool:
     return isinstance(outcome, Reject) and outcome.reason is DeadLetterReason.PERMANENT_ERROR
 
 
-TOLD = "the state is in the 409"
-ASKED = "the state is in the GET"
+STATE_IN_409 = "the state is in the 409"
+STATE_IN_GET = "the state is in the GET"
 
 
 def refuse(scene: Scene, state: str | None, how: str, payment: str | None = None) -> None:
-    if how == TOLD:
+    if how == STATE_IN_409:
         scene.answers(StatusAnswer(False, state, payment))
     else:
         seen = replace(FACTS, status=state, payment_intent_id=payment)

@@ -11,7 +11,6 @@ from reservation_worker.handlers.settlement import HANDLERS
 from reservation_worker.outcome import Ack, Reject
 from tests.fakes import Lost
 from tests.unit.handlers.scene import (
-    ASKED,
     FACTS,
     INVENTORY,
     LOSING,
@@ -20,8 +19,9 @@ from tests.unit.handlers.scene import (
     RID,
     SEATS,
     SOLD,
+    STATE_IN_409,
+    STATE_IN_GET,
     TARGET,
-    TOLD,
     Scene,
     compensation,
     event,
@@ -53,7 +53,7 @@ def test_there_is_a_handler_for_every_kind(kind: Kind) -> None:
 # The table's last column: the PATCH answers 409.
 
 
-@pytest.mark.parametrize("how", [TOLD, ASKED])
+@pytest.mark.parametrize("how", [STATE_IN_409, STATE_IN_GET])
 @pytest.mark.parametrize("kind", Kind)
 def test_a_409_of_the_state_asked_for_is_a_replay_and_goes_on(
     scene: Scene, kind: Kind, how: str
@@ -62,11 +62,11 @@ def test_a_409_of_the_state_asked_for_is_a_replay_and_goes_on(
     outcome = scene.handle(event(kind))
     assert isinstance(outcome, Ack)
     assert (outcome.note, outcome.warning) == ("replayed", None)
-    assert scene.calls == ["PATCH", *(["GET"] if how == ASKED else []), INVENTORY[kind][0]]
+    assert scene.calls == ["PATCH", *(["GET"] if how == STATE_IN_GET else []), INVENTORY[kind][0]]
     assert scene.moved == [INVENTORY[kind]]
 
 
-@pytest.mark.parametrize("how", [TOLD, ASKED])
+@pytest.mark.parametrize("how", [STATE_IN_409, STATE_IN_GET])
 @pytest.mark.parametrize(("kind", "state"), [one for one in LOSING if one[0] in OTHERS])
 def test_a_409_of_another_final_state_supersedes_and_leaves_inventory_alone(
     scene: Scene, kind: Kind, state: str, how: str
@@ -76,7 +76,7 @@ def test_a_409_of_another_final_state_supersedes_and_leaves_inventory_alone(
     assert scene.moved == []
 
 
-@pytest.mark.parametrize("how", [TOLD, ASKED])
+@pytest.mark.parametrize("how", [STATE_IN_409, STATE_IN_GET])
 @pytest.mark.parametrize(("kind", "state"), [one for one in LOSING if one[0] in PAID])
 def test_paid_for_a_reservation_that_is_gone_is_compensation_due(
     scene: Scene, kind: Kind, state: str, how: str
@@ -89,7 +89,7 @@ def test_paid_for_a_reservation_that_is_gone_is_compensation_due(
     assert scene.moved == []
 
 
-@pytest.mark.parametrize("how", [TOLD, ASKED])
+@pytest.mark.parametrize("how", [STATE_IN_409, STATE_IN_GET])
 @pytest.mark.parametrize("state", ["HOLD", "PENDING"])
 @pytest.mark.parametrize("kind", Kind)
 def test_a_409_of_a_reservation_that_is_still_open_is_tried_again(
@@ -103,7 +103,7 @@ def test_a_409_of_a_reservation_that_is_still_open_is_tried_again(
 
 
 def test_the_get_is_sent_only_if_the_409_has_no_state(scene: Scene) -> None:
-    refuse(scene, "EXPIRED", TOLD)
+    refuse(scene, "EXPIRED", STATE_IN_409)
     scene.handle(event(Kind.FAILED))
     assert scene.calls == ["PATCH"]
 
@@ -147,7 +147,7 @@ def test_an_unusable_state_warns_and_leaves_inventory_alone_unless_money_was_tak
 # A second payment.
 
 
-@pytest.mark.parametrize("how", [TOLD, ASKED])
+@pytest.mark.parametrize("how", [STATE_IN_409, STATE_IN_GET])
 def test_confirmed_by_another_payment_is_compensation_due(scene: Scene, how: str) -> None:
     refuse(scene, "CONFIRMED", how, payment="pay_0")
     assert compensation(scene.handle(event(Kind.APPROVED)))
@@ -168,7 +168,7 @@ def test_the_get_for_missing_facts_may_reveal_a_second_payment(scene: Scene) -> 
     assert scene.moved == []
 
 
-@pytest.mark.parametrize("how", [TOLD, ASKED])
+@pytest.mark.parametrize("how", [STATE_IN_409, STATE_IN_GET])
 @pytest.mark.parametrize(("named", "own"), [("pay_1", "pay_1"), (None, "pay_1"), ("pay_0", None)])
 def test_the_same_payment_or_an_unnamed_one_is_a_replay(
     scene: Scene, named: str | None, own: str | None, how: str
@@ -178,7 +178,7 @@ def test_the_same_payment_or_an_unnamed_one_is_a_replay(
     assert scene.moved == [("commit", (SEATS, own or "", "usr_1"))]
 
 
-@pytest.mark.parametrize("how", [TOLD, ASKED])
+@pytest.mark.parametrize("how", [STATE_IN_409, STATE_IN_GET])
 def test_a_failed_payment_beside_a_good_one_is_superseded(scene: Scene, how: str) -> None:
     refuse(scene, "CONFIRMED", how, payment="pay_0")
     assert scene.handle(event(Kind.FAILED)) == Ack("superseded")

@@ -11,15 +11,15 @@ from reservation_worker.events.kinds import Kind
 from reservation_worker.outcome import Ack
 from tests.fakes import TRUTH
 from tests.unit.handlers.scene import (
-    ASKED,
     FACTS,
     INVENTORY,
     LOSING,
     PAID,
     RID,
     SEATS,
+    STATE_IN_409,
+    STATE_IN_GET,
     TARGET,
-    TOLD,
     Scene,
     compensation,
     event,
@@ -51,7 +51,7 @@ def test_missing_facts_are_asked_for_once_and_after_the_patch(
 def test_the_get_of_a_409_brings_the_missing_facts_too(
     scene: Scene, kind: Kind, missing: dict[str, Any]
 ) -> None:
-    refuse(scene, TARGET[kind], ASKED)
+    refuse(scene, TARGET[kind], STATE_IN_GET)
     assert isinstance(scene.handle(event(kind, **missing)), Ack)
     assert scene.calls == ["PATCH", "GET", INVENTORY[kind][0]]
     assert scene.moved == [INVENTORY[kind]]
@@ -61,7 +61,7 @@ def test_the_get_of_a_409_brings_the_missing_facts_too(
 def test_missing_facts_are_not_asked_for_when_inventory_is_not_due(
     scene: Scene, kind: Kind, state: str
 ) -> None:
-    refuse(scene, state, TOLD)
+    refuse(scene, state, STATE_IN_409)
     scene.handle(event(kind, event_id=None, seat_ids=None, qty=None))
     assert scene.calls == ["PATCH"]
 

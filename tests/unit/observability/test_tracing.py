@@ -1,9 +1,6 @@
-"""The trace of a message: its source, and that it is always propagated."""
+"""Spans, sampling, switching off and the stop."""
 
-import json
-import re
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -16,239 +13,22 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from reservation_worker.config import redaction
 from reservation_worker.errors import TransientError
-from reservation_worker.events.parse import Event, TraceHints, parse
-from reservation_worker.observability.tracing import Trace, Tracing, mark_failed, read_trace
+from reservation_worker.events.parse import TraceHints
+from reservation_worker.observability.tracing import Tracing, mark_failed, read_trace
 from tests.fake_queue import PATIENCE
-
-PARENT = "b7ad6b7169203331"
-TRACEPARENT = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
-
-
-def trace_number(number: int) -> str:
-    return f"{number:x}" * 32
-
-
-def traceparent(trace_id: str, flags: str = "01") -> str:
-    return f"00-{trace_id}-{PARENT}-{flags}"
-
-
-def xray(trace_id: str, sampled: str = "1") -> str:
-    return f"Root=1-{trace_id[:8]}-{trace_id[8:]};Parent={PARENT};Sampled={sampled}"
-
-
-def read(
-    attributes: dict[str, str] | None = None,
-    top: dict[str, Any] | None = None,
-    detail: dict[str, Any] | None = None,
-    header: str | None = None,
-) -> Trace:
-    """The trace of a message that carries these."""
-    body = {"type": "reservation.expired", "detail": {"reservation_id": "rsv_1"} | (detail or {})}
-    event = parse(json.dumps(body | (top or {})), attributes or {})
-    assert isinstance(event, Event)
-    return read_trace(event.trace, header)
-
-
-@pytest.fixture
-def spans() -> InMemorySpanExporter:
-    return InMemorySpanExporter()
-
-
-@pytest.fixture
-def tracing(spans: InMemorySpanExporter) -> Iterator[Tracing]:
-    made = Tracing("pod-1", "reservation-events", SimpleSpanProcessor(spans))
-    yield made
-    made.shutdown(PATIENCE)
-
-
-def handed_on(tracing: Tracing, trace: Trace) -> dict[str, str]:
-    """The headers of a call made for a message with this trace."""
-    with (
-        tracing.message_span("reservation.expired", "rsv_1", "m1", trace),
-        tracing.call_span("update_status_http", trace) as headers,
-    ):
-        return dict(headers)
-
-
-def ids(headers: dict[str, str]) -> tuple[str, str, str]:
-    """Trace id, span id and flags of a propagated traceparent."""
-    match = TRACEPARENT.fullmatch(headers["traceparent"])
-    assert match, headers
-    return match[1], match[2], match[3]
-
-
-# The sources of the trace (docs/contract.md#trace-context): the first valid one wins.
-
-SOURCES: dict[str, tuple[str, Any]] = {
-    "message attribute traceparent": ("attributes", {"traceparent": traceparent(trace_number(1))}),
-    "detail.traceparent": ("detail", {"traceparent": traceparent(trace_number(2))}),
-    "top-level traceparent": ("top", {"traceparent": traceparent(trace_number(3))}),
-    "message attribute TraceId": ("attributes", {"TraceId": trace_number(4)}),
-    "the body's trace_id": ("top", {"trace_id": trace_number(5)}),
-    "detail.trace_id": ("detail", {"trace_id": trace_number(6)}),
-    "AWSTraceHeader": ("header", xray(trace_number(7))),
-}
-
-
-@pytest.mark.parametrize("name", SOURCES)
-def test_a_source_wins_over_all_that_come_after_it(name: str) -> None:
-    position = list(SOURCES).index(name)
-    given: dict[str, Any] = {}
-    for where, what in list(SOURCES.values())[position:]:
-        given[where] = given.get(where, {}) | what if isinstance(what, dict) else what
-    trace = read(**given)
-    assert f"{trace.trace_id:032x}" == trace_number(position + 1)
-
-
-@pytest.mark.parametrize("name", SOURCES)
-def test_every_source_is_enough_by_itself_and_its_trace_is_handed_on(
-    tracing: Tracing, name: str
-) -> None:
-    where, what = SOURCES[name]
-    headers = handed_on(tracing, read(**{where: what}))
-    assert ids(headers)[0] == trace_number(list(SOURCES).index(name) + 1)
-
-
-def test_without_any_source_every_message_starts_its_own_trace() -> None:
-    one, two = read(), read()
-    assert one.trace_id != two.trace_id
-    assert one.trace_id > 0
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        "garbage",
-        "",
-        f"00-{'0' * 32}-{PARENT}-01",
-        f"00-{'1' * 32}-{'0' * 16}-01",
-        f"ff-{'1' * 32}-{PARENT}-01",
-        f"00-{'1' * 31}-{PARENT}-01",
-        f"00-{'g' * 32}-{PARENT}-01",
-        f"00-{'1' * 32}-{PARENT}",
-    ],
+from tests.unit.observability.traces import (
+    PARENT,
+    handed_on,
+    ids,
+    read,
+    spans,
+    trace_number,
+    traceparent,
+    tracing,
+    xray,
 )
-def test_a_traceparent_that_is_not_valid_gives_way_to_the_next_source(wrong: str) -> None:
-    for trace in (
-        read({"traceparent": wrong}, detail={"traceparent": traceparent(trace_number(2))}),
-        read({"traceparent": wrong, "TraceId": trace_number(2)}),
-    ):
-        assert f"{trace.trace_id:032x}" == trace_number(2)
 
-
-@pytest.mark.parametrize(
-    "wrong", ["trace_abc", "0" * 32, "a" * 31, "a" * 33, "g" * 32, f" {'a' * 31}", f"+{'a' * 31}"]
-)
-def test_a_trace_id_that_is_not_32_hex_digits_starts_a_trace_or_gives_way(wrong: str) -> None:
-    assert f"{read({'TraceId': wrong}, header=xray(trace_number(7))).trace_id:032x}" == (
-        trace_number(7)
-    )
-    started = read({"TraceId": wrong})
-    assert f"{started.trace_id:032x}" != wrong
-    assert started.trace_id > 0
-
-
-@pytest.mark.parametrize(
-    "rest", ["", ";", ";Sampled=1", f";Parent={PARENT}", f";Parent={PARENT};Sampled=?", ";Self=x"]
-)
-def test_a_trace_header_whose_root_alone_is_usable_continues_its_trace(rest: str) -> None:
-    root = xray(trace_number(7)).partition(";")[0]
-    for header in (root + rest, f"Self=1-{'1' * 8}-{'1' * 24};{root}{rest}"):
-        assert f"{read(header=header).trace_id:032x}" == trace_number(7)
-
-
-SNS_SOURCES = {
-    "traceparent": traceparent(trace_number(3)),
-    "TraceId": trace_number(3),
-}
-
-
-def notification(attributes: Any) -> str:
-    event = {"type": "reservation.expired", "detail": {"reservation_id": "rsv_1"}}
-    return json.dumps(
-        {
-            "Type": "Notification",
-            "Message": json.dumps(event | {"trace_id": trace_number(5)}),
-            "MessageAttributes": attributes,
-        }
-    )
-
-
-@pytest.mark.parametrize("name", SNS_SOURCES)
-def test_the_attributes_inside_an_sns_envelope_come_right_after_the_messages_own(name: str) -> None:
-    text = notification({name: {"Type": "String", "Value": SNS_SOURCES[name]}})
-    for attributes, expected in (
-        ({}, trace_number(3)),
-        ({"traceparent": traceparent(trace_number(1))}, trace_number(1)),
-    ):
-        event = parse(text, attributes)
-        assert f"{read_trace(event.trace, None).trace_id:032x}" == expected
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        None,
-        "x",
-        [],
-        {"traceparent": "x"},
-        {"TraceId": {"Value": 7}},
-        {"TraceId": {}},
-        {"TraceId": None},
-    ],
-)
-def test_wrong_attributes_inside_an_sns_envelope_give_way_to_the_next_source(wrong: Any) -> None:
-    event = parse(notification(wrong))
-    assert f"{read_trace(event.trace, None).trace_id:032x}" == trace_number(5)
-
-
-@pytest.mark.parametrize("wrong", ["garbage", "Root=1-0-0", "Parent=b7ad6b7169203331", "Root="])
-def test_a_wrong_trace_header_starts_a_trace(wrong: str) -> None:
-    assert read(header=wrong).trace_id > 0
-
-
-def test_a_trace_id_in_upper_case_is_the_same_trace_and_is_forwarded_unchanged(
-    tracing: Tracing,
-) -> None:
-    given = "0AF7651916CD43DD8448EB211C80319C"
-    headers = handed_on(tracing, read({"TraceId": given}))
-    assert ids(headers)[0] == given.lower()
-    assert headers["x-trace-id"] == given
-
-
-# x-trace-id and the log's trace_id.
-
-
-@pytest.mark.parametrize("given", ["trace_abc", "a", "x" * 128, "with space ~!", trace_number(5)])
-def test_a_trace_id_that_can_be_a_header_is_forwarded_as_it_came(given: str) -> None:
-    trace = read(top={"trace_id": given})
-    assert (trace.header_id, trace.log_id) == (given, given)
-
-
-@pytest.mark.parametrize(
-    "given", ["x" * 129, "자리", "tab\there", "line\nbreak", "\x7f", "\x00", "caf\xe9"]
-)
-def test_a_trace_id_that_cannot_be_a_header_is_only_logged(given: str) -> None:
-    trace = read(top={"trace_id": given})
-    assert trace.header_id == f"{trace.trace_id:032x}"
-    assert trace.log_id == given[:128]
-
-
-@pytest.mark.parametrize(
-    "given", [{}, {"attributes": {"traceparent": traceparent(trace_number(1))}}]
-)
-def test_without_a_trace_id_from_outside_the_traces_own_is_used(given: dict[str, Any]) -> None:
-    trace = read(**given)
-    assert trace.header_id == trace.log_id == f"{trace.trace_id:032x}"
-
-
-def test_a_trace_id_is_forwarded_beside_a_traceparent_too(tracing: Tracing) -> None:
-    trace = read({"traceparent": traceparent(trace_number(1)), "TraceId": "trace_abc"})
-    headers = handed_on(tracing, trace)
-    assert (ids(headers)[0], headers["x-trace-id"]) == (trace_number(1), "trace_abc")
-
-
-# Spans.
+__all__ = ["spans", "tracing"]
 
 
 @pytest.mark.parametrize(

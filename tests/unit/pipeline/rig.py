@@ -12,7 +12,7 @@ from reservation_worker.clock import Clocks
 from reservation_worker.events.kinds import Kind
 from reservation_worker.events.parse import Event
 from reservation_worker.observability.tracing import Tracing
-from reservation_worker.outcome import DeadLetterReason, Outcome, Reject, Retry, Settled
+from reservation_worker.outcome import Completed, DeadLetterReason, Outcome, Reject, Retry
 from reservation_worker.pipeline.breakers import Breakers, ProbedBreaker
 from reservation_worker.pipeline.completer import Completer
 from reservation_worker.pipeline.custody import Custody
@@ -69,8 +69,8 @@ class CompleterRig:
         self.memory = self.deleter.memory
         self.max_receive_count: int | None = None
         self.retries = RetryPolicy(1_000, TRIES - 1, lambda: self.max_receive_count)
-        self.watched: list[Settled] = []
-        self.watchers: list[Callable[[Settled], None]] = [self.watched.append]
+        self.watched: list[Completed] = []
+        self.watchers: list[Callable[[Completed], None]] = [self.watched.append]
         self.completer = Completer(
             self.queue,
             self.custody,

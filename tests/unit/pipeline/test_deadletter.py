@@ -99,9 +99,9 @@ def test_where_ten_attributes_are_not_enough_ours_give_way_and_the_reason_last(
     ],
 )
 def test_the_error_is_cut_and_holds_only_characters_that_sqs_allows(error: str) -> None:
-    told = attributes(error=error)["dlq_error"]["StringValue"]
-    assert 1 <= len(told) <= 512
-    assert ALLOWED.fullmatch(told)
+    text = attributes(error=error)["dlq_error"]["StringValue"]
+    assert 1 <= len(text) <= 512
+    assert ALLOWED.fullmatch(text)
 
 
 @pytest.mark.parametrize("error", ["", " ", "\n\t ", " " * 5_000])

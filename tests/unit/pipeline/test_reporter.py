@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject, Retry, Settled
+from reservation_worker.outcome import Ack, Completed, DeadLetterReason, Outcome, Reject, Retry
 from reservation_worker.pipeline.custody import Ending
 from tests.fake_queue import event_body
 from tests.unit.pipeline.rig import PERMANENT, CompleterRig
@@ -87,7 +87,7 @@ def test_a_lost_delivery_is_not_reported(rig: CompleterRig) -> None:
 def test_a_watcher_that_raises_does_not_touch_the_completion(
     rig: CompleterRig, lines: list[dict[str, Any]]
 ) -> None:
-    def broken(settled: Settled) -> None:
+    def broken(completed: Completed) -> None:
         raise RuntimeError("a bug")
 
     rig.watchers.insert(0, broken)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from reservation_worker.simulator.judge.reconcile import DeadLetter, Report, reconcile
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.journal import Journal
 from reservation_worker.simulator.neighbours.ledger import Record, StockResult
 from reservation_worker.simulator.neighbours.reservations import ReservationLedger
 from reservation_worker.simulator.neighbours.seats import SeatLedger
+from reservation_worker.simulator.reconcile.report import DeadLetter, Report, reconcile
 from reservation_worker.simulator.story.scenario import Message, Scenario
 
 HALL, LAWN = "evt_hall", "evt_lawn"
@@ -124,9 +124,9 @@ def story(*records: Record, kind: str = "expired") -> Scenario:
 
 def reconciled(today: Today, record: Record, reason: str, kind: str = "expired") -> Report:
     """Reconcile one message, which became a dead letter for `reason`; "": it was settled."""
-    told = story(record, kind=kind)
-    letters = [DeadLetter("1", told.messages[0].body, reason)] if reason else []
-    return reconcile(told, today.dump(), letters)
+    played = story(record, kind=kind)
+    letters = [DeadLetter("1", played.messages[0].body, reason)] if reason else []
+    return reconcile(played, today.dump(), letters)
 
 
 def test_a_leak_that_a_dead_letter_names_is_for_a_person_to_check_and_no_defect() -> None:

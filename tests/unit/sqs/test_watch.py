@@ -72,13 +72,13 @@ def test_known_attributes_are_kept_while_they_can_not_be_read() -> None:
 
 def test_a_change_is_reported_once() -> None:
     lowered = QueueFacts(visibility=5, max_receive_count=30)
-    told: list[QueueFacts] = []
+    seen: list[QueueFacts] = []
     watch = watching(FITTING, FITTING, lowered, lowered, DOWN, lowered)
     watch.first_look()
-    watch.on_change = told.append
+    watch.on_change = seen.append
     for _ in range(5):
         watch.look()
-    assert told == [lowered]
+    assert seen == [lowered]
 
 
 def test_a_misfit_is_a_warning_when_it_appears_and_not_every_minute(warnings: list[str]) -> None:
@@ -127,17 +127,17 @@ def test_a_queue_that_is_found_out_later_is_a_warning(warnings: list[str]) -> No
 
 
 def test_the_thread_reads_until_it_is_stopped_and_outlives_unexpected_errors() -> None:
-    told: list[QueueFacts] = []
+    seen: list[QueueFacts] = []
 
     def change(facts: QueueFacts) -> None:
-        told.append(facts)
+        seen.append(facts)
         raise RuntimeError("a watcher's bug")
 
     answers = [QueueFacts(visibility=seconds) for seconds in (60, 30, 20)]
     watch = watching(DOWN, *answers, every=0.001, again=0.001)
     watch.on_change = change
     watch.start()
-    eventually(lambda: told == answers)
+    eventually(lambda: seen == answers)
     watch.stop()
     watch.stop()
 

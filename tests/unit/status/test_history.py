@@ -11,7 +11,7 @@ NOON = 1_767_323_045.0
 
 
 class Rig:
-    def __init__(self, step: float = STEP) -> None:
+    def __init__(self) -> None:
         self.metrics: Metrics = new_metrics()
         self.clock, self.wall = FakeClock(), FakeClock(NOON)
         self.in_flight = self.busy = 0
@@ -21,7 +21,6 @@ class Rig:
             lambda: self.busy,
             self.clock,
             self.wall,
-            step,
         )
 
     def settle(self, outcome: str, count: int = 1, seconds: float = 0.08) -> None:
@@ -111,7 +110,6 @@ def test_setting_the_wall_clock_does_not_disorder_the_history() -> None:
 def test_the_thread_ticks_and_a_failing_tick_does_not_end_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rig = Rig(step=0.001)
     calls: list[int] = []
 
     def busy() -> int:
@@ -120,10 +118,11 @@ def test_the_thread_ticks_and_a_failing_tick_does_not_end_it(
             raise ValueError("once")
         return 0
 
-    monkeypatch.setattr(rig.history, "_busy", busy)
+    rig = Rig()
+    history = History(rig.metrics, lambda: 0, busy, rig.clock, rig.wall, step=0.001)
     logged: list[str] = []
     monkeypatch.setattr(module.logger, "exception", logged.append)
-    rig.history.start()
-    eventually(lambda: len(rig.history.points()) >= 2)
-    rig.history.stop()
+    history.start()
+    eventually(lambda: len(history.points()) >= 2)
+    history.stop()
     assert len(logged) == 1

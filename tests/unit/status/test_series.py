@@ -6,8 +6,7 @@ import pytest
 
 from reservation_worker.observability.metrics import OUTCOMES
 from reservation_worker.status.history import Point
-from reservation_worker.status.quantile import quantile
-from reservation_worker.status.series import columns, window
+from reservation_worker.status.series import columns, quantile, window
 
 INF = math.inf
 NONE = {0.1: 0, 0.2: 0, INF: 0}

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from reservation_worker.status.quantile import quantile
+from reservation_worker.status.series import quantile
 
 Labels = tuple[tuple[str, str], ...]
-SETTLED = ("success", "dropped", "failed", "invalid_payload")
+FINAL = ("success", "dropped", "failed", "invalid_payload")
 """The final outcomes; the other one is `retried`."""
 
 _EVENTS = "worker_events_total"
@@ -50,7 +50,7 @@ class Metrics:
 
     def settled(self) -> int:
         """How many deliveries ended for good."""
-        return int(sum(self.value(_EVENTS, outcome=name) for name in SETTLED))
+        return int(sum(self.value(_EVENTS, outcome=name) for name in FINAL))
 
     def retries(self) -> int:
         """Give-backs after a failure."""

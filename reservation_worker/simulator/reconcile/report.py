@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reservation_worker.events.kinds import BY_LABEL
-from reservation_worker.simulator.judge.audit import audit, overturned
+from reservation_worker.simulator.reconcile.audit import audit, overturned
 from reservation_worker.simulator.story.scenario import POISON, Message, Scenario
 
 _COMPENSATION = "compensation_required"

@@ -1,1 +1,0 @@
-"""Checks the results of a run. Pure."""

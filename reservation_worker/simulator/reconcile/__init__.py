@@ -1,0 +1,1 @@
+"""Reconciles the end of a run with its published messages. Pure."""
