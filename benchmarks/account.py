@@ -1,4 +1,4 @@
-"""What the operating system says of processes and of the machine. Linux."""
+"""CPU time and memory of processes and of the machine, from /proc. Linux."""
 
 import os
 import platform
@@ -69,13 +69,13 @@ def moment(workers: Iterable[int], stubs: Iterable[int]) -> Moment:
 
 
 def foreign_cpus(before: Moment, after: Moment) -> float:
-    """How many CPUs somebody else has used in between."""
+    """How many CPUs other processes have used in between."""
     others = (after.busy - before.busy) - (after.ours - before.ours)
     return max(0.0, others / (after.at - before.at))
 
 
 def machine() -> dict[str, str]:
-    """What it was measured on."""
+    """The machine of the measurement."""
     model = next(
         (
             line.partition(":")[2].strip()

@@ -3,8 +3,8 @@
 Usage: python -m benchmarks.bench [--quick] [--rounds 3] [--rows "40 ms"] [--out build/bench]
        python -m benchmarks.bench --compare REVISION [--quick] [--rounds 7]
 
-Every round runs its rows in another order, so that what else the machine does falls on all
-of them. The peers are installed at first, a minute; where that fails their rows are not measured.
+Every round runs its rows in another order, so that other load on the machine affects them all. The
+peers are installed first, which takes a minute; if that fails their rows are not measured.
 Progress goes to stderr, the tables to stdout and, with all figures, to the directory.
 """
 
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def chosen(names: Sequence[str], *, quick: bool) -> list[Row]:
-    """The rows of this form, or those whose names hold one of `names` and those beside them."""
+    """The rows of this form, or those whose names contain one of `names`, and those beside them."""
     if names:
         named = [row for row in ROWS if any(name in row.name for name in names)]
         beside = {name for row in named for name in row.beside}
@@ -106,7 +106,7 @@ def chosen(names: Sequence[str], *, quick: bool) -> list[Row]:
 
 
 def without_peers(rows: Sequence[Row]) -> dict[str, str]:
-    """Install the peers of `rows`; why those rows can't be measured whose peers are not there."""
+    """Install the peers of `rows`; returns by row why it can't be measured."""
     peers = [row for row in rows if CONTESTANTS[row.contestant] in PEERS]
     why = install(lambda text: sys.stderr.write(f"{text}\n")) if peers else {}
     needs = {row.name: Path(CONTESTANTS[row.contestant].command[0]).name for row in peers}
@@ -116,7 +116,7 @@ def without_peers(rows: Sequence[Row]) -> dict[str, str]:
 def measure(
     rows: Sequence[Row], rounds: int, *, quick: bool
 ) -> tuple[dict[str, list[dict[str, float]]], dict[str, str]]:
-    """The figures of every run by row, and why rows have failed."""
+    """The figures of every run by row, and the reasons of failed rows."""
     found: dict[str, list[dict[str, float]]] = {row.name: [] for row in rows}
     failed: dict[str, str] = {}
     began = time.monotonic()
@@ -129,7 +129,7 @@ def measure(
                 events = row.quick if quick else row.events
                 try:
                     figures = SCENARIOS[row.scenario](rig, row, events)
-                except Exception as error:  # an hour of other rows is not to be lost
+                except Exception as error:  # one failed row must not lose an hour of others
                     failed[row.name] = str(error) or repr(error)
                     say(began, f"{row.name}: FAILED {failed[row.name].splitlines()[0]}")
                     continue
@@ -139,7 +139,7 @@ def measure(
 
 
 def say(began: float, text: str) -> None:
-    """Progress, for a person."""
+    """Print progress to stderr."""
     sys.stderr.write(f"{time.monotonic() - began:6.0f} s  {text}\n")
     sys.stderr.flush()
 

@@ -1,4 +1,4 @@
-"""Draws what was measured: results.json to SVG. The same results give the same charts.
+"""Draws results.json as SVG. The same results give the same charts.
 
 Usage: python -m benchmarks.charts build/bench/results.json docs/charts
 
@@ -19,7 +19,7 @@ from benchmarks.rows import GOALS, ROWS
 from benchmarks.svg import Bar, bar_chart
 
 Results = Mapping[str, Any]
-"""What bench.py writes."""
+"""The results that bench.py writes."""
 
 DEPTHS = ("backlog of 1,000", "backlog of 10,000", "backlog of 100,000", "backlog of 1,000,000")
 THREADS = tuple(row.name for row in ROWS if row.name.startswith("5 ms, half a CPU"))
@@ -29,7 +29,7 @@ OURS_BESIDE = ("{}", "{}, all spans", "{}, no spans")
 
 
 class MissingError(Exception):
-    """The text names the rows that a chart needs and that were not measured."""
+    """The text names the rows that the chart needs and that were not measured."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -121,7 +121,7 @@ def threads(results: Results) -> str:
 
 
 def peers(results: Results) -> str:
-    """CPU time per event of everybody; ours is drawn plainly."""
+    """CPU time per event of the worker and its peers; the worker's is drawn plainly."""
     rows = results["rows"]
     bars = []
     for latency in LATENCIES:

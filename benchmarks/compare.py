@@ -52,7 +52,8 @@ def compare(name: str, rounds: int, say: Callable[[str], None]) -> Costs:
         for turn in range(rounds):
             for row in COMPARED:
                 pair = {}
-                # Each goes first in every other round: the machine may get busier meanwhile.
+                # Each goes first in every other round, because the machine may get busier
+                # meanwhile.
                 for one in (before, OURS) if turn % 2 else (OURS, before):
                     pair[one is OURS] = settled(rig, one, setups[row], EVENTS)["cpu_ms"]
                 costs[row].append((pair[False], pair[True]))

@@ -1,4 +1,4 @@
-"""Who is measured: a command and its environment, whatever is inside."""
+"""The programs that are measured, each a command and its environment."""
 
 import shutil
 import signal
@@ -14,7 +14,7 @@ from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the stubs of a run are, and what the run asks of the contestant."""
+    """The addresses of a run's stubs, and the run's parameters for the contestant."""
 
     endpoint: str
     queue_url: str
@@ -76,7 +76,7 @@ OURS = Contestant(
 
 
 def _peer(command: tuple[str, ...], **facts: Any) -> Contestant:
-    """One that is installed beside the project."""
+    """A contestant that is installed beside the project."""
     env = {name: OURS.env[name] for name in OURS.env if not name.startswith(("SERVER", "GRPC"))}
     # boto3 knows the region by this name only; Node's require finds its modules in this place.
     env |= {"AWS_DEFAULT_REGION": REGION, "NODE_PATH": str(MODULES)}
@@ -95,9 +95,9 @@ TEXTBOOK = _peer(
     settings="boto3, requests.Session and gRPC as they come, so ten kept connections each; a pool"
     " of 20 threads, fed without waiting: the usual loop that waits for each ten can't have 20 in"
     " flight",
-    lacks="leases; retry by visibility; batch deletes (one call an event); a bound on what it"
-    " takes in; drain (killed between settling and deleting); breaker; poison to the DLQ with a"
-    " reason",
+    lacks="leases; retry by visibility; batch deletes (one call an event); a bound on"
+    " received messages; drain (killed between settling and deleting); breaker; poison to"
+    " the DLQ with a reason",
 )
 SQS_WORKERS = _peer(
     _python("benchmarks.peers.sqs_workers_peer"),
@@ -116,7 +116,7 @@ DRAMATIQ = _peer(
     " visibility, no more than 19 messages taken in, and a pause that doubles while it has ten",
     lacks="leases (a killed worker's events come back after 12 hours); retry by visibility (sends"
     " a copy, then deletes); batch deletes (one call an event); breaker; poison to the DLQ with a"
-    " reason (after 20 retries it is deleted, or copied to a DLQ if asked for)",
+    " reason (after 20 retries it is deleted, or copied to a DLQ if configured)",
 )
 CELERY = _peer(
     _python(
@@ -128,9 +128,9 @@ CELERY = _peer(
     form="celery",
     settings="threads pool of 20, acks_late, long poll of 20 s, predefined queue, no remote"
     " control, no results; prefetch 4 x 20 (default); receives with pycurl",
-    lacks="leases; retry by visibility (a failed task is deleted, unless told otherwise); batch"
-    " deletes (one call an event, one after the other in its main loop); giving back what it has"
-    " prefetched when it stops; breaker; poison to the DLQ with a reason",
+    lacks="leases; retry by visibility (a failed task is deleted, unless configured otherwise);"
+    " batch deletes (one call an event, one after the other in its main loop); giving back"
+    " prefetched messages when it stops; breaker; poison to the DLQ with a reason",
 )
 SQS_CONSUMER = _peer(
     (shutil.which("node") or "node", str(Path(__file__).parent / "peers/node/consumer.cjs")),
@@ -138,8 +138,8 @@ SQS_CONSUMER = _peer(
     settings="Node; 2 consumers in one process, batches of 10 handled at once by"
     " handleMessageBatch; undici, grpc-js, pino",
     lacks="leases (its heartbeat is off by default); retry by visibility (off by default, one"
-    " time for a whole batch); failed entries of a batch delete (told, not tried again); breaker;"
-    " poison to the DLQ with a reason",
+    " time for a whole batch); failed entries of a batch delete (reported, not tried again);"
+    " breaker; poison to the DLQ with a reason",
 )
 PYTHON_PEERS = (TEXTBOOK, SQS_WORKERS, DRAMATIQ, CELERY)
 PEERS = (*PYTHON_PEERS, SQS_CONSUMER)

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PERIOD = 100_000
-"""Microseconds: Kubernetes' own."""
+"""The period in microseconds, the same as Kubernetes'."""
 _V1 = Path("/sys/fs/cgroup/cpu")
 _V2 = Path("/sys/fs/cgroup")
 
 
 class QuotaError(Exception):
-    """This machine sets no quota, and why."""
+    """No quota can be set on this machine; the text says why."""
 
 
 class CpuQuota:
-    """A group that may use so many CPUs; `close` it when its processes are gone."""
+    """A group that may use this many CPUs; `close` it when its processes have ended."""
 
     def __init__(self, cpus: float) -> None:
         """Raises QuotaError."""

@@ -9,7 +9,7 @@ from benchmarks.rows import Goal, Row
 
 SIGNS = {">=": (operator.ge, max, "≥"), "<=": (operator.le, min, "≤")}
 DISTURBED = 0.15
-"""CPUs used by other processes from which on a run's figures are marked."""
+"""A run's figures are marked if other processes used at least this many CPUs."""
 
 COLUMNS = {
     "events_per_s": "events/s",

@@ -44,7 +44,7 @@ class Rig:
     @classmethod
     @contextmanager
     def started(cls) -> Iterator[Self]:
-        """Starts the stubs, and on leaving ends them."""
+        """Starts the stubs, and ends them on exit."""
         temporary = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
         with temporary as name:
             place = Path(name)
@@ -67,7 +67,7 @@ class Rig:
         self.collector.mark()
 
     def mark(self) -> None:
-        """What is counted begins anew."""
+        """Reset the counts."""
         self.sqs.mark()
         self.neighbours.mark()
         self.collector.mark()
@@ -130,11 +130,11 @@ class Team:
         return moment([member.pid for member in self.members], self._rig.stubs)
 
     def memory_mb(self) -> dict[str, float]:
-        """Of the largest process: it is what a pod's limit is for."""
+        """Of the largest process, because a pod's limit applies to that."""
         return max((memory_mb(one.pid) for one in self.members), key=lambda found: found["rss_mb"])
 
     def end(self) -> None:
-        """SIGTERM, and no long poll to wait for. Raises ChildError unless all exit as expected."""
+        """SIGTERM, with no long poll to wait for. Raises ChildError unless all exit as expected."""
         for member in self.members:
             member.signal(signal.SIGTERM)
         self._rig.sqs.drain()

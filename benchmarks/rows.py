@@ -1,4 +1,4 @@
-"""What is measured and what is promised, as data."""
+"""The rows and the goals, as data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -35,7 +35,7 @@ class Setup:
 
     @property
     def ceiling(self) -> float:
-        """Events per second when every thread only waits; 0: no such limit."""
+        """Events per second if every thread only waits; 0: no such limit."""
         per_event = 2 * self.latency_ms / 1000
         return self.concurrency * self.processes / per_event if per_event else 0.0
 
@@ -66,7 +66,7 @@ NOTHING = replace(BASE, latency_ms=0)
 
 
 def _backlog(depth: int, quick: int = 0) -> Row:
-    # What there is of a thousand is all that can be settled of it.
+    # Only the events that are there can be settled.
     setup = replace(NOTHING, depth=depth)
     return Row(f"backlog of {depth:,}", "settle", setup, min(depth, 20_000), quick)
 
@@ -93,7 +93,8 @@ def _peer(name: str) -> tuple[Row, ...]:
     )
 
 
-# Multiples of 512, at three spans an event: whole exports, so that none is left to the next run.
+# Multiples of 512, at three spans an event: whole exports, so that no span is left for the next
+# run.
 ROWS = (
     Row("40 ms, all spans", "settle", BASE, 5_120, 1_024),
     Row("40 ms, 10 % of spans", "settle", replace(BASE, spans=TENTH), 5_120),

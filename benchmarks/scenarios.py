@@ -16,7 +16,7 @@ from benchmarks.rows import Row, Setup
 from benchmarks.viewers import watching
 
 WARM = 342
-"""Events settled before the account begins: connections, caches, two full exports of spans."""
+"""Events settled before the measurement: they fill connections, caches and two exports of spans."""
 HOUR = 3600
 
 
@@ -40,7 +40,7 @@ def settled(rig: Rig, contestant: Contestant, setup: Setup, events: int) -> dict
             rig.sqs.add(max(events, setup.depth))
         team.until(lambda: rig.sqs.deleted() >= events, f"settled {events} events")
         after = team.moment()
-        # A deeper backlog goes on meanwhile, at the same rate: the count is of this moment, too.
+        # A deeper backlog goes on meanwhile, so the count is taken at the same moment.
         stats, memory = rig.sqs.stats(), team.memory_mb()
         neighbours, spans = rig.neighbours.stats(), rig.collector.stats()
         logged = [
@@ -82,7 +82,7 @@ def start(rig: Rig, row: Row, events: int) -> dict[str, float]:
         begun = team.moment()
         team.until(lambda: rig.sqs.deleted() >= events, "settled its first event", pause=0.005)
         done = team.moment()
-    # What it had used before the first look counts, too.
+    # The CPU time before the first reading counts, too.
     return {
         "cpu_s": done.worker,
         "seconds": done.at - begun.at,
@@ -114,17 +114,17 @@ def imports(_rig: Rig, _row: Row, _events: int) -> dict[str, float]:
     module = "reservation_worker.bootstrap"
     figures = {"cpu_s": _cpu_of(f"import {module}") - _cpu_of("pass")}
     command = [sys.executable, "-X", "importtime", "-c", f"import {module}"]
-    told = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
-    packages = import_seconds(told.stderr)
+    output = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    packages = import_seconds(output.stderr)
     for package in sorted(packages, key=packages.__getitem__, reverse=True)[:8]:
         figures[f"{package}_s"] = packages[package]
     return figures
 
 
-def import_seconds(told: str) -> dict[str, float]:
-    """What `python -X importtime` tells, by top package: each module's own time, in seconds."""
+def import_seconds(output: str) -> dict[str, float]:
+    """The output of `python -X importtime` by top package: its modules' own time, in seconds."""
     found: dict[str, float] = {}
-    for line in told.splitlines():
+    for line in output.splitlines():
         own, _, rest = line.removeprefix("import time:").partition("|")
         if own.strip().isdigit():
             package = rest.partition("|")[2].strip().partition(".")[0]
@@ -134,7 +134,7 @@ def import_seconds(told: str) -> dict[str, float]:
 
 def _cpu_of(code: str) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # The worker leaves by os._exit, too: nothing is torn down.
+    # The worker exits by os._exit, too: nothing is torn down.
     command = [sys.executable, "-c", f"import os; {code}; os._exit(0)"]
     subprocess.run(command, check=True)  # noqa: S603 - our own line
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -26,7 +26,7 @@ FLAGS = (
 )  # fmt: skip
 DESKTOP, PHONE = (1200, 1080), (360, 780)
 RATE = 12.0
-"""Events per second, on average; the machine has other work, too."""
+"""Events per second on average, moderate because the machine has other work, too."""
 BACKLOG = 900
 SOUND = ("expired", "approved", "failed", "nothing to do")
 """The tales without a dead letter."""
@@ -97,7 +97,7 @@ def busy(worker: WorkerProcess) -> float:
 
 
 def critical(worker: WorkerProcess) -> bool:
-    """Whether its status page is red for dead letters."""
+    """Whether its status page is red because of dead letters."""
     return bool(worker.probe("/api/v1/status")[1]["condition"] == "critical")
 
 

@@ -9,7 +9,7 @@ WIDTH, HEIGHT = 760, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 68, 16, 62, 46
 _BAR, _BAR_TOP = 24, 84
 _CHARACTER = 6.6
-"""Room for one, in pixels: fonts differ."""
+"""Room for one, in pixels; generous because fonts differ."""
 _LIGHT = ("#0550ae", "#bc4c00", "#116329", "#8250df")
 _DARK = ("#79c0ff", "#ffa657", "#7ee787", "#d2a8ff")
 _DASHES = ("none", "7 4", "2 4", "10 3 2 3")
@@ -89,7 +89,7 @@ def bar_chart(
 
 
 def line_chart(title: str, description: str, unit: str, lines: dict[str, Points]) -> str:
-    """One chart over seconds; `unit` says what the upright axis counts. At most four lines."""
+    """One chart over seconds; `unit` is that of the vertical axis. At most four lines."""
     right = max(x for points in lines.values() for x, _ in points)
     step = _step(max(y for points in lines.values() for _, y in points) / 5)
     top = step * max(1, math.ceil(max(y for points in lines.values() for _, y in points) / step))
@@ -120,7 +120,7 @@ def line_chart(title: str, description: str, unit: str, lines: dict[str, Points]
 
 
 def _head(title: str, description: str, height: int, light: str, dark: str) -> list[str]:
-    """What every chart begins with; `light` and `dark` are rules of its own."""
+    """The start of every chart; `light` and `dark` are its own CSS rules."""
     return [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"'
         ' aria-labelledby="title description">',
@@ -134,7 +134,7 @@ def _head(title: str, description: str, height: int, light: str, dark: str) -> l
 
 
 def _corners(points: Points) -> Points:
-    """Without what lies within a level stretch."""
+    """The points without those inside a level stretch."""
     return [
         point
         for number, point in enumerate(points)

@@ -1,4 +1,4 @@
-"""People who look at the status page while the worker works."""
+"""Viewers of the status page while the worker works."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,12 @@ import urllib3
 from benchmarks.rig import Process
 
 PERIOD = 5.0
-"""Seconds between two looks, as the page's own."""
+"""Seconds between two requests, as in the page."""
 
 
 @contextmanager
 def watching(members: Sequence[Process], count: int) -> Iterator[None]:
-    """So many viewers, each looking at its own time. Raises ChildError if one saw no status."""
+    """This many viewers, each polling at its own time. Raises ChildError if one saw no status."""
     stop = threading.Event()
 
     def view(place: int) -> None:
@@ -26,7 +26,7 @@ def watching(members: Sequence[Process], count: int) -> Iterator[None]:
                 try:
                     answer = pool.request("GET", f"{member.base}/api/v1/status").status
                 except urllib3.exceptions.HTTPError as error:
-                    raise member.error(f"told a viewer nothing: {error}") from error
+                    raise member.error(f"gave a viewer no status: {error}") from error
                 if answer != 200:
                     raise member.error(f"answered a viewer {answer}")
                 pause = PERIOD

@@ -2,6 +2,6 @@
 
 import signal
 
-# A shell that starts us in the background has it ignored, and so would all our children.
+# A shell that starts us in the background ignores SIGINT, and our children would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,9 +1,8 @@
 """An in-memory SQS queue with its own clock, and the messages that tests send to it.
 
 FakeQueue passes the same contract tests as SqsQueue (tests/contract/test_queue.py). Where AWS
-promises little it does the worst that AWS may do: a receipt from before the newest receive is
-answered with yes, its delete deletes nothing, and its visibility change moves the message under
-whoever holds it now.
+promises little it does the worst that AWS may do: an old receipt is accepted, its delete deletes
+nothing, and its visibility change affects the message's present holder.
 """
 
 import itertools
@@ -46,7 +45,7 @@ class FakeClock:
 
 
 def eventually(condition: Callable[[], object], timeout: float = PATIENCE) -> None:
-    """Return as soon as `condition` is true; fail when it never becomes true."""
+    """Return as soon as `condition` is true; fail if it never becomes true."""
     until = time.monotonic() + timeout
     pause = threading.Event()
     while not condition():
@@ -74,13 +73,13 @@ def new_metrics() -> Metrics:
 
 
 def sample(metrics: Metrics, name: str, **labels: str) -> float:
-    """The value of one time series; 0 when it is not there."""
+    """The value of one time series; 0 if it does not exist."""
     return metrics.registry.get_sample_value(name, labels) or 0.0
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """What was sent to the dead-letter queue."""
+    """A message sent to the dead-letter queue."""
 
     body: str
     attributes: Mapping[str, Any]
@@ -89,13 +88,13 @@ class DeadLetter:
 
 @dataclass
 class Hold:
-    """A call that stands still in the middle until it is released."""
+    """A call that blocks in the middle until it is released."""
 
     entered: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
 
     def wait_entered(self) -> None:
-        assert self.entered.wait(PATIENCE), "nobody made the call"
+        assert self.entered.wait(PATIENCE), "the call was never made"
 
     def release(self) -> None:
         self.released.set()
@@ -146,7 +145,7 @@ class FakeQueue:
         if isinstance(clock, FakeClock):
             clock.listeners.append(self._wake)
 
-    # What a test does with it.
+    # The tests' side.
 
     def send(
         self,
@@ -154,7 +153,7 @@ class FakeQueue:
         attributes: Mapping[str, Mapping[str, Any]] | None = None,
         trace: str | None = None,
     ) -> str:
-        """Put a message in, by default an event of a reservation of its own; returns its id."""
+        """Put a message in, by default an event of a new reservation; returns its id."""
         with self._changed:
             number = next(self._numbers)
             message_id = f"m{number}"
@@ -190,7 +189,7 @@ class FakeQueue:
             self._calls.clear()
 
     def script(self, method: str, *steps: Step) -> None:
-        """What the next calls of `method` do before they do anything else."""
+        """Run `steps`, one each, before the next calls of `method`."""
         self._script[method].extend(steps)
 
     def fail(self, method: str, times: int = 1, code: str = "ServiceUnavailable") -> None:
@@ -210,7 +209,7 @@ class FakeQueue:
         code: str = "InternalError",
         positions: Collection[int] | None = None,
     ) -> None:
-        """The next calls are answered, but entries are in `Failed`: all, or those named."""
+        """The next calls succeed, but with entries in `Failed`: all, or those named."""
 
         def step(receipts: Sequence[str]) -> dict[int, BatchFailure]:
             failing = range(len(receipts)) if positions is None else positions
@@ -219,7 +218,7 @@ class FakeQueue:
         self.script(method, *[step] * times)
 
     def during(self, method: str, action: Callable[[], object]) -> None:
-        """Something happens while the next call is under way."""
+        """Run `action` while the next call is under way."""
 
         def step(receipts: Sequence[str]) -> dict[int, BatchFailure]:
             action()
@@ -228,7 +227,7 @@ class FakeQueue:
         self.script(method, step)
 
     def hold(self, method: str) -> Hold:
-        """The next call stands still until released."""
+        """The next call blocks until released."""
         hold = Hold()
         self._holds.append(hold)
 
@@ -246,11 +245,11 @@ class FakeQueue:
             self._changed.notify_all()
 
     def release_all(self) -> None:
-        """Nothing stands still any more, whatever a failed test has left behind."""
+        """Release every blocked call, even those that a failed test has left behind."""
         for hold in self._holds:
             hold.release()
 
-    # What the worker does with it.
+    # The worker's side.
 
     def describe(self) -> QueueFacts:
         problem = "" if self._has_dlq else "there is no dead-letter queue"

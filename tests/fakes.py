@@ -1,8 +1,8 @@
 """The two neighbours in memory: the clients' ports over plain dicts, for tests without a network.
 
 tests/contract/test_neighbour_ports.py runs the same tests against these and against the real
-clients, so what holds for a fake holds for the neighbour. The known danger of today's
-inventory-svc is in them, too: a release frees what it is asked to, sold or not.
+clients, so what holds for a fake holds for the neighbour. They have the known danger of today's
+inventory-svc, too: a release frees the requested seats, sold or not.
 
 A test sets the next answers by `script`, one item a call: an exception is raised instead of the
 call, Lost(exception) lets the call take effect first, TRUTH answers truly, and anything else is
@@ -40,7 +40,7 @@ class Lost:
 
 @dataclass(frozen=True)
 class Called:
-    """One call: PATCH, GET, release or commit, what it was about, and its idempotency key."""
+    """One call: PATCH, GET, release or commit, its arguments, and its idempotency key."""
 
     name: str
     about: Any
@@ -116,7 +116,7 @@ class FakeReservationApi(_Fake):
 
 @dataclass
 class FakePool:
-    """General admission of one show: how many places are free, and who has how many."""
+    """General admission of one show: the free places, and the places of each reservation."""
 
     available: int
     held: dict[str, int] = field(default_factory=dict)
@@ -160,11 +160,11 @@ class FakeInventory(_Fake):
         rows = self.rows.get(seats.event_id, {})
         pool = self.pools.get(seats.event_id)
         if seats.seat_ids:
-            # The danger: it asks whose the seat is, not whether it was sold.
+            # The danger: it checks the seat's reservation, not whether the seat was sold.
             mine = [seat for seat in seats.seat_ids if rows.get(seat, ("", ""))[1] == rid]
             rows.update(dict.fromkeys(mine, (AVAILABLE, "")))
         elif pool is not None:
-            # The danger again: nothing but the key guards the count.
+            # The danger again: only the key guards the count.
             pool.available += seats.quantity
             pool.held.pop(rid, None)
 

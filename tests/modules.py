@@ -1,4 +1,4 @@
-"""What a verb loads: some must start in no time."""
+"""The modules that a verb imports, because some verbs must start fast."""
 
 import subprocess
 import sys

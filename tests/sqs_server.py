@@ -1,6 +1,7 @@
-"""An SQS that refuses as AWS does where the emulators are kind: rights, keys and sizes.
+"""An SQS that refuses as AWS does where the emulators are lenient: rights, keys and sizes.
 
-A real HTTP server that speaks SQS's JSON protocol, as far as SqsQueue asks. It keeps no messages.
+A real HTTP server that speaks the part of SQS's JSON protocol that SqsQueue uses. It keeps no
+messages.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A whole system for a test: the simulator's stack with what the tests say of it in short."""
+"""A whole system for a test: the simulator's stack with shortcuts for tests."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from reservation_worker.simulator.story.scenario import Message
 
 
 class World(Stack):
-    """Embedded SQS, both neighbours and workers, processes all."""
+    """Embedded SQS, both neighbours and workers, each in its own process."""
 
     def run_worker(self, name: str = "worker", **env: str) -> WorkerProcess:
         """A started worker that answers on /health."""
@@ -75,7 +75,7 @@ class World(Stack):
         return found
 
     def subscribed_topic(self) -> tuple[str, str]:
-        """The ARN of a new SNS topic, and the URL of a queue that gets all it is sent."""
+        """The ARN of a new SNS topic, and the URL of a queue that subscribes to it."""
         keys: dict[str, Any] = {name.lower(): text for name, text in CREDENTIALS.items()}
         sns = boto3.client("sns", endpoint_url=self.sqs.url, region_name=REGION, **keys)
         topic = sns.create_topic(Name="customers")["TopicArn"]
@@ -84,7 +84,7 @@ class World(Stack):
         return topic, url
 
     def notifications(self, url: str) -> list[dict[str, str]]:
-        """What the queue of `subscribed_topic` holds."""
+        """The messages in the queue of `subscribed_topic`."""
         found = []
         while messages := self.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
             "Messages"

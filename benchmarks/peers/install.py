@@ -18,7 +18,7 @@ MODULES = HOME / "node/node_modules"
 
 
 def install(say: Callable[[str], None]) -> dict[str, str]:
-    """Why what a command needs can't be had, by the command's name; empty if all is there."""
+    """By command, why its packages can't be installed; empty if all are installed."""
     failed = {}
     for tool, pins, place in (
         (str(PYTHON), [PINS / "requirements.txt"], HOME / "venv"),

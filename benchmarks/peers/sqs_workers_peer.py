@@ -17,7 +17,8 @@ def handle(message: Any) -> None:
 
 def main() -> None:
     """A thread for each event in flight: a queue's loop handles its ten one after the other."""
-    # An environment each: boto3's resources must not be shared by threads, nor made in them.
+    # One environment each, because boto3's resources must not be shared by threads, nor made in
+    # them.
     for environment in [SQSEnv() for _ in range(CONCURRENCY)]:
         queue = environment.queue(
             "reservation-events", RawQueue, queue_url=os.environ["SQS_QUEUE_URL"]

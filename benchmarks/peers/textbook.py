@@ -1,4 +1,5 @@
-"""The loop of the tutorials: receive ten, a thread each, delete one by one. All is as it comes.
+"""The loop of the tutorials: receive ten, a thread each, delete one by one. All settings are
+defaults.
 
 It reads on without waiting for the threads: the tutorials that do wait have ten in flight at most.
 """

@@ -1,6 +1,6 @@
-"""What the handler of each framework does with an event: the calls of the worker, and a log line.
+"""The work of each framework's handler: the same calls as the worker, and a log line.
 
-Raises whatever requests and gRPC raise, and ValueError for an answer that is no success.
+Raises the errors of requests and gRPC, and ValueError for an answer that is not a success.
 """
 
 import os
@@ -19,7 +19,7 @@ CONCURRENCY = int(os.environ["WORKER_CONCURRENCY"])
 _BASE = os.environ["RESERVATION_API_BASE"]
 _TIMEOUT = 5
 
-# Shared, and as large as it takes: with requests' own ten, every other call would connect anew.
+# Shared, and large enough: with requests' default of ten, every other call would reconnect.
 _http = requests.Session()
 _http.mount("http://", HTTPAdapter(pool_maxsize=CONCURRENCY))
 _inventory = rpc.InventoryServiceStub(grpc.insecure_channel(os.environ["INVENTORY_GRPC_ADDR"]))

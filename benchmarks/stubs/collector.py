@@ -1,4 +1,4 @@
-"""An OTLP collector that counts what it is sent."""
+"""An OTLP collector that counts the spans that it receives."""
 
 import asyncio
 from typing import Any

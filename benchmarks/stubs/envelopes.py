@@ -1,4 +1,4 @@
-"""What goes around an event for a framework that only reads messages of its own. Pure."""
+"""The envelopes of frameworks that read only their own messages. Pure."""
 
 import json
 import uuid

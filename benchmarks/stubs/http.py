@@ -1,4 +1,4 @@
-"""A cheap HTTP/1.1 server: kept-alive connections, bodies whose length is said, no more."""
+"""A cheap HTTP/1.1 server: kept-alive connections and bodies with a Content-Length, no more."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ _REASONS = {200: b"OK", 400: b"Bad Request", 404: b"Not Found"}
 
 
 class Request:
-    """One request; `reply` may be called later than the handler returns."""
+    """One request; `reply` may be called after the handler has returned."""
 
     __slots__ = ("_head", "_transport", "body", "method", "path")
 

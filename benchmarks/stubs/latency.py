@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Latency:
-    """`mean_ms` plus or minus up to `jitter_ms`; it notes what the calls really took."""
+    """`mean_ms` plus or minus up to `jitter_ms`; records the calls' real durations."""
 
     mean_ms: float = 0.0
     jitter_ms: float = 0.0
@@ -19,20 +19,20 @@ class Latency:
         return max(0.0, self.mean_ms + self._dice.uniform(-1, 1) * self.jitter_ms) / 1000
 
     def took(self, seconds: float) -> None:
-        """Note one call."""
+        """Record one call."""
         self.calls += 1
         self.seconds += seconds
 
     def set(self, mean_ms: float, jitter_ms: float) -> None:
-        """Another distribution, and the notes begin anew."""
+        """Set another distribution and reset the record."""
         self.mean_ms, self.jitter_ms = mean_ms, jitter_ms
         self.mark()
 
     def mark(self) -> None:
-        """The notes begin anew."""
+        """Reset the record."""
         self.calls, self.seconds = 0, 0.0
 
     def noted(self) -> dict[str, float]:
-        """Calls since the mark, and what they took on average."""
+        """The number of calls since the mark, and their mean duration."""
         mean = self.seconds / self.calls * 1000 if self.calls else 0.0
         return {"calls": self.calls, "mean_ms": mean}

@@ -1,4 +1,4 @@
-"""Both neighbours, for measuring: each says yes after a while, and knows nothing.
+"""Both neighbours, for measuring: each accepts every call after a delay and keeps no state.
 
 The harness's own calls come to the reservation-api's port, under /bench/.
 """
@@ -18,7 +18,7 @@ from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2 as pb
 
 Handler = Callable[[bytes, Any], Awaitable[bytes]]
 
-# Made once: what they cost is not the worker's affair.
+# Made once, so that their cost does not count.
 _SEATS = [types_pb2.Seat(id=one, section="A", row="1", number=one) for one in ("A1", "B1")]
 _ANSWERS = {
     "/reservation.v1.InventoryService/ReleaseHold": pb.ReleaseHoldResponse(
@@ -52,7 +52,7 @@ class Inventory(grpc.GenericRpcHandler):
 
 
 class ReservationApi:
-    """reservation-api: every reservation is in the state that it was asked to be in."""
+    """reservation-api: every reservation is in the requested state."""
 
     def __init__(self) -> None:
         self.latency = Latency()

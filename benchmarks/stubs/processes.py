@@ -22,11 +22,11 @@ class StubProcess(ServerProcess):
         return f"http://127.0.0.1:{self._ready[self.control_port]}"
 
     def mark(self) -> None:
-        """The account begins anew."""
+        """Reset the counts."""
         self._call("POST", "/bench/mark")
 
     def stats(self) -> dict[str, Any]:
-        """What came since the mark."""
+        """The spans since the mark."""
         return self._call("GET", "/bench/stats")
 
 
@@ -42,7 +42,7 @@ class SqsStub(StubProcess):
         return f"{self.control_base}/000000000000/{NAME}"
 
     def reset(self, latency_ms: float, form: str = "plain") -> None:
-        """An empty queue, whose calls take so long; `form` is one of the envelopes' FORMS."""
+        """Make the queue empty and its calls this slow; `form` is one of the envelopes' FORMS."""
         self._call("POST", "/bench/reset", {"latency_ms": latency_ms, "form": form})
 
     def add(self, count: int) -> None:

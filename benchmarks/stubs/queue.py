@@ -1,4 +1,4 @@
-"""A queue in memory with SQS's rules of visibility, and what is worth knowing of it. Pure."""
+"""A queue in memory with SQS's visibility rules, and its counts. Pure."""
 
 import heapq
 import json
@@ -71,18 +71,18 @@ class Queue:
         self.mark()
 
     def mark(self) -> None:
-        """The account begins anew; the messages stay."""
+        """Reset the counts; the messages stay."""
         self.began = self.last_delete = self._clock()
         self.deleted = self.redelivered = 0
         self.held = array("d")
 
     def add(self, count: int) -> None:
-        """So many more events."""
+        """Add this many events."""
         self._fresh.append((range(self._next, self._next + count), self._clock()))
         self._next += count
 
     def receive(self, limit: int, visibility: float | None = None) -> list[Message]:
-        """At most `limit` messages, now theirs for `visibility` seconds (None: the queue's)."""
+        """At most `limit` messages, hidden for `visibility` seconds (None: the queue's timeout)."""
         hidden = self.visibility if visibility is None else visibility
         now = self._clock()
         self._expire(now)
@@ -108,7 +108,7 @@ class Queue:
         return None
 
     def delete(self, receipt: str) -> None:
-        """As SQS does, an old receipt and one of a deleted message are no error."""
+        """As in SQS, an old receipt and one of a deleted message are no error."""
         message = self._held_by(receipt)
         if message is None:
             return
@@ -118,7 +118,7 @@ class Queue:
         self.held.append(self.last_delete - message.handed_at)
 
     def change_visibility(self, receipt: str, seconds: float) -> bool:
-        """Visible again in `seconds`; false if the receipt is of no use any more."""
+        """Make visible again in `seconds`; false if the receipt is no longer valid."""
         message = self._held_by(receipt)
         if message is None:
             return False

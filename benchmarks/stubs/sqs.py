@@ -1,6 +1,6 @@
 """SQS by the AWS JSON protocol, for measuring: far cheaper than an emulator, and it counts calls.
 
-It knows one queue and its dead-letter queue, and trusts everybody. A caller that hung up during
+It has one queue and its dead-letter queue, and checks no credentials. A caller that hung up during
 its long poll is handed nothing, which SQS can't promise.
 """
 
@@ -24,7 +24,7 @@ from reservation_worker.simulator.processes.serve import serve_until, stop_on_si
 _ACCOUNT = "000000000000"
 _KIND = b"application/x-amz-json-1.0"
 _TICK = 0.05
-"""How often long polls are looked after, in seconds: visibility may have ended."""
+"""Seconds between two checks of the long polls, because a visibility may have ended."""
 
 
 class Server:
@@ -178,7 +178,7 @@ class Server:
         self.dead = 0
 
     def _drain(self, _: Any) -> None:
-        # A stop lets a long poll run; no run is to wait 20 s for that.
+        # A stop lets a long poll end by itself; no run should wait 20 s for that.
         self._draining = True
 
     def _arrive(self, asked: Any) -> None:

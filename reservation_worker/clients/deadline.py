@@ -33,7 +33,7 @@ class Exchange:
         """Seconds until the deadline. Raises TimeoutError when it has passed."""
         remaining = self.deadline - time.monotonic()
         if remaining <= 0:
-            raise TimeoutError("the call's deadline is over")
+            raise TimeoutError("the call's deadline has passed")
         return remaining
 
     def met_a_stale_connection(self) -> bool:
@@ -62,9 +62,9 @@ def resolve(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
     try:
         answer = found.get(timeout=seconds)
     except Empty:
-        raise TimeoutError(f"no answer of DNS for {host} in {seconds:.1f} s") from None
+        raise TimeoutError(f"no answer from DNS for {host} in {seconds:.1f} s") from None
     if isinstance(answer, UnicodeError):
-        raise OSError(f"{host!r} is no host name: {answer}") from answer
+        raise OSError(f"{host!r} is not a valid host name: {answer}") from answer
     if isinstance(answer, Exception):
         raise answer
     return answer

@@ -16,7 +16,7 @@ from reservation_worker.config.token import TokenFile, bearer
 from reservation_worker.errors import TransientError
 
 redact = Redactor({})
-"""For text of answers, before it is cut: they may echo the token."""
+"""Redacts text of answers before it is cut, because an answer may echo the token."""
 
 MAX_BODY = 1024 * 1024
 """The largest answer that is read, in bytes; the usual one has a few hundred."""
@@ -172,7 +172,7 @@ def _read(response: HTTPResponse, call: str) -> Answer:
         # http.client reads on after a chunk of negative size.
         raise HTTPException(f"the body is not HTTP: {error}") from error
     if len(content) > MAX_BODY:
-        raise TransientError(f"{call}: an answer of over {MAX_BODY} bytes")
+        raise TransientError(f"{call}: an answer larger than {MAX_BODY} bytes")
     if response.length:
         # http.client raises only for a body that breaks off in a chunk.
         raise TransientError(f"{call}: the answer broke off in its body")

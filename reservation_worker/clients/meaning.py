@@ -13,7 +13,7 @@ class Meaning(Enum):
     CONFLICT = auto()
     """The reservation is not in HOLD any more: the settlement rules decide."""
     TRANSIENT = auto()
-    """An outage, a misconfigured deploy, or a moment's trouble: they can't be told apart."""
+    """An outage, a misconfigured deploy, or a brief fault: they can't be distinguished."""
     PERMANENT = auto()
 
 

@@ -34,7 +34,7 @@ BY_STATUS = {
     **dict.fromkeys((401, 403, 404, 405, 408, 425, 429), Meaning.TRANSIENT),
 }
 NOT_THE_API = (502, 503, 504)
-"""A gateway's answers when nothing is behind it."""
+"""A gateway's answers without a reachable backend."""
 BY_CLASS = {2: Meaning.DONE, 4: Meaning.PERMANENT}
 """Every other status is transient: redirects, server errors, unknown ones."""
 
@@ -128,8 +128,7 @@ def read_reservation(answer: Answer) -> Reservation | None:
 
 def _read_change(answer: Answer, wanted: str) -> StatusAnswer:
     fields = _object(answer.body)
-    error = fields.get("error") if fields else None
-    code = _text(error, "code") if isinstance(error, dict) else None
+    code = _code(fields)
     meaning = classify(answer.status, code)
     if meaning is Meaning.DONE:
         if fields is None and answer.body.strip():
@@ -141,6 +140,16 @@ def _read_change(answer: Answer, wanted: str) -> StatusAnswer:
     state = _text(fields, "status")
     known = state if state in FINAL_STATES | OPEN_STATES else STATE_OF_CODE.get(code or "")
     return StatusAnswer(False, known, _payment(fields))
+
+
+def error_code(answer: Answer) -> str | None:
+    """The code of an error in the answer."""
+    return _code(_object(answer.body))
+
+
+def _code(fields: dict[str, Any] | None) -> str | None:
+    error = fields.get("error") if fields else None
+    return _text(error, "code") if isinstance(error, dict) else None
 
 
 def _fail(method: str, answer: Answer, meaning: Meaning, code: str | None = None) -> NoReturn:

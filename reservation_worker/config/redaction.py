@@ -31,7 +31,7 @@ _SIGNED = re.compile(
 
 
 _BEGINNING = 16
-"""Characters of a token's beginning that identify it: an error may quote only a part."""
+"""Leading characters that identify a token, because an error may quote only a part."""
 
 
 class Redactor:

@@ -41,7 +41,7 @@ def read_secret(
     if blocking or file_is_wrong:
         cause = ", ".join(blocking) or "a .env file"
         raise ConfigurationError(
-            [f"The secret was not read, and what it sets not checked: correct {cause} first."]
+            [f"The secret was not read, and its values were not checked: correct {cause} first."]
         )
     name, region = parsed["secret_name"], parsed["aws_region"]
     secret = _json_object(_fetch(name, region, unattended))

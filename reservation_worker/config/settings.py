@@ -13,7 +13,7 @@ from reservation_worker.errors import ConfigurationError
 from reservation_worker.sqs.identity import FIFO, QueueIdentity, same_queue
 
 STOP_MARGIN = 8
-"""How long a stop takes beside the longest poll, in seconds: giving back, flushing, closing."""
+"""Seconds of a stop after the longest poll: giving back, flushing, closing."""
 
 
 class Collector(NamedTuple):

@@ -79,7 +79,7 @@ class TokenFile:
             raise ValueError(f"it is longer than {LONGEST} bytes")
         # Any other character could end the header and begin another one.
         if not re.fullmatch(rb"[!-~]+", raw):
-            raise ValueError("it holds characters that are in no token")
+            raise ValueError("it has characters that no token may have")
         token = raw.decode("ascii")
         redaction.hide(token)
         return token

@@ -47,7 +47,7 @@ VARIABLES = (
     Variable("AWS_REGION", parsers.region, "ap-northeast-2", "AWS region"),
     Variable("AWS_PROFILE", parsers.text_line, "", "profile of ~/.aws to use"),
     Variable(
-        "USE_SECRET_MANAGER", parsers.switch, "false", "whether to read the secret named next"
+        "USE_SECRET_MANAGER", parsers.switch, "false", "whether to read the secret SECRET_NAME"
     ),
     Variable(
         "SECRET_NAME",
@@ -163,7 +163,7 @@ VARIABLES = (
         "SERVER_HOST",
         parsers.host,
         "::",
-        "address the HTTP server listens on; :: is every one, of IPv6 and IPv4",
+        "address the HTTP server listens on; :: is every IPv6 and IPv4 address",
     ),
     Variable("SERVER_PORT", parsers.port, "8040", "probes and metrics; 0: any free port"),
     Variable(

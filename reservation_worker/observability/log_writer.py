@@ -8,9 +8,9 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 CAPACITY = 2 * 1024 * 1024
-"""Characters that may wait to be written; beyond it lines are dropped and counted."""
+"""Characters that may wait to be written; further lines are dropped and counted."""
 LINGER = 0.02
-"""How long the first of several lines waits for the others, in seconds: one write for all."""
+"""Seconds that a line waits for others, so that one write takes them all."""
 
 
 class LogWriter:

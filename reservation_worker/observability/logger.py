@@ -22,7 +22,7 @@ LEVELS = {"debug": "DEBUG", "info": "INFO", "warn": "WARNING", "error": "ERROR"}
 _SHOWN = {"WARNING": "warn", "CRITICAL": "error"}
 _LONGEST = 1_000
 _LONGEST_TRACEBACK = 6_000
-"""Of one field, in characters: lines of more than 16 KiB are broken up on their way."""
+"""Of one field, in characters, because container runtimes split lines of more than 16 KiB."""
 
 
 def render(record: "Record", pod_name: str, redact: Callable[[str], str]) -> str:

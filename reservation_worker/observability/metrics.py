@@ -54,13 +54,13 @@ class _LogLinesDropped(Collector):
     def collect(self) -> Iterator[CounterMetricFamily]:
         yield CounterMetricFamily(
             "worker_log_lines_dropped",
-            "Log lines that stdout's reader was too slow for, or that could not be written.",
+            "Log lines that could not be written, or for which stdout's reader was too slow.",
             value=self.read(),
         )
 
 
 class Metrics:
-    """The metrics of one worker in a registry of its own. No label carries an id."""
+    """The metrics of one worker, in a separate registry. No label carries an id."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
@@ -122,7 +122,8 @@ class Metrics:
         self._log_lines_dropped = _LogLinesDropped()
         registry.register(self._log_lines_dropped)
         self.poller_silent = gauge(
-            "worker_poller_silent_seconds", "Since the poller's last sign of life; a pause is one."
+            "worker_poller_silent_seconds",
+            "Since the poller's last sign of life; a pause counts as one.",
         )
         self.drain_seconds = gauge(
             "worker_drain_seconds", "How long the stop has taken so far; 0 before it."

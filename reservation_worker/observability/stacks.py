@@ -9,7 +9,7 @@ from types import CodeType, FrameType
 from loguru import logger
 
 DEEPEST = 60
-"""So many frames of a stack are shown: the innermost."""
+"""The number of frames shown, the innermost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
 MAX_TRACE_ID = 128
-"""The longest trace id from outside that is handed on, in characters (docs/contract.md#events)."""
+"""The longest forwarded trace id from outside, in characters (docs/contract.md#trace-context)."""
 
 _redact = Redactor({})
 _W3C = TraceContextTextMapPropagator()
@@ -48,7 +48,7 @@ class _Ids(RandomIdGenerator):
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The trace of one message: its parent, and its id for spans, for x-trace-id, for the log."""
+    """The trace of one message: its parent, and its id in spans, x-trace-id and the log."""
 
     parent: Context
     trace_id: int
@@ -57,7 +57,7 @@ class Trace:
 
 
 def read_trace(hints: TraceHints, xray_header: str | None) -> Trace:
-    """The trace context of a message, the first valid one (docs/contract.md#events)."""
+    """The first valid trace context of a message (docs/contract.md#trace-context)."""
     parent, trace_id = _parent(hints, xray_header)
     # gRPC refuses other metadata locally, and that would look like a failing neighbour.
     own = f"{trace_id:032x}"

@@ -1,4 +1,4 @@
-"""The whole system as processes, made anew for each test."""
+"""The whole system as processes, new for each test."""
 
 from collections.abc import Iterator
 

@@ -82,7 +82,7 @@ def test_values_that_boto3_or_opentelemetry_refuse_are_configuration_errors(tmp_
         assert "Traceback" not in ended.stderr
 
 
-def test_a_stop_that_comes_while_it_starts_is_obeyed(world: World):
+def test_a_stop_signal_during_the_start_is_obeyed(world: World):
     world.sqs.suspend()
     worker = world.worker({"SERVER_PORT": "0"}).start()
     worker.until(lambda: _catches(worker.pid, signal.SIGTERM), 30, "got ready to be stopped")

@@ -1,4 +1,4 @@
-"""Credentials that come late, or never: on a real worker, with real processes."""
+"""Credentials that come late or never, with a real worker and real credential processes."""
 
 import signal
 from pathlib import Path
@@ -12,7 +12,7 @@ KEY, SECRET = CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_K
 
 
 def files(directory: Path) -> dict[str, str]:
-    """No credentials but those that a test puts into `config` and `credentials`."""
+    """Only the credentials that a test writes to `config` and `credentials`."""
     return {
         "AWS_ACCESS_KEY_ID": "",
         "AWS_SECRET_ACCESS_KEY": "",
@@ -23,7 +23,7 @@ def files(directory: Path) -> dict[str, str]:
 
 @pytest.fixture
 def hanging(tmp_path: Path) -> Path:
-    """A credential_process that hangs, as its child does; each run adds both to this file."""
+    """A credential_process that hangs, as its child does; each run appends both pids here."""
     pids, script = tmp_path / "pids", tmp_path / "process.sh"
     script.write_text(f'#!/bin/sh\nsleep 600 &\necho "$$ $!" >> {pids}\nwait\n')
     script.chmod(0o755)
@@ -36,7 +36,7 @@ def runs(pids: Path) -> int:
 
 
 def left(pids: Path) -> list[str]:
-    """Those that are still there, zombies apart."""
+    """The processes that still run, without zombies."""
     return [
         pid
         for pid in pids.read_text().split()

@@ -23,7 +23,7 @@ SERVICE = "reservation.v1.WorkerService"
 
 
 class Reflected:
-    """A client that knows nothing but the address: all else comes by reflection."""
+    """A client that knows only the address and learns the rest by reflection."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self._channel = channel
@@ -58,7 +58,7 @@ def test_a_reflection_client_can_list_and_query_a_worker_that_refuses_writes(wor
     ids = world.seed(3)
     worker = world.run_worker(GRPC_DEBUG_PORT=str(free_port()))
     world.expire(ids[:2])
-    until(world.empty, 30, "all is settled")
+    until(world.empty, 30, "every event is settled")
     with reflected(worker) as client:
         assert {SERVICE, "grpc.health.v1.Health"} <= client.services
         assert client.methods == {
@@ -76,7 +76,7 @@ def test_a_reflection_client_can_list_and_query_a_worker_that_refuses_writes(wor
     error: Any = caught.value
     assert error.code() is grpc.StatusCode.PERMISSION_DENIED
     assert set(world.released()) == set(ids[:2])
-    # Whoever is not on this machine does not reach it.
+    # Callers on other machines cannot reach it.
     assert addresses(worker.pid)[int(worker.env["GRPC_DEBUG_PORT"])] == {"127.0.0.1"}
     assert worker.probe("/debug/threads")[0] == worker.probe("/debug/nothing")[0] == 404
 
@@ -102,13 +102,13 @@ def test_a_requested_settlement_takes_effect_once_and_the_stop_is_clean(world: W
     assert (paid.next_action, paid.error.details[0].reason) == ("dlq", "compensation_required")
     assert world.released() == {rid: 1}
     assert world.dead_letters() == []
-    told = [line for line in worker.log_lines() if line["msg"].startswith("asked over the debug")]
-    assert [line["outcome"] for line in told] == [
+    lines = [line for line in worker.log_lines() if line["msg"].startswith("asked over the debug")]
+    assert [line["outcome"] for line in lines] == [
         "PROCESSING_STATUS_SUCCESS",
         "PROCESSING_STATUS_SUCCESS",
         "PROCESSING_STATUS_DLQ",
     ]
-    assert all(line["peer"].startswith("ipv4:127.0.0.1:") for line in told)
+    assert all(line["peer"].startswith("ipv4:127.0.0.1:") for line in lines)
 
 
 def test_a_second_worker_on_one_machine_names_both_ports_and_the_variables_to_set(
@@ -123,7 +123,7 @@ def test_a_second_worker_on_one_machine_names_both_ports_and_the_variables_to_se
         assert f"{name} {port} can't be listened on: [Errno 98] Address already" in line["msg"]
     assert "set SERVER_PORT and GRPC_DEBUG_PORT to other ports (0: any free port)" in line["msg"]
     assert "traceback" not in line
-    # The first is as it was.
+    # The first worker is unaffected.
     assert first.health()[0] == 200
 
 
@@ -141,7 +141,7 @@ def test_sigusr1_logs_every_threads_stack_and_the_worker_goes_on(world: World) -
     seen = {line["stack_of"]: line["stack"] for line in stacks(worker)}
     assert any("poller.py" in frame for frame in seen["poller"])
     assert any("run/__init__.py" in frame for frame in seen["MainThread"])
-    # It goes on working, and hears what comes later.
+    # It goes on working, and a second signal is logged too.
     [rid] = world.seed(1)
     world.expire([rid])
     until(world.empty, 30, "it is settled")

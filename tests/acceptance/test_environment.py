@@ -1,4 +1,4 @@
-"""Variables of the libraries: each is obeyed, refused in a sentence, or none of their business."""
+"""Variables of the libraries: each is obeyed, refused with a sentence, or ignored."""
 
 import os
 import signal
@@ -113,7 +113,7 @@ def test_library_variables_that_the_worker_overrides_change_nothing(
 
 @pytest.fixture
 def certified(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Both neighbours and a collector over TLS, by a certificate that no public CA vouches for."""
+    """Both neighbours and a collector over TLS, with a certificate of a private CA."""
     pem = tmp_path / "server.pem"
     context = self_signed(pem)
     key_and_chain = (pem.read_bytes(), pem.read_bytes())
@@ -155,12 +155,12 @@ def test_one_ca_bundle_applies_to_rest_grpc_and_the_collector(
         assert status == "ok" or "SSL_CERT_FILE" in found.of(check)["advice"]
 
 
-# The collector behind a proxy.
+# The collector, through a proxy.
 
 
 @pytest.fixture
 def proxy() -> Iterator[str]:
-    """One that takes connections and refuses every CONNECT."""
+    """A proxy that accepts connections and refuses every CONNECT."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:

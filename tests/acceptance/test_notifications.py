@@ -1,4 +1,4 @@
-"""Notifications through a real SNS topic; and a topic that hangs, beside which all is settled."""
+"""Notifications through a real SNS topic, and a topic that hangs while every event is settled."""
 
 import signal
 import socket
@@ -16,9 +16,9 @@ def test_each_settled_event_is_published_to_the_topic_once(world: World) -> None
     worker.signal(signal.SIGTERM)
     assert worker.wait(30) == 0
 
-    told = world.notifications(url)
-    assert sorted(one["id"] for one in told) == sorted(f"reservation_expired:{rid}" for rid in ids)
-    assert {one["event_id"] for one in told} == {"show"}
+    sent = world.notifications(url)
+    assert sorted(one["id"] for one in sent) == sorted(f"reservation_expired:{rid}" for rid in ids)
+    assert {one["event_id"] for one in sent} == {"show"}
 
 
 def test_a_topic_that_never_answers_prevents_no_settlement(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Where a real worker's threads run."""
+"""The CPU that a real worker's threads run on."""
 
 import os
 from contextlib import suppress
@@ -17,10 +17,10 @@ def test_all_threads_of_a_worker_stay_on_one_cpu_unless_configured_otherwise(
 ):
     world.expire(world.seed(20))
     worker = world.run_worker(WORKER_ONE_CPU=given)
-    until(lambda: len(world.released()) == 20, 30, "all is settled")
+    until(lambda: len(world.released()) == 20, 30, "every event is settled")
 
     def together() -> bool:
-        # It may be about to move: all of them are together but for a moment.
+        # The worker may be moving its threads just now, so ask again.
         found = []
         for task in Path(f"/proc/{worker.pid}/task").iterdir():
             with suppress(ProcessLookupError):

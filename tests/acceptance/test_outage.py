@@ -1,4 +1,4 @@
-"""Neighbours that hang or are down: the others go on, the DLQ stays empty, health tells why."""
+"""Neighbours that hang or are down: other messages go on, the DLQ stays empty, /ready names why."""
 
 from tests.world import World, until
 
@@ -60,7 +60,7 @@ def test_an_outage_of_inventory_fills_no_dead_letter_queue_and_nearly_stops_the_
         30,
         "the breaker is open",
     )
-    # While it is open the queue is left alone: more load brings no more receives.
+    # While the breaker is open nothing is received, however large the backlog is.
     world.expire(world.seed(200, "second"))
     before = worker.metrics().value("sqs_receives_total")
     until(

@@ -1,4 +1,4 @@
-"""A role that may receive and not settle: /ready says so, and a rollout does not go through."""
+"""A role that may receive but not settle turns /ready red, which stops a rollout."""
 
 import signal
 
@@ -25,7 +25,7 @@ def test_a_missing_right_turns_ready_red_with_the_reason_until_it_is_granted(
         worker = world.run_worker(AWS_ENDPOINT_URL=proxy.url, BACKOFF_BASE_MS="1")
 
         def settle_some() -> None:
-            """What takes a delete, what takes a retry, and what takes a dead letter."""
+            """One message that needs a delete, one a retry and one a dead letter."""
             ids = world.seed(2, prefix=f"rsv{len(world.neighbours.ledger()['reservations'])}")
             world.neighbours.answer("reservation", {"status": 503}, ids=ids[:1])
             world.expire(ids)

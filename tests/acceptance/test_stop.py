@@ -20,7 +20,7 @@ def test_sigterm_under_load_settles_or_gives_back_every_message_and_exits_0(
     worker.signal(signal.SIGTERM)
     assert worker.wait(30) == 0
 
-    # Nothing waits for a timeout: what was not settled is visible at once.
+    # No message waits for its timeout: each unsettled one is visible at once.
     visible, in_flight = world.counts()
     assert in_flight == 0
     released = world.released()
@@ -56,7 +56,7 @@ def test_a_call_that_hangs_does_not_hold_up_the_stop_and_its_message_comes_back(
 
     worker.signal(signal.SIGTERM)
     assert worker.wait(15) == 0
-    # It may have its effect until the call's deadline: so long nobody else gets the message.
+    # The call may take effect until its deadline; no other worker gets the message before.
     assert world.counts() == (0, 1)
     assert world.neighbours.ledger()["reservations"][hanging]["status"] == "EXPIRED"
 

@@ -1,4 +1,4 @@
-"""A worker whose stdout and stderr are one pipe that is full and that nobody reads."""
+"""A worker whose stdout and stderr are one full pipe that nobody reads."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def test_every_event_is_settled_and_health_stays_green(world: World, worker: Wor
     ids = world.seed(EVENTS)
     world.expire(ids)
     worker.start()
-    until(world.empty, 60, "all is settled")
+    until(world.empty, 60, "every event is settled")
     assert set(world.released().values()) == {1}
     assert len(world.released()) == EVENTS
     assert worker.health()[0] == 200
@@ -55,6 +55,6 @@ def test_a_worker_without_stdout_and_stderr_works_and_stops(world: World) -> Non
     worker.command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *worker.command]
     world.expire(world.seed(10))
     worker.start()
-    until(world.empty, 60, "all is settled")
+    until(world.empty, 60, "every event is settled")
     worker.signal(signal.SIGTERM)
     assert worker.wait(60) == 0

@@ -18,8 +18,8 @@ from tests.cluster.harness.timeline import Sample, compare, record
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SCALED = f"/apis/keda.sh/v1alpha1/namespaces/{NAMESPACE}/scaledobjects/reservation-worker-scaler"
-# Of all pod-seconds: both look only now and then, and at other moments than the model.
-APART = 0.1
+# Of all pod-seconds: on a busy machine a poll or a look may come some seconds late.
+APART = 0.05
 log = logging.getLogger("cluster")
 
 
@@ -81,8 +81,7 @@ def test_five_pods_stay_when_the_queue_can_not_be_read(cluster: Cluster, sqs: Sq
         assert poll_until(fallen_back, 120, 0.5)
         log.info("the fallback came %.0f s after the queue went", time.monotonic() - began)
         # Past the HPA's stabilisation window, in which nothing would go anyway.
-        over = time.monotonic() + 150
-        poll_until(lambda: not fallen_back() or time.monotonic() > over, 160, 1)
+        assert not poll_until(lambda: not fallen_back(), 150, 1)
     finally:
         sqs.start()
     assert set(seen) == {5}

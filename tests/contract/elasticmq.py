@@ -1,4 +1,4 @@
-"""ElasticMQ, an SQS of its own on the JVM, fetched once by Maven and run as a child process."""
+"""ElasticMQ, an SQS emulator on the JVM, fetched once by Maven and run as a child process."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ aws {{ region = "{region}", accountId = "000000000000" }}
 
 
 def jars() -> Path:
-    """The directory of its jars, outside the tree; skips the test where they can't be had."""
+    """The directory of its jars, outside the tree; skips the test if they can't be fetched."""
     need("java")
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     wanted = caches / "reservation-worker" / f"elasticmq-{VERSION}"
@@ -44,13 +44,13 @@ def jars() -> Path:
             )
             if ended.returncode != 0:
                 lacking(f"Maven could not fetch ElasticMQ: {ended.stdout[-500:]}")
-            # In one step: a run that is interrupted leaves nothing half-fetched.
+            # In one step, so that an interrupted run leaves nothing half-fetched.
             shutil.move(into, wanted)
     return wanted
 
 
 class ElasticMq(Child):
-    """A server on a free loopback port, its queues in memory."""
+    """A server on a free loopback port, with its queues in memory."""
 
     name = "elasticmq"
 

@@ -1,7 +1,7 @@
-"""What clients.ports promises, held by the fakes and by the real clients alike.
+"""The promises of clients.ports, kept by the fakes and by the real clients alike.
 
 Each test runs twice: against tests/fakes.py, and against the gRPC and HTTP clients talking to the
-simulator. What the handlers' tests learn from a fake is therefore true of the neighbour.
+simulator. So a fake in the handlers' tests behaves as the neighbour does.
 """
 
 from collections.abc import Iterator
@@ -33,18 +33,18 @@ from tests.fakes import FakeInventory, FakePool, FakeReservationApi, Lost
 
 CALL = CallContext(timeout=10.0)
 SHOW = "concert"
-# Several: the real API answers in another shape for another id.
+# Several, because the real API's answers differ in shape by id.
 IDS = [f"rsv_{number}" for number in range(1, 7)]
 
 
 class World(Protocol):
-    """Both ports, and a test's hands on what is behind them."""
+    """Both ports, and controls of the neighbours behind them."""
 
     api: ReservationApi
     inventory: Inventory
 
     def seed(self, reservation_id: str, *seats: str, quantity: int = 0) -> None:
-        """A reservation in HOLD, with these seats or so many of 100 places."""
+        """A reservation in HOLD, with these seats or a quantity of 100 places."""
 
     def row(self, seat: str) -> tuple[str, str]:
         """State and owner of a seat."""
@@ -53,10 +53,10 @@ class World(Protocol):
         """Places free, held and sold."""
 
     def fail(self, neighbour: str, fault: str, after: bool = False) -> None:
-        """The next call fails: it is `down`, `busy` for 7 s, or refuses for good."""
+        """The next call fails: `down`, `busy` with Retry-After 7, or a permanent refusal."""
 
     def switch(self, on: bool) -> None:
-        """Both neighbours go away, or come back."""
+        """Stop or restart both neighbours."""
 
 
 class FakeWorld:
@@ -449,7 +449,7 @@ def test_calls_and_probes_of_an_unreachable_neighbour_fail_until_it_is_back(worl
     ):
         with pytest.raises(TransientError):
             call()
-    # gRPC tells a channel's state a moment after the connection has gone.
+    # gRPC reports the channel's state a moment after the connection was lost.
     eventually(lambda: probed_down(world.inventory))
     world.switch(on=True)
     world.api.probe(timeout=10.0)

@@ -1,6 +1,6 @@
-"""What the pipeline relies on of a queue: one suite for the fake and for SqsQueue on each emulator.
+"""The pipeline's requirements of a queue: one suite for the fake and for SqsQueue on each emulator.
 
-Where an emulator differs from AWS, the mark on its parameter says how.
+Where an emulator differs from AWS, the mark on its parameter explains how.
 """
 
 import functools
@@ -39,7 +39,7 @@ NOWHERE = "http://127.0.0.1:1"
 
 
 class World(Protocol):
-    """A queue, and its other side: who sends to it, and who reads its dead letters."""
+    """A queue, and the methods of its producer and of a reader of its dead letters."""
 
     queue: Any
 
@@ -190,7 +190,7 @@ def world(request: pytest.FixtureRequest) -> MakeWorld:
 
 
 def differs(kinds: str, reason: str) -> pytest.MarkDecorator:
-    """The suite without the emulators that are not like AWS here."""
+    """The suite without the emulators that differ from AWS here."""
     params = [
         pytest.param(one, marks=pytest.mark.skip(reason=reason)) if one in kinds.split() else one
         for one in KINDS
@@ -347,7 +347,7 @@ def test_two_copies_of_one_message_may_be_in_one_batch(world: MakeWorld) -> None
 def test_an_old_receipt_does_not_delete_the_copy_handed_out_since(world: MakeWorld) -> None:
     queue = world()
     old, new = receive_twice(queue)
-    # AWS says yes to it, MiniStack no: neither means that the message is gone.
+    # AWS accepts it and MiniStack refuses it; neither means that the message is gone.
     queue.queue.delete([old.receipt])
     assert queue.left() == 1
     assert queue.queue.delete([new.receipt]) == {}
@@ -424,7 +424,7 @@ def test_a_dead_letter_fits_the_dead_letter_queues_own_limit(world: MakeWorld) -
     assert set(letter.attributes) == {"kept", "dlq_reason"}
 
 
-# From here on: what only SqsQueue does.
+# Behaviour of SqsQueue only.
 
 
 @pytest.fixture(params=KINDS[1:])
@@ -530,7 +530,7 @@ def test_a_missing_queue_is_an_error_with_the_code_of_sqs(
     url = f"{endpoint}/000000000000/nobody"
     with pytest.raises(SqsError) as caught:
         call(sqs_queue(url, endpoint, dlq_url=url))
-    # AWS names it as in its older protocol, ElasticMQ as in the newer one.
+    # AWS uses the code of its older protocol, ElasticMQ that of the newer one.
     assert caught.value.code in ("NonExistentQueue", "QueueDoesNotExist")
 
 
@@ -544,7 +544,7 @@ def test_an_unreachable_queue_is_an_error(call: Callable[[SqsQueue], object]) ->
 
 @contextmanager
 def recorder(answer: Callable[[http.server.BaseHTTPRequestHandler], None]) -> Iterator[Any]:
-    """An HTTP server in place of SQS; `requests` are the bodies it was sent."""
+    """An HTTP server in place of SQS; `requests` are the bodies that it received."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -568,7 +568,7 @@ def recorder(answer: Callable[[http.server.BaseHTTPRequestHandler], None]) -> It
         thread.join()
 
 
-def test_a_receive_passes_no_visibility_timeout_of_its_own() -> None:
+def test_a_receive_passes_no_visibility_timeout() -> None:
     def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", "2")

@@ -128,7 +128,7 @@ STATUS = {
     },
 }
 
-# Path: content type, and the shape where it is JSON.
+# By path: content type, and the shape if it is JSON.
 ANSWERS: dict[str, tuple[str, Any]] = {
     "/": ("text/html", None),
     "/api/v1/status": ("application/json", STATUS),
@@ -163,7 +163,7 @@ def check(answer: Any, shape: Any, at: str = "answer") -> None:
         case _:
             kinds = get_args(shape) if isinstance(shape, UnionType) else (shape,)
             kinds = (*kinds, int) if float in kinds else kinds
-            # A bool is an int to Python, and no number in JSON.
+            # A bool is an int in Python, but not a number in JSON.
             assert type(answer) in kinds, f"{at}: {answer!r}"
             assert type(answer) not in (int, float) or answer >= 0, f"{at}: {answer!r}"
 

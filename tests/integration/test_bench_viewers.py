@@ -15,7 +15,7 @@ from reservation_worker.simulator.processes.child import ChildError
 
 @contextmanager
 def worker(place: Path, status: int, looks: Semaphore) -> Iterator[Process]:
-    """Answers each look with `status`, 0: not at all."""
+    """Answers each request with `status`; 0: not at all."""
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -54,6 +54,6 @@ def test_a_viewer_who_sees_no_status_fails_the_run(tmp_path: Path, status: int, 
         assert looks.acquire(timeout=30)
 
 
-def test_no_viewers_are_no_failure(tmp_path: Path) -> None:
+def test_a_run_without_viewers_does_not_fail(tmp_path: Path) -> None:
     with watching([Process("worker", [], {}, tmp_path, 1)], 0):
         pass

@@ -1,4 +1,4 @@
-"""The probes over real HTTP: green or red by the checks, whatever clients do."""
+"""The probes over real HTTP: green or red by their checks, whatever clients do."""
 
 import errno
 import socket
@@ -20,8 +20,8 @@ GOOD = Check("first", True, "fine")
 BAD = Check("second", False, "broken")
 
 
-class Verdicts:
-    """In place of Probes: what a test says."""
+class FakeProbes:
+    """Replaces Probes with the checks that a test sets."""
 
     def __init__(self) -> None:
         self.health_checks = [GOOD]
@@ -36,14 +36,14 @@ class Verdicts:
 
 class Rig:
     def __init__(self) -> None:
-        self.verdicts = Verdicts()
+        self.probes = FakeProbes()
         self.metrics: Metrics = new_metrics()
         self.server = self.new_server(0)
         self.port = self.server.port
 
     def new_server(self, port: int) -> HealthServer:
         pages = make_pages(lambda: {"verdict": "ok"}, {})
-        app = make_app(cast(Probes, self.verdicts), self.metrics.registry, pages)
+        app = make_app(cast(Probes, self.probes), self.metrics.registry, pages)
         return HealthServer(app, "127.0.0.1", port)
 
     def get(self, path: str, method: str = "GET") -> requests.Response:
@@ -83,22 +83,22 @@ def test_a_probe_is_green_when_all_its_checks_are(rig: Rig, path: str) -> None:
 
 @pytest.mark.parametrize("path", HEALTH)
 def test_health_is_red_by_its_own_checks_only(rig: Rig, path: str) -> None:
-    rig.verdicts.ready_checks = [BAD]
+    rig.probes.ready_checks = [BAD]
     assert rig.get(path).status_code == 200
-    rig.verdicts.health_checks = [GOOD, BAD]
+    rig.probes.health_checks = [GOOD, BAD]
     assert rig.get(path).status_code == 503
 
 
 @pytest.mark.parametrize("path", READY)
 def test_ready_is_red_by_its_own_checks_only(rig: Rig, path: str) -> None:
-    rig.verdicts.health_checks = [BAD]
+    rig.probes.health_checks = [BAD]
     assert rig.get(path).status_code == 200
-    rig.verdicts.ready_checks = [GOOD, BAD]
+    rig.probes.ready_checks = [GOOD, BAD]
     assert rig.get(path).status_code == 503
 
 
 def test_a_red_probe_names_the_failing_checks_with_their_details(rig: Rig) -> None:
-    rig.verdicts.ready_checks = [GOOD, BAD]
+    rig.probes.ready_checks = [GOOD, BAD]
     body = rig.get("/ready").json()
     assert (body["status"], body["failing"]) == ("fail", ["second"])
     assert body["checks"]["second"] == {"ok": False, "detail": "broken"}
@@ -108,13 +108,13 @@ def test_a_red_probe_names_the_failing_checks_with_their_details(rig: Rig) -> No
 def test_a_probe_runs_its_checks_each_time(rig: Rig) -> None:
     seen = []
     for checks in ([GOOD], [BAD], [GOOD]):
-        rig.verdicts.health_checks = checks
+        rig.probes.health_checks = checks
         seen.append(rig.get("/health").status_code)
     assert seen == [200, 503, 200]
 
 
 def test_a_probe_with_a_bug_is_red(rig: Rig) -> None:
-    rig.verdicts.health_checks = cast(Any, None)
+    rig.probes.health_checks = cast(Any, None)
     assert rig.get("/health").status_code == 500
 
 
@@ -156,7 +156,7 @@ def test_a_client_that_sends_garbage_affects_no_other_client(rig: Rig) -> None:
 
 
 def test_a_request_that_is_too_large_is_refused(rig: Rig) -> None:
-    # Barely: what the server leaves unread makes the kernel reset the connection.
+    # Only just too large: bytes that the server leaves unread make the kernel reset the connection.
     with rig.connect(b"GET /health HTTP/1.1\r\nX: " + b"x" * 16 * 1024) as client:
         assert b" 431 " in client.recv(100)
     assert rig.get("/health").status_code == 200
@@ -175,7 +175,7 @@ def test_a_check_that_hangs_delays_no_other_request(rig: Rig) -> None:
         assert released.wait(PATIENCE)
         return [GOOD]
 
-    rig.verdicts.ready = hang  # type: ignore[method-assign]
+    rig.probes.ready = hang  # type: ignore[method-assign]
     with ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(rig.get, "/ready")
         assert rig.get("/health").status_code == 200
@@ -207,7 +207,7 @@ def test_the_port_is_free_again_after_the_stop(
     again.stop(PATIENCE)
 
 
-def test_a_stop_may_come_twice_and_before_the_start() -> None:
+def test_a_stop_is_safe_twice_and_before_the_start() -> None:
     rig = Rig()
     rig.server.stop(PATIENCE)
     rig.server.stop(PATIENCE)
@@ -217,7 +217,7 @@ def test_a_stop_may_come_twice_and_before_the_start() -> None:
     started.server.stop(PATIENCE)
 
 
-def test_a_stop_may_come_again_while_a_request_holds_up_the_first(rig: Rig) -> None:
+def test_a_second_stop_is_safe_while_a_request_holds_up_the_first(rig: Rig) -> None:
     entered, released = threading.Event(), threading.Event()
 
     def hang() -> list[Check]:
@@ -225,7 +225,7 @@ def test_a_stop_may_come_again_while_a_request_holds_up_the_first(rig: Rig) -> N
         assert released.wait(PATIENCE)
         return [GOOD]
 
-    rig.verdicts.ready = hang  # type: ignore[method-assign]
+    rig.probes.ready = hang  # type: ignore[method-assign]
     with rig.connect(b"GET /ready HTTP/1.0\r\n\r\n"):
         assert entered.wait(PATIENCE)
         rig.server.stop(0.2)
@@ -239,7 +239,7 @@ def test_a_port_that_is_taken_is_an_error_at_once(rig: Rig) -> None:
 
 
 def answers(host: str, *asked: str) -> None:
-    app = make_app(cast(Probes, Verdicts()), new_metrics().registry)
+    app = make_app(cast(Probes, FakeProbes()), new_metrics().registry)
     server = HealthServer(app, host, 0)
     server.start()
     with requests.Session() as session:

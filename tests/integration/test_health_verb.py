@@ -17,7 +17,7 @@ from tests.modules import modules_loaded
 ROOT = Path(__file__).parents[2]
 
 
-class Verdicts:
+class FakeProbes:
     """In place of Probes: healthy, and not ready."""
 
     def health(self) -> list[Check]:
@@ -29,7 +29,7 @@ class Verdicts:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[str]:
-    app = make_app(cast(Probes, Verdicts()), new_metrics().registry)
+    app = make_app(cast(Probes, FakeProbes()), new_metrics().registry)
     server = HealthServer(app, "127.0.0.1", 0)
     server.start()
     yield str(server.port)

@@ -1,4 +1,4 @@
-"""A worker at work, as its probes show it."""
+"""The probes of a worker at work."""
 
 import pytest
 
@@ -69,7 +69,7 @@ def test_a_pool_that_is_wedged_turns_health_red_until_a_thread_is_free(
     made.app.start()
     made.send("rsv_1")
     eventually(lambda: made.work.began)
-    # One of two threads is beyond a message's deadline of four calls: the other one works on.
+    # One of two threads has passed the deadline of four calls; the other one still works.
     began = made.app.pipeline.dispatcher.running()[0].started_at
     assert began is not None
     eventually(lambda: made.queue.clock() > began + 0.1)

@@ -1,4 +1,4 @@
-"""The profiles over real HTTP: their contents and limits; the probes go on meanwhile."""
+"""The profiles over real HTTP: their contents and limits. The probes still answer meanwhile."""
 
 import gzip
 import linecache
@@ -23,7 +23,7 @@ PATHS = ["/debug/pprof/heap", "/debug/pprof/profile?seconds=1", "/debug/threads"
 
 class ProfiledRig(Rig):
     def new_server(self, port: int) -> HealthServer:
-        self.app = make_app(cast(Probes, self.verdicts), self.metrics.registry)
+        self.app = make_app(cast(Probes, self.probes), self.metrics.registry)
         self.app.register_blueprint(make_profiles())
         return HealthServer(self.app, "127.0.0.1", port)
 
@@ -39,7 +39,7 @@ def rig() -> Iterator[ProfiledRig]:
 
 @pytest.fixture
 def standing() -> Iterator[threading.Thread]:
-    """A thread that stands still in a function of its own."""
+    """A thread that blocks in a function with a name to look for."""
     go = threading.Event()
 
     def stand_here() -> None:
@@ -121,7 +121,7 @@ def test_a_profile_shows_where_each_thread_is(rig: ProfiledRig, standing: thread
     ]
     assert functions[0] == "Condition.wait"
     assert any(name.endswith("stand_here") for name in functions)
-    # It stood there for the whole time, by many looks.
+    # Many samples show it there for the whole time.
     assert looks > 5
     assert 0.9e9 < nanoseconds < 1.1e9
 
@@ -147,7 +147,7 @@ def test_a_profile_outlives_a_probes_connection_and_keeps_neither_probes_nor_oth
         eventually(lambda: b"wall_profile" in rig.get("/debug/threads").content)
         for path in ("/debug/pprof/profile?seconds=1", "/debug/pprof/heap"):
             assert rig.get(path).status_code == 409
-        # Each probe gets through beside it, on one of three other threads.
+        # Probes are answered meanwhile by the three other threads.
         assert [rig.get("/health").status_code for _ in range(20)] == [200] * 20
         assert not under_way.done()
         assert under_way.result(PATIENCE).status_code == 200

@@ -1,4 +1,4 @@
-"""What the development stack starts with: an event put on the bus arrives on the queue."""
+"""The provisioning of the development stack: an event put on the bus arrives on the queue."""
 
 import json
 import sys
@@ -35,7 +35,7 @@ class Provision(Child):
 
 
 def provisioned(endpoint: str) -> str:
-    """What it says after it has run as the command it is."""
+    """Run the command and return its output."""
     command = [sys.executable, "-m", provision.__name__, f"--endpoint-url={endpoint}"]
     with Provision(command) as child:
         assert child.wait(30) == 0, child.tail()

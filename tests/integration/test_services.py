@@ -1,4 +1,4 @@
-"""One contract for everything that is started and stopped."""
+"""One contract for every service that is started and stopped."""
 
 import threading
 from collections.abc import Callable
@@ -33,7 +33,7 @@ THREADS = {
 
 
 class Service:
-    """What all services have in common, by the names that each of them has for it."""
+    """The common interface of all services."""
 
     def __init__(self, kind: str) -> None:
         self._before = set(threading.enumerate())
@@ -87,7 +87,7 @@ class Service:
 
     @property
     def alive(self) -> list[bool]:
-        """For each of its threads whether it runs, and whether its debug server answers."""
+        """Whether each of its threads runs, and whether its debug server answers."""
         names = {thread.name for thread in threading.enumerate() if thread not in self._before}
         threads = [name in names for name in self._threads]
         return threads + [answers(port) for port in self._debug_ports]

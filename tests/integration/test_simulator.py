@@ -202,7 +202,7 @@ def test_inventory_down_closes_the_port_and_comes_back_on_the_same(inventory: In
             inventory.release("rsv_1")
         assert code_of(error) is grpc.StatusCode.UNAVAILABLE
         inventory.server.start()
-        # A pool of its own: the other channel's waits a second before it dials again.
+        # Not the shared subchannel, which waits a second before it reconnects.
         alone = [("grpc.use_local_subchannel_pool", 1)]
         with grpc.insecure_channel(f"127.0.0.1:{port}", alone) as channel:
             grpc.channel_ready_future(channel).result(WAIT)
@@ -446,7 +446,7 @@ class Client:
         self.session.trust_env = False
 
     def status_of(self, op: str, rid: str, **fields: Any) -> tuple[str, str]:
-        """The gRPC status (or, in band, status and error code) and the text."""
+        """The gRPC status (or the in-band status and error code) and the text."""
         facts = Inventory.facts(rid, op) | fields
         with grpc.insecure_channel(self.process.inventory_address) as channel:
             stub = InventoryServiceStub(channel)  # type: ignore[no-untyped-call]
@@ -482,7 +482,7 @@ def test_todays_inventory_never_fails_in_band(today: Client) -> None:
     assert today.status_of("release", "rsv_1")[0] == done
     assert today.status_of("release", "rsv_1")[0] == done, "a repeat"
     for op, fields in (
-        ("commit", {}),  # no row carries it any more
+        ("commit", {}),  # no row holds the reservation any more
         ("commit", {"seat_ids": ["A2"]}),
         ("commit", {"seat_ids": ["Z1"]}),
         ("release", {"reservation_id": "rsv_2", "seat_ids": ["A2", "B3"]}),
@@ -606,7 +606,7 @@ def test_a_stack_publishes_in_batches_and_reads_its_dead_letters() -> None:
         )
         (letter,) = stack.dead_letters()
         assert (letter.body, letter.reason, letter.source) == ("42", "invalid_payload", "m-1")
-        assert stack.dead_letters() == [letter], "it is hidden from who looks after us"
+        assert stack.dead_letters() == [letter], "the first look hid the letter from later readers"
 
 
 def test_a_failed_child_is_reported_with_its_last_output(tmp_path: Path) -> None:
@@ -639,7 +639,7 @@ def test_the_status_of_a_child_that_has_ended_cannot_be_read() -> None:
         assert child.status("VmRSS") > 0
         child.signal(signal.SIGKILL)
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        with pytest.raises(ChildError, match="gone"):  # nobody has asked for its exit code yet
+        with pytest.raises(ChildError, match="gone"):  # not yet reaped
             child.status("VmRSS")
         child.wait(WAIT)
         with pytest.raises(ChildError, match="gone"):

@@ -98,10 +98,10 @@ def test_a_hanging_message_is_fenced_and_comes_back_when_its_call_must_be_over(
     made.app.start()
     eventually(lambda: made.neighbour.patched and made.app.pipeline.dispatcher.busy == 2)
     assert made.stop() == 0
-    # No other pod is to work beside the call in flight; the rest is anybody's at once.
+    # No other pod may handle the message of the call in flight; the others are visible at once.
     assert CALL / 2 < made.queue.hidden_for(in_call) < CALL
     assert made.queue.hidden_for(between_calls) == made.queue.hidden_for(waiting) == 0
-    # What hung goes on: it may not call any more.
+    # The hanging handler goes on, but may not call any more.
     patched = list(made.neighbour.patched)
     made.work.let_go()
     eventually(lambda: made.work.errors)

@@ -25,7 +25,7 @@ TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 
 
 class Collector(TraceServiceServicer):
-    """Keeps what it is sent; may be told to hang."""
+    """Keeps the spans that it receives; a test can make it hang."""
 
     def __init__(self) -> None:
         self.requests: list[ExportTraceServiceRequest] = []
@@ -102,7 +102,7 @@ def test_a_collector_that_hangs_holds_up_neither_the_work_nor_the_stop(
     began = time.monotonic()
     handle_one(tracing)
     tracing.shutdown(0.3)
-    assert time.monotonic() - began < 5, "the exporter's own patience is 10 s"
+    assert time.monotonic() - began < 5, "the exporter's own timeout is 10 s"
     assert collector.entered.wait(PATIENCE)
     assert collector.requests == []
 

@@ -45,7 +45,7 @@ class Rig:
         )
 
     def another_receives(self) -> bool:
-        """Whether another worker is given a message now; it keeps it hidden."""
+        """Whether another worker can receive a message now; it then stays hidden."""
         answer = self.client.receive_message(
             QueueUrl=self.url, WaitTimeSeconds=1, VisibilityTimeout=600
         )
@@ -71,9 +71,10 @@ def test_no_call_starts_under_a_lease_that_a_lowered_visibility_has_ended(
     change = StatusChange("rsv_1", "EXPIRED")
     rig.work.then = lambda event, neighbours: Ack(str(neighbours.update_status(change)))
     rig.work.stand_still("rsv_1")
-    # A stalled renewal: only the lease's own end is to keep the second call away.
+    # The renewal is stalled, so only the end of the lease can prevent the second call.
     monkeypatch.setattr(rig.worker.pipeline.leases, "tick", lambda: None)
-    # Received with the new timeout, and believed to have the old one until the next look.
+    # Received with the new timeout, but the worker assumes the old one until it reads the
+    # attributes again.
     rig.lower(1)
     rig.worker.start()
     rig.send("rsv_1")

@@ -1,4 +1,4 @@
-"""The operators' HTTP against servers that dawdle, break off, flood, redirect or use TLS."""
+"""The operators' client against servers that stall, break off, flood, redirect or use TLS."""
 
 import socket
 import threading
@@ -59,7 +59,7 @@ def flood(client: socket.socket, over: threading.Event) -> None:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Script], str]]:
-    """Lets a script answer one connection, and returns the URL."""
+    """Run a script that answers one connection; returns the URL."""
     over = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
     threads = []
@@ -90,7 +90,7 @@ def serve() -> Iterator[Callable[[Script], str]]:
 def test_a_call_ends_at_its_limit_however_slow_the_server_is(
     serve: Callable[[Script], str], script: Script
 ) -> None:
-    # The servers dawdle until the test is over: without the limit the call would not return.
+    # The servers go on until the test is over: without the limit the call would not return.
     with pytest.raises(OperationError, match=r"/health does not answer: nothing whole came"):
         worker_http.get(serve(script), SOON)
 
@@ -146,7 +146,7 @@ def tls(tmp_path: Path) -> Iterator[str]:
 def test_a_certificate_is_trusted_if_the_system_trusts_its_authority(
     tls: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As the worker itself does; certifi's list would know no authority of a cluster.
+    # As in the worker itself; certifi's list lacks a cluster's private CA.
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
     assert worker_http.get(tls, PATIENCE).body == b"{}"
 

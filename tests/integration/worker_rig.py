@@ -44,7 +44,7 @@ Handler = Callable[[Event, Neighbours], Outcome]
 
 
 class Neighbour:
-    """Both ports: notes each PATCH, and answers when a test lets it."""
+    """Both ports: records each PATCH, and answers when a test allows it."""
 
     def __init__(self) -> None:
         self.patched: list[str] = []
@@ -132,7 +132,7 @@ class Worker:
 
 
 class Stopping:
-    """A stop under way in a thread of its own; returns when /ready has turned red."""
+    """Start a stop in a thread; returns when /ready has turned red."""
 
     def __init__(self, app: worker_module.Worker) -> None:
         self.codes: list[int] = []

@@ -1,6 +1,6 @@
-"""A worker with the worst bug there is: its handlers' errors quote the whole environment.
+"""A worker with a bug: its handlers' errors quote the whole environment.
 
-With the argument `unredacted` its log hides nothing, to show that the search would notice.
+With the argument `unredacted` its log hides nothing, which proves that the search works.
 """
 
 import os

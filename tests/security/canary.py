@@ -26,7 +26,7 @@ MARK = "CANARY"
 
 
 def canary(name: str) -> str:
-    """A secret that is found again; its name says which one came out."""
+    """A secret that the search can find; its name identifies where it was planted."""
     return f"{MARK}-{name}-3kX9"
 
 
@@ -36,7 +36,7 @@ def with_password(url: str, name: str) -> str:
 
 
 def leaks(text: str) -> list[str]:
-    """Where a canary is, with a little of what is around it."""
+    """The place of a canary, with some text around it."""
     return [text[max(0, at - 60) : at + 60] for at in range(len(text)) if text.startswith(MARK, at)]
 
 
@@ -44,7 +44,7 @@ SECRETS = {
     "AWS_SECRET_ACCESS_KEY": f"{canary('aws-secret-key')}/v+q=",
     "AWS_SESSION_TOKEN": canary("aws-session-token"),
     "AWS_CONTAINER_AUTHORIZATION_TOKEN": canary("container-token"),
-    # The second is no header at all: OpenTelemetry says so, and quotes it.
+    # The second is not a valid header, and OpenTelemetry's warning quotes it.
     "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{MARK}-otlp,broken {MARK}-otlp-2",
     # No secret, but quoted while OpenTelemetry is imported.
     "OTEL_RESOURCE_ATTRIBUTES": "no pair",
@@ -54,12 +54,12 @@ SECRETS = {
     "NO_PROXY": "*",
     "no_grpc_proxy": "127.0.0.1",
 }
-# What a payment's message may hold beside what the settlement shows.
+# Fields of a payment's message that the worker must not show.
 PAYMENT = ("amount", "currency", "card_number", "error_message", "user_id", "payment_intent_id")
 
 
 class _Collector(Collector):
-    """Notes what it was authorized with."""
+    """Records the Authorization headers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,12 +86,12 @@ def _collecting() -> Iterator[tuple[_Collector, str]]:
 
 @dataclass
 class Output:
-    """Everything that came out of one worker, by the place it came out at."""
+    """All output of one worker, by place."""
 
     places: dict[str, str] = field(default_factory=dict)
     log: list[dict[str, Any]] = field(default_factory=list)
     letters: int = 0
-    # Where canaries have to be: proof that they were planted.
+    # The places where canaries are expected, which proves that they were planted.
     authorization: set[str] = field(default_factory=set)
     environ: str = ""
 
@@ -112,7 +112,7 @@ def pages(worker: WorkerProcess) -> str:
 
 
 def event(kind: str, rid: str, **detail: Any) -> str:
-    """An event with canaries in all that belongs to the payment."""
+    """An event with canaries in all payment fields."""
     facts = {"reservation_id": rid, "event_id": "show", "seat_ids": [f"S-{rid}"]}
     payment = {name: canary(name) for name in PAYMENT}
     return json.dumps({"type": kind, "detail": facts | payment | detail})
@@ -173,7 +173,7 @@ def run_through_every_failure() -> Output:
         made.places["pages"] = pages(worker)
         letters = [asdict(letter) for letter in world.dead_letters()]
         made.letters = len(letters)
-        # The body is the producer's and stays as it came.
+        # The producer's body is copied unchanged.
         made.places["dead letters"] = str([letter | {"body": ""} for letter in letters])
 
         world.neighbours.down("both")
@@ -183,7 +183,7 @@ def run_through_every_failure() -> Output:
         said = worker.stdout.read_text
 
         def missed_sqs() -> bool:
-            # Nobody else asks SQS while a breaker is open.
+            # No other thread calls SQS while a breaker is open.
             worker.probe("/api/v1/status")
             return "Could not connect to the endpoint" in said()
 

@@ -1,4 +1,4 @@
-"""A server of its own for each test, and what it writes into the log."""
+"""A server for each test, and its log."""
 
 import logging
 from collections.abc import Callable
@@ -12,6 +12,6 @@ __all__ = ["noise", "rig"]
 
 @pytest.fixture
 def noise(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """What the server wrote into the log so far."""
+    """The server's log lines so far."""
     caplog.set_level(logging.WARNING)
     return lambda: [record.getMessage()[:200] for record in caplog.records]

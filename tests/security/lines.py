@@ -1,4 +1,4 @@
-"""What every line of the worker's log must be, read as strictly as a collector of logs would."""
+"""Parses the worker's log lines as strictly as a log collector would."""
 
 import json
 from datetime import datetime
@@ -17,14 +17,14 @@ LONGEST = 32 * 1024
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    assert len(found) == len(pairs), "a key is there twice"
+    assert len(found) == len(pairs), "duplicate key"
     return found
 
 
 def read_line(raw: bytes) -> dict[str, Any]:
-    """The object of one line; fails unless it is one, with the keys of the log and no other."""
+    """The object of one line; fails unless it has exactly the log's keys."""
     assert len(raw) <= LONGEST, raw[:200]
-    # So no terminal obeys it and no reader breaks it: neither ESC nor U+2028 is in it.
+    # No ESC that a terminal would obey, no U+2028 where a reader would break the line.
     assert raw.isascii(), raw
     assert raw.decode().isprintable(), raw
     line: dict[str, Any] = json.loads(raw, object_pairs_hook=_once)
@@ -37,7 +37,7 @@ def read_line(raw: bytes) -> dict[str, Any]:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """All lines of a log file; the last one is whole, too."""
+    """All lines of a log file; fails if the last one is cut off."""
     *lines, rest = path.read_bytes().split(b"\n")
     assert rest == b""
     return [read_line(raw) for raw in lines]

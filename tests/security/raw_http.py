@@ -1,4 +1,4 @@
-"""HTTP as bytes on a socket: what a client may send that no library would."""
+"""HTTP as bytes on a socket, for requests that no library would send."""
 
 import socket
 from contextlib import suppress
@@ -8,7 +8,7 @@ import requests
 from tests.integration.test_health_server import Rig
 
 PROBE_TIMEOUT = 5.0
-"""A generous kubelet waits so many seconds for a probe."""
+"""Seconds that a generous kubelet waits for a probe."""
 HOST = "Host: x\r\n"
 SECOND = f"GET /metrics HTTP/1.1\r\n{HOST}\r\n"
 
@@ -16,7 +16,8 @@ SECOND = f"GET /metrics HTTP/1.1\r\n{HOST}\r\n"
 def read_all(client: socket.socket) -> bytes:
     """Everything until the server closes, which it must."""
     answer = b""
-    # What it leaves unread makes the kernel reset the connection, at times before we have read.
+    # Bytes that it leaves unread make the kernel reset the connection, at times before we have
+    # read.
     with suppress(ConnectionResetError):
         while part := client.recv(65536):
             answer += part
@@ -29,7 +30,7 @@ def ask(rig: Rig, raw: str) -> bytes:
 
 
 def probes_answer(base: str) -> None:
-    """As the kubelet asks: a connection each, and not for ever."""
+    """As the kubelet probes: a new connection for each probe, and a timeout."""
     for path in ("/health", "/ready"):
         with requests.Session() as session:
             session.trust_env = False

@@ -1,4 +1,4 @@
-"""Taps between a worker and its neighbours that note all that comes and pass it on."""
+"""Taps between a worker and its neighbours that record each request and pass it on."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,18 +24,18 @@ class Seen:
 
 @dataclass
 class Taps:
-    """The addresses for the worker's settings, and what has passed so far."""
+    """The addresses for the worker's settings, and the requests so far."""
 
     http_base: str = ""
     grpc_address: str = ""
     http: list[Seen] = field(default_factory=list)
     grpc: list[Seen] = field(default_factory=list)
-    # First lines that are no HTTP: what a forged line break would leave behind.
+    # First lines that are not HTTP, as a forged line break would produce.
     unreadable: list[bytes] = field(default_factory=list)
 
 
 class AnyMethod(Request):
-    """Takes every method, where its base knows two."""
+    """Accepts every method; its base class knows two."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("do_"):
@@ -44,7 +44,7 @@ class AnyMethod(Request):
 
 
 class _Watched(AnyMethod):
-    """Notes what it can't read, too."""
+    """Records unreadable requests, too."""
 
     taps: Taps
 

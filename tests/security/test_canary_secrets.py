@@ -1,4 +1,4 @@
-"""Canaries in every place that holds a secret, and a search of everything that comes out."""
+"""Canaries in every place that holds a secret, and a search of all the worker's output."""
 
 import json
 import signal
@@ -46,7 +46,7 @@ def test_warnings_of_libraries_are_in_the_log_and_nowhere_else(output: Output) -
 
 
 def test_every_failure_occurred_and_was_logged(output: Output) -> None:
-    told = [line["msg"].split(",")[0].split(" is open")[0] for line in output.log]
+    logged = [line["msg"].split(",")[0].split(" is open")[0] for line in output.log]
     for text in (
         "settled",
         "dead-lettered",
@@ -54,7 +54,7 @@ def test_every_failure_occurred_and_was_logged(output: Output) -> None:
         "the breaker of reservation_api",
         "receive failed",
     ):
-        assert text in told
+        assert text in logged
     quoted = next(line for line in output.log if line.get("logger") == "opentelemetry.util.re")
     assert "***" in quoted["msg"]
     assert "handle_payment_approved" in output.places["spans"]
@@ -70,7 +70,7 @@ def test_no_canary_leaks(output: Output, place: str) -> None:
     assert leaks(output.places[place]) == []
 
 
-# AWS refuses a signature and says what it has signed itself: with the caller's session token.
+# AWS refuses a signature and quotes the request it expected, session token included.
 
 
 def test_a_refused_signature_does_not_bring_the_session_token_into_the_log(world: World) -> None:
@@ -87,7 +87,7 @@ def test_a_refused_signature_does_not_bring_the_session_token_into_the_log(world
     with Neighbour() as aws:
         aws.RequestHandlerClass = AnyMethod
         aws.answer = refuse
-        # As with IRSA: these credentials are no part of the environment.
+        # As with IRSA, these credentials are not in the environment.
         worker = world.worker(
             {"AWS_ENDPOINT_URL": aws.base, "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
         )
@@ -108,7 +108,7 @@ def test_a_refused_signature_does_not_bring_the_session_token_into_the_log(world
     assert leaks(worker.stdout.read_text() + worker.stderr.read_text()) == []
 
 
-# Our own bugs.
+# Bugs of the worker.
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def world():
 
 
 def run_buggy(world: World, *arguments: str) -> str:
-    """What a worker writes whose bug quotes the environment."""
+    """The output of a worker whose bug quotes the environment."""
     name = "-".join(["buggy", *arguments])
     worker = world.worker(SECRETS | {"SQS_WAIT_TIME": "1"}, name)
     script = Path(__file__).parent / "buggy_worker.py"
@@ -144,7 +144,7 @@ def test_the_search_finds_a_canary_where_the_log_hides_nothing(world: World) -> 
     assert leaks(run_buggy(world, "unredacted"))
 
 
-# The command line: what is in force, and what is wrong with it.
+# The command line: settings in force, and configuration errors.
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
@@ -171,7 +171,7 @@ def test_config_shows_no_secret(world: World, tmp_path: Path, form: list[str]) -
 
 
 def problems(directory: Path, *arguments: str, **environ: str) -> str:
-    """What a wrong configuration is answered with."""
+    """The error output of a wrong configuration."""
     ended = run_cli(*arguments, cwd=directory, **environ)
     text = ended.stdout + ended.stderr
     assert ended.returncode == 2, text
@@ -230,10 +230,10 @@ def test_a_secret_that_cannot_be_used_is_not_shown(world: World, tmp_path: Path)
     "url",
     [
         with_password("http://127.0.0.1:9", "endpoint"),
-        # Not escaped as it should be: a port that is no number, half of a password.
+        # Not escaped as it should be: the port is not a number but half of a password.
         f"http://{MARK}-user:{canary('half')}/{canary('rest')}@127.0.0.1:9",
     ],
-    ids=["nobody there", "a slash in the password"],
+    ids=["unreachable", "a slash in the password"],
 )
 def test_an_unreadable_secret_is_reported_without_the_endpoints_password(
     tmp_path: Path, url: str

@@ -1,4 +1,4 @@
-"""What is installed is what was pinned, and what we write ourselves opens no door."""
+"""Only pinned dependencies are installed, and the linter refuses dangerous code."""
 
 import re
 import subprocess
@@ -65,17 +65,17 @@ def test_the_makefile_installs_nothing_without_its_hash() -> None:
     installs = [line for line in makefile.splitlines() if "pip install" in line]
     assert installs
     for line in installs:
-        # Ourselves have no hash; nothing else comes along with us.
+        # The package itself has no hash, but installs no dependencies.
         ourselves = "--no-deps" in line and "--no-build-isolation" in line and "-e ." in line
         assert "--require-hashes" in line or ourselves, line
         assert "://" not in line
 
 
-# The linter is the check of our own code; these hold it to that.
+# The linter checks our own code; these tests check the linter's rules.
 
 
 def lint(path: str, code: str) -> str:
-    """What the linter says of `code`, were it at `path`."""
+    """The linter's findings for `code` as if it were at `path`."""
     command = [Path(sys.executable).parent / "ruff", "check", "--output-format=concise"]
     done = subprocess.run(
         [*command, "--stdin-filename", path, "-"],

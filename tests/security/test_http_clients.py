@@ -1,4 +1,4 @@
-"""Clients of the HTTP server that come to stay: the probes answer and the worker goes on."""
+"""HTTP clients that never go away: the probes still answer and the worker goes on."""
 
 import signal
 import socket
@@ -42,7 +42,7 @@ def test_a_client_that_trickles_bytes_is_disconnected_in_the_end(
     with rig.connect(b"GET /health HTTP/1.1\r\nX: ") as client:
 
         def ended() -> bool:
-            # Never idle, by waitress's own count.
+            # Never idle, as waitress counts it.
             with suppress(ConnectionError):
                 client.send(b"x")
             return not is_open(client)
@@ -51,7 +51,7 @@ def test_a_client_that_trickles_bytes_is_disconnected_in_the_end(
 
 
 def test_many_requests_on_one_connection_get_one_answer(rig: Rig) -> None:
-    # Few enough to be read at once: what is left unread would reset the connection.
+    # Few enough to be read at once: bytes left unread would reset the connection.
     with rig.connect(SECOND.encode() * 200) as client:
         assert read_all(client).count(b"HTTP/1.1 200") == 1
 
@@ -64,7 +64,7 @@ def test_a_session_goes_on_although_each_answer_ends_its_connection(rig: Rig) ->
             assert (answer.status_code, answer.headers["Connection"]) == (200, "close")
 
 
-# All of it at once, and a real worker at work.
+# All of these clients at once, beside a busy worker.
 
 
 def siege(port: int, stack: ExitStack) -> list[socket.socket]:
@@ -81,7 +81,7 @@ def siege(port: int, stack: ExitStack) -> list[socket.socket]:
     clients = []
     for number in range(2 * MOST):
         client = stack.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
-        with suppress(ConnectionError):  # it may have had to go by now
+        with suppress(ConnectionError):  # it may have been closed by now
             client.sendall(openings[number % len(openings)])
             if not number % 20:
                 client.send(b"!", socket.MSG_OOB)
@@ -104,7 +104,7 @@ def test_under_siege_the_probes_answer_and_the_worker_goes_on_settling() -> None
                         client.send(b"x")
                 probes_answer(worker.base)
                 assert len(list(Path(f"/proc/{worker.pid}/fd").iterdir())) < MOST + 100
-        until(world.empty, 30, "all is deleted")
+        until(world.empty, 30, "every message is deleted")
         probes_answer(worker.base)
         assert set(world.released().values()) == {1}
         grown = worker.metrics().value("process_resident_memory_bytes") - before

@@ -1,4 +1,5 @@
-"""The HTTP server serves its pages and refuses all else, quietly and without telling what it is.
+"""The HTTP server serves its pages and refuses everything else, without a log line or a Server
+header.
 
 tests/integration/test_health_server.py has the pages themselves.
 """
@@ -20,7 +21,7 @@ from tests.security.raw_http import HOST, SECOND, ask, probes_answer, read_all
 
 
 def check_plain(answer: bytes, *secret: str) -> None:
-    """One answer that tells nothing of what made it and repeats nothing of what was asked."""
+    """One answer that names no software and repeats nothing of the request."""
     text = answer.decode("latin-1")
     assert text.count("HTTP/1.") <= 1, text
     head = text.partition("\r\n\r\n")[0]
@@ -30,7 +31,7 @@ def check_plain(answer: bytes, *secret: str) -> None:
         assert word.lower() not in text.lower(), text
 
 
-# What it does not serve.
+# Requests that it refuses.
 
 
 @pytest.mark.parametrize(
@@ -97,12 +98,12 @@ def test_it_is_not_a_proxy(rig: Rig) -> None:
             inside.accept()
 
 
-# Two requests where somebody sees one: the second is never answered.
+# Two requests where a proxy may see one: the second is never answered.
 
 SMUGGLED = {
     "both lengths": "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "both, the other way": "Transfer-Encoding: chunked\r\nContent-Length: 99\r\n\r\n0\r\n\r\n",
-    "a coding nobody knows": "Transfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n",
+    "an unknown coding": "Transfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n",
     "chunked and more": "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
     "chunked twice": "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "a vertical tab": "Transfer-Encoding: \x0bchunked\r\nContent-Length: 0\r\n\r\n",
@@ -131,7 +132,7 @@ def test_a_connection_gets_one_answer(
     assert noise() == []
 
 
-# What is too large, or nothing at all.
+# Requests that are too large or malformed.
 
 BIG = 10_000_000_000
 REFUSED = {
@@ -170,7 +171,7 @@ def test_an_endless_body_is_not_read_on(rig: Rig) -> None:
     with rig.connect(head.encode()) as client, suppress(ConnectionError):
         while sent < BIG:
             sent += client.send(chunk)
-    # What two kernels buffer, and no more.
+    # No more than two kernels buffer.
     assert sent < 64 * 1024 * 1024
 
 
@@ -217,7 +218,7 @@ def test_more_requests_than_threads_are_not_logged(
         assert released.wait(PATIENCE)
         return [GOOD]
 
-    rig.verdicts.ready = hang  # type: ignore[method-assign]
+    rig.probes.ready = hang  # type: ignore[method-assign]
     with ThreadPoolExecutor(12) as pool:
         answers = [pool.submit(rig.get, "/ready") for _ in range(12)]
         for _ in range(4):

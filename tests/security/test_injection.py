@@ -1,4 +1,4 @@
-"""Event fields that want to be more than data: what a real worker makes of them on the wire.
+"""Hostile event fields, and the requests that a real worker makes of them.
 
 Every hostile value goes into every field. The worker talks to the real neighbours through taps
 that see each request whole.
@@ -43,11 +43,11 @@ VALUES = {
     "blanks around": " victim ",
     "too long for a header": "v" * 100_000,
 }
-# What a message attribute may hold (SQS refuses the other control characters).
+# Values that a message attribute may hold (SQS refuses the other control characters).
 ATTRIBUTE_VALUES = {k: v for k, v in VALUES.items() if not re.search("[\x00-\x08\x0b-\x1f]", v)}
 EXPIRED, APPROVED, FAILED = "reservation.expired", "payment.approved", "payment.failed"
 
-# By field: the type of event that carries it, and where it stands.
+# By field: the type of event that carries it, and its place.
 IN_DETAIL = {
     "reservation_id": EXPIRED,
     "event_id": EXPIRED,
@@ -80,7 +80,7 @@ REQUESTS: dict[str, tuple[Any, str]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """One message: which hostile value stands where, and the reservation it is about."""
+    """One message: the hostile value, its place, and the reservation."""
 
     place: str
     name: str
@@ -93,7 +93,7 @@ class Case:
 
     @property
     def refused(self) -> bool:
-        """By the contract: an id that is not safe in a URL, a type that nobody knows."""
+        """Invalid by the contract: an id that is not safe in a URL, or an unknown type."""
         return self.place in ("detail reservation_id", "top type", "top detail-type")
 
 
@@ -130,7 +130,7 @@ def all_cases() -> list[Case]:
 
 @dataclass
 class Run:
-    """All cases sent, all settled: what was seen."""
+    """The requests, letters and states after all cases were settled."""
 
     cases: list[Case]
     taps: Taps
@@ -264,8 +264,8 @@ def test_the_fields_of_the_patch_arrive_unchanged(run: Run, field: str) -> None:
 @pytest.mark.parametrize("field", ["event_id", "seat_ids", "payment_intent_id", "user_id"])
 def test_the_fields_of_the_inventory_call_arrive_unchanged(run: Run, field: str) -> None:
     for case in run.at(f"detail {field}"):
-        told = getattr(run.asked(case)[1], field)
-        assert told == ([case.value] if field == "seat_ids" else case.value), case.name
+        received = getattr(run.asked(case)[1], field)
+        assert received == ([case.value] if field == "seat_ids" else case.value), case.name
 
 
 @pytest.mark.parametrize("place", ["detail trace_id", "top trace_id", "attribute TraceId"])

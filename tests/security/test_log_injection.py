@@ -1,4 +1,4 @@
-"""What events and neighbours say stays inside one line of the log and forges nothing in it."""
+"""Text of events and neighbours stays inside one log line and forges nothing in it."""
 
 import io
 import json
@@ -49,7 +49,7 @@ TEXTS = {
 MESSAGES = {"settled", "replayed", "superseded", "dead-lettered", "given back for another try"}
 
 
-# What a neighbour answers with the text in it, and to which calls.
+# A neighbour's answer with the text in it, and the calls that it answers.
 Answers = tuple[tuple[str, dict[str, Any]], ...]
 
 
@@ -70,7 +70,7 @@ def event(rid: str, kind: str = "payment.failed", **detail: Any) -> dict[str, An
 
 
 def events(text: str) -> Iterator[Callable[[str], Sent]]:
-    """Fields that the log shows, and fields whose refusal it explains."""
+    """Fields that the log shows, and invalid fields that it quotes."""
 
     def sent(place: str, shown: str, make: Callable[[str], Any]) -> Callable[[str], Sent]:
         return lambda rid: Sent(place, text, json.dumps(make(rid)), (), shown)
@@ -86,8 +86,8 @@ def events(text: str) -> Iterator[Callable[[str], Sent]]:
 
 
 def answers(text: str) -> Iterator[Callable[[str], Sent]]:
-    """Neighbours that answer with the text, wherever an answer may hold one."""
-    # gRPC's wire holds no surrogates and only so much; HTTP's bodies hold anything.
+    """Neighbours that put the text into every place of an answer."""
+    # gRPC carries no surrogates and limits the size; an HTTP body holds anything.
     wire = text[:2000].replace("\ud800", "")
     said: dict[str, Answers] = {
         "HTML": (("reservation", {"status": 422, "body": wire}),),
@@ -107,14 +107,14 @@ def answers(text: str) -> Iterator[Callable[[str], Sent]]:
 
 @dataclass
 class Run:
-    """All sent, all settled: by message id what was sent, and the log."""
+    """The cases by message id, and the log after all were settled."""
 
     sent: dict[str, Sent]
     log: list[dict[str, Any]]
     stderr: bytes
 
     def settled(self) -> Iterator[tuple[Sent, dict[str, Any]]]:
-        """A failure that may pass is given back until there is evidence against the message."""
+        """A transient failure is given back until there is evidence against the message."""
         final = (x for x in self.log if x.get("outcome", "retried") != "retried")
         return ((self.sent[x["message_id"]], x) for x in final)
 
@@ -129,7 +129,8 @@ def run() -> Iterator[Run]:
             one = make(rid)
             world.neighbours.seed([Record(rid, "show", (f"S-{rid}",))])
             for neighbour, answer in one.answers:
-                # Also to a later try: without evidence the worker tries transient answers again.
+                # Also on a later try, because without evidence the worker retries transient
+                # answers.
                 world.neighbours.answer(neighbour, answer, count=1000, ids=[rid])
             queued = world.client.send_message(QueueUrl=world.queue_url, MessageBody=one.body)
             sent[queued["MessageId"]] = one
@@ -168,18 +169,18 @@ def test_a_field_is_logged_as_it_came_unless_it_is_too_long(run: Run) -> None:
 
 
 def test_a_neighbours_text_is_logged_but_cut(run: Run) -> None:
-    told = [
+    quoted = [
         (one, line)
         for one, line in run.settled()
         if one.answers and one.place != "a state" and line["outcome"] == "failed"
     ]
-    assert len(told) == 6 * len(TEXTS)
-    for one, line in told:
+    assert len(quoted) == 6 * len(TEXTS)
+    for one, line in quoted:
         assert len(line["error"]) < 400, one.place
         assert line["error"].startswith(("reservation-api PATCH: HTTP", "inventory-svc Release"))
 
 
-# Answers that are hardly HTTP, by the real client and the real logger.
+# Malformed HTTP answers, with the real client and the real logger.
 
 RAW = [
     f"HTTP/1.1 503 \x1b[31m{FORGED}\r\n\r\n",
@@ -223,16 +224,16 @@ def test_a_malformed_http_answer_stays_inside_its_line(log: io.StringIO, raw: st
     assert len(line["error"]) < 400
 
 
-# gRPC's core has a log of its own, beside ours.
+# gRPC's core writes its own log to stderr.
 
 
 def frame(kind: int, flags: int, payload: bytes) -> bytes:
-    """One frame of HTTP/2, for the connection as a whole."""
+    """One HTTP/2 frame of stream 0."""
     return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, 0) + payload
 
 
 def say_goodbye(listener: socket.socket) -> None:
-    """To each client: settings, then GOAWAY with a reason that forges a line."""
+    """Sends each client SETTINGS, then a GOAWAY whose reason forges a line."""
     while True:
         try:
             client, _ = listener.accept()

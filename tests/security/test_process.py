@@ -1,4 +1,4 @@
-"""The worker as a container runs it: two ports, no file, no child, whoever it runs as."""
+"""The worker as a container runs it: two ports, no file, no child, under any user."""
 
 import os
 import re
@@ -16,7 +16,7 @@ LISTENING = "0A"
 
 
 def addresses(pid: int) -> dict[int, set[str]]:
-    """The TCP ports that a process listens on and their addresses, by its own open sockets."""
+    """The TCP ports that a process listens on, with their addresses."""
     links = (os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir())
     inodes = {match[1] for link in links if (match := re.fullmatch(r"socket:\[(\d+)\]", link))}
     found: defaultdict[int, set[str]] = defaultdict(set)
@@ -54,12 +54,12 @@ def children(worker: WorkerProcess) -> str:
 def test_a_worker_at_work_has_two_ports_open_writes_no_file_and_starts_no_process() -> None:
     with World() as world:
         ids = world.seed(50)
-        # As a read-only container runs it: Python's own caches would be files, too.
+        # As in a read-only container, because Python's caches would be files, too.
         worker = world.run_worker(
             PYTHONDONTWRITEBYTECODE="1", SERVER_HOST="::", GRPC_DEBUG_PORT=str(free_port())
         )
         world.expire(ids)
-        until(world.empty, 30, "all is settled")
+        until(world.empty, 30, "every event is settled")
         worker.metrics()
         assert addresses(worker.pid) == {
             int(worker.env["SERVER_PORT"]): {"::"},
@@ -69,5 +69,5 @@ def test_a_worker_at_work_has_two_ports_open_writes_no_file_and_starts_no_proces
         assert children(worker) == ""
         worker.signal(signal.SIGTERM)
         assert worker.wait(30) == 0
-        # Its working directory, its HOME and its TMPDIR are this one.
+        # Its working directory, HOME and TMPDIR.
         assert list((worker.directory / "worker.cwd").iterdir()) == []

@@ -1,4 +1,4 @@
-"""What the redactor hides, and what it leaves alone."""
+"""The texts that the redactor hides and those that it leaves alone."""
 
 import pytest
 

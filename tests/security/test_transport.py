@@ -1,4 +1,4 @@
-"""Who the worker's calls really go to: no proxy in between, no neighbour nobody vouches for.
+"""The worker's calls go through no proxy and to no server with an untrusted certificate.
 
 tests/unit/test_reservation_answers.py holds that redirects are not followed and that an https base
 needs a good certificate.
@@ -24,13 +24,13 @@ from tests.fake_queue import PATIENCE
 from tests.unit.clients.http_neighbour import self_signed
 
 CALL = CallContext(timeout=10.0)
-# A name that is reserved: nobody has it, so only a proxy could be asked for it.
+# A reserved name that does not resolve, so only a proxy could be asked for it.
 NOWHERE = "neighbour.invalid"
 
 
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
-    """The first bytes of each client of a proxy that every usual variable names."""
+    """The first bytes that each client sends to a proxy that all usual variables name."""
     asked: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -51,7 +51,7 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
         for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
             monkeypatch.delenv(name, raising=False)
         yield asked
-        # Wakes the thread out of its accept.
+        # Wakes the thread from its accept.
         listener.shutdown(socket.SHUT_RDWR)
 
 
@@ -114,7 +114,7 @@ def self_certified(directory: Path) -> grpc.ServerCredentials:
 
 @contextmanager
 def impostor(credentials: grpc.ServerCredentials | None) -> Iterator[tuple[_Impostor, str]]:
-    """A gRPC server that only itself vouches for; without credentials it speaks no TLS."""
+    """A gRPC server with a self-signed certificate; without credentials it speaks no TLS."""
     made = _Impostor()
     server = grpc.server(ThreadPoolExecutor(2))
     server.add_generic_rpc_handlers((made,))
@@ -131,7 +131,7 @@ def impostor(credentials: grpc.ServerCredentials | None) -> Iterator[tuple[_Impo
         server.stop(None).wait()
 
 
-@pytest.mark.parametrize("certified", [True, False], ids=["by itself", "by nobody"])
+@pytest.mark.parametrize("certified", [True, False], ids=["self-signed", "plain text"])
 def test_an_inventory_with_an_untrusted_certificate_is_down_and_sees_no_call(
     tmp_path: Path, certified: bool
 ) -> None:
@@ -141,7 +141,7 @@ def test_an_inventory_with_an_untrusted_certificate_is_down_and_sees_no_call(
         assert made.calls == []
 
 
-@pytest.mark.parametrize("certified", [True, False], ids=["by itself", "by nobody"])
+@pytest.mark.parametrize("certified", [True, False], ids=["self-signed", "plain text"])
 def test_a_collector_with_an_untrusted_certificate_sees_no_span(
     tmp_path: Path, certified: bool
 ) -> None:

@@ -1,4 +1,4 @@
-"""Links between the Markdown files: each leads to a file that is there and to a heading of it."""
+"""Links between the Markdown files: each leads to an existing file and heading."""
 
 import re
 from collections import Counter
@@ -14,20 +14,20 @@ FILES = sorted(
     for pattern in ("*.md", "docs/**/*.md", "benchmarks/**/*.md", "k8s/**/*.md", ".github/**/*.md")
     for path in ROOT.glob(pattern)
 )
-# What comes after "](", or after "[label]: ", up to a title or the end.
+# The target after "](" or "[label]: ", up to a title or the end.
 _LINK = re.compile(r"\]\(\s*<?([^\s)>]+)>?[^)]*\)|^\[[^\]]+\]:\s+(\S+)", re.MULTILINE)
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 _FENCE = re.compile(r"^(```|~~~).*?^\1\s*$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`[^`\n]*`")
 _FOREIGN = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
-# Our own files by their place on GitHub, as the alerts and the labels name them.
+# Our own files by their GitHub URL, as the alerts and the labels name them.
 _OURS = re.compile(
     r"https://github\.com/traffic-tacos/reservation-worker/blob/main/([\w./-]+)(?:#([\w-]+))?"
 )
 
 
 def links(text: str) -> Iterator[str]:
-    """What `text` links to, its examples of code left out."""
+    """The link targets in `text`, outside code examples."""
     for inline, reference in _LINK.findall(_CODE.sub("", _FENCE.sub("", text))):
         yield inline or reference
 
@@ -45,13 +45,13 @@ def anchors(text: str) -> set[str]:
 
 
 def broken(path: Path, link: str) -> str | None:
-    """What is wrong with a relative `link` of the file at `path`."""
+    """The problem with a relative `link` of the file at `path`."""
     place, _, anchor = unquote(link).partition("#")
     target = (path.parent / place).resolve() if place else path
     if not target.is_relative_to(ROOT):
         return "leads out of the repository"
     if not target.exists():
-        return "there is no such file"
+        return "no such file"
     if anchor and anchor not in anchors(target.read_text()):
         return f"{target.name} has no heading #{anchor}"
     return None
@@ -77,7 +77,7 @@ def test_every_link_to_our_own_pages_leads_to_a_heading(name: str) -> None:
     [
         ("docs/dlq.md", None),
         ("docs/dlq.md#put-back", None),
-        ("docs/gone.md", "there is no such file"),
+        ("docs/gone.md", "no such file"),
         ("docs/dlq.md#gone", "dlq.md has no heading #gone"),
         ("../elsewhere.md", "leads out of the repository"),
     ],

@@ -1,4 +1,4 @@
-"""A line knows its room by what would make it change: who may import what, as data."""
+"""The import rules of the package's rooms, as data."""
 
 import ast
 import sys
@@ -20,7 +20,7 @@ HTTP = ("requests", "urllib3", "httpx", "http", "urllib", "flask", "waitress", "
 
 @dataclass(frozen=True)
 class Rule:
-    """`only`: nothing but these; `never`: not these either. Names stand for what is below too."""
+    """`only`: nothing but these; `never`: not these either. A name includes its submodules."""
 
     only: frozenset[str] | None = None
     never: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ def ours(*names: str) -> frozenset[str]:
     return frozenset(f"{US}.{name}" for name in names)
 
 
-# The table of the design: what a room must not import. A module at the top is a room, too.
+# The imports that each room must not have. A module at the top is a room, too.
 ROOMS = {
     "errors": Rule(only=STDLIB),
     "outcome": Rule(only=STDLIB),
@@ -49,7 +49,7 @@ ROOMS = {
     "cli": Rule(never=(f"{US}.pipeline",)),
 }
 
-# Who may import a room from outside it; everybody may import the others.
+# The only rooms that may import a room; the other rooms are open to all.
 IMPORTERS = {
     "simulator": {"cli"},
     "stubs": {"clients", "servers", "simulator"},
@@ -91,7 +91,7 @@ def below(name: str, roots: frozenset[str] | tuple[str, ...]) -> bool:
 
 
 def forbidden(room: str, source: str, package: str = "") -> list[str]:
-    """What a module of `room` imports and must not."""
+    """The forbidden imports of a module of `room`."""
     rule = ROOMS.get(room, Rule())
     found = []
     for name in imports(source, package or f"{US}.{room}"):
@@ -104,7 +104,7 @@ def forbidden(room: str, source: str, package: str = "") -> list[str]:
 
 
 def violations(root: Path) -> list[str]:
-    """What is wrong in the package at `root`, a line each."""
+    """The violations in the package at `root`, a line each."""
     lines = []
     for path in sorted(root.rglob("*.py")):
         inside = path.relative_to(root)
@@ -150,7 +150,7 @@ def test_every_room_named_in_the_rules_exists() -> None:
     assert set(ROOMS) | set(IMPORTERS) <= rooms
 
 
-# The check notices what it is for.
+# The check reports violations.
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ PAID = replace(
 
 
 class Topic:
-    """Keeps the notifications; blocks, refuses or fails if a test asks for it."""
+    """Keeps the notifications; blocks, refuses or fails on request."""
 
     def __init__(self) -> None:
         self.sent: list[Mapping[str, str]] = []
@@ -239,8 +239,8 @@ def test_the_longest_reservation_id_fits_a_fifo_topic() -> None:
     sns: Any = FakeSns()
     topic = SnsTopic("arn:aws:sns:ap-northeast-2:000000000000:customers.fifo", lambda: sns)
     ids = ["r" * 128, "r" * 127 + "s"]
-    told = [notification(replace(PAID, reservation_id=one)) for one in ids]
-    assert topic.publish([one for one in told if one]) == set()
+    sent = [notification(replace(PAID, reservation_id=one)) for one in ids]
+    assert topic.publish([one for one in sent if one]) == set()
     [given] = sns.sent
     entries = given["PublishBatchRequestEntries"]
     assert [one["MessageGroupId"] for one in entries] == ids

@@ -12,11 +12,12 @@ from typing import NamedTuple, Self
 import yaml
 
 from reservation_worker.simulator.processes.child import poll_until
+from reservation_worker.simulator.processes.loopback import Loopback
 from tests.cluster.harness.api import Json
 from tests.cluster.harness.control_plane import start_control_plane
 from tests.cluster.harness.keda import manifests, start_keda
 from tests.cluster.harness.kubelet import NODES, Kubelet
-from tests.cluster.harness.network import Network
+from tests.cluster.harness.network import HOST, Network
 
 NAMESPACE = "traffic-tacos"
 OVERLAYS = Path(__file__).parents[1] / "overlays"
@@ -71,8 +72,9 @@ class Cluster:
         self.apply_objects([one for one in objects if one["kind"] in _FIRST])
         self.apply_objects([one for one in objects if one["kind"] not in _FIRST])
         labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in _MODES}
-        namespace = {"metadata": {"name": NAMESPACE, "labels": labels}}
-        self.api.create("/api/v1/namespaces", namespace)
+        for name in (NAMESPACE, "tacos-app"):
+            namespace = {"metadata": {"name": name, "labels": labels}}
+            self.api.create("/api/v1/namespaces", namespace)
         start_keda(self._programs, self.folder, self.api, self._ends)
         self.kubelet = Kubelet(self.api, version, self.folder / "pods")
         self._ends.callback(self.kubelet.close)
@@ -98,6 +100,11 @@ class Cluster:
     def apply(self, overlay: str) -> Said:
         """Apply tests/cluster/overlays/`overlay`, as a deployment does."""
         return self.kubectl("apply", "--server-side", "-k", str(OVERLAYS / overlay))
+
+    def keda_metrics(self) -> str:
+        """What KEDA's operator shows to Prometheus."""
+        answer = Loopback().answer("GET", f"http://{HOST}:8080/metrics")
+        return "" if answer is None else answer.text
 
     def wanted(self) -> int:
         """The replicas that the Deployment is to have."""

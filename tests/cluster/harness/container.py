@@ -16,6 +16,8 @@ from tests.cluster.harness.cgroup import Cgroup, cores, size
 from tests.cluster.harness.network import HOST, PodNetwork
 
 ROOT = Path(__file__).parents[3]
+_SEEN = "/srv"
+"""Where the worker finds the checkout."""
 # The names that the worker's defaults use; the neighbours run outside of pods.
 HOSTS = {"reservation-api": HOST, "inventory-svc": HOST}
 
@@ -85,7 +87,7 @@ class FakeContainer(Container):
 class ProcessContainer(Container):
     """The checkout's worker, as the container's user, without capabilities, in its limits.
 
-    It has a network of its own. Its root file system is the machine's.
+    It has a network of its own. Its root file system is the machine's, read-only.
     """
 
     def __init__(self, order: Order) -> None:
@@ -108,16 +110,19 @@ class ProcessContainer(Container):
 
     def _command(self, order: Order) -> list[str]:
         joins = "".join(f"echo $$ > {folder}/cgroup.procs; " for folder in self._cgroup.folders)
+        # `ip netns exec` gives it mounts of its own, too. The checkout's parents may be closed to
+        # the container's user.
+        mounts = f'mount --bind {ROOT} {_SEEN} && mount -o remount,bind,ro / && exec "$@"'
         return [
             *("sh", "-c", f'{joins}exec "$@"', "sh"),
-            *("ip", "netns", "exec", self._network.name),
+            *("ip", "netns", "exec", self._network.name, "sh", "-c", mounts, "sh"),
             *("setpriv", f"--reuid={order.user}", f"--regid={order.user}", "--clear-groups"),
             *("--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"),
-            *(sys.executable, "-m", "reservation_worker", "run"),
+            *(_seen(sys.executable), "-m", "reservation_worker", "run"),
         ]
 
     def _environment(self, order: Order) -> dict[str, str]:
-        own = {"PATH": os.environ["PATH"], "HOME": "/tmp", "PYTHONPATH": str(ROOT)}
+        own = {"PATH": os.environ["PATH"], "HOME": "/tmp", "PYTHONPATH": _SEEN}
         return own | {"PYTHONDONTWRITEBYTECODE": "1"} | order.env
 
     def ended(self) -> int | None:
@@ -140,6 +145,11 @@ class ProcessContainer(Container):
         self.peak = self._cgroup.peak()
         self._cgroup.close()
         self._network.close()
+
+
+def _seen(path: str) -> str:
+    """Where the worker finds the file at `path`."""
+    return path.replace(f"{ROOT}/", f"{_SEEN}/", 1) if path.startswith(f"{ROOT}/") else path
 
 
 class ImageContainer(ProcessContainer):

@@ -12,7 +12,7 @@ from pathlib import Path
 import requests
 
 from tests.cluster.harness.api import Api, Json
-from tests.cluster.harness.container import Container, Order, Runtime
+from tests.cluster.harness.container import Container, FakeContainer, Order, Runtime
 
 _TICK = 0.1
 log = logging.getLogger("cluster")
@@ -37,6 +37,8 @@ class Pod:
         self.name: str = made["metadata"]["name"]
         self.node: str = made["spec"]["nodeName"]
         self._number, self._logs = number, logs
+        # Fifty fakes have nothing to say.
+        self._say = log.debug if runtime is FakeContainer else log.info
         [self._spec] = made["spec"]["containers"]
         self._path = f"/api/v1/namespaces/{made['metadata']['namespace']}/pods/{self.name}"
         self._deleted = threading.Event()
@@ -105,7 +107,7 @@ class Pod:
             container.close()
         if stopped is not None:
             mib = container.peak / 2**20
-            log.info("%s ended %.1f s after SIGTERM: %s, %.0f MiB", self.name, after, code, mib)
+            self._say("%s ended %.1f s after SIGTERM: %s, %.0f MiB", self.name, after, code, mib)
         return End(self.name, -9 if code is None else code, container.peak, after, self._grace)
 
     def _probes(self, container: Container, began: float) -> Iterator[None]:
@@ -122,7 +124,7 @@ class Pod:
                     log.info("%s did not start in time", self.name)
                     container.signal(signal.SIGTERM)
             yield
-        log.info("%s answers %.1f s after its start", self.name, time.monotonic() - began)
+        self._say("%s answers %.1f s after its start", self.name, time.monotonic() - began)
         plans = []
         for kind in ("livenessProbe", "readinessProbe"):
             if probe := self._spec.get(kind):

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from reservation_worker.simulator.processes.child import ChildError
 from tests.faults.harness.case import Outcome
 from tests.faults.harness.long_run_checks import LongRun
 from tests.faults.harness.long_runs import drain, outage, soak
@@ -40,7 +41,11 @@ class Row:
 
 
 def _scenario(name: str, seed: int) -> Row:
-    outcome = run(name, seed=seed)
+    try:
+        outcome = run(name, seed=seed)
+    except ChildError as error:
+        # A process that did not start costs its own row, not those of an hour before it.
+        return Row("scenarios", name, {}, [str(error)])
     broken = [] if outcome.ok else [outcome.explain()]
     if not outcome.faults:
         broken.append("nothing was injected")
@@ -101,7 +106,7 @@ def report(rows: Sequence[Row]) -> str:
             f"|---|---|{'---|' * len(INVARIANTS)}",
         ]
         for row in scenarios:
-            held = " | ".join("held" if row.held[number] else "BROKEN" for number in INVARIANTS)
+            held = " | ".join("held" if row.held.get(number) else "BROKEN" for number in INVARIANTS)
             lines.append(f"| {row.name} | {_injected(row)} | {held} |")
         lines.append("")
     for row in rows:

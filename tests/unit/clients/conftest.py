@@ -1,4 +1,4 @@
-"""Both neighbours as a test's servers, and a client of each."""
+"""Both neighbours as test servers, and a client of each."""
 
 import socket
 from collections.abc import Iterator

@@ -14,11 +14,11 @@ from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2_grpc as 
 SEATS = Seats("rsv_1", "concert", ("A1", "A2"), 2)
 CALL = CallContext(timeout=10.0)
 Meaning = type[Exception] | None
-"""What a call raises, None: it returns."""
+"""The error that a call raises; None: it returns."""
 
 
 class Neighbour(rpc.InventoryServiceServicer):
-    """inventory-svc with an answer that a test sets; it keeps what it was asked."""
+    """inventory-svc with an answer that a test sets; it keeps the requests."""
 
     def __init__(self) -> None:
         self.behave: Callable[[Any, grpc.ServicerContext], Any]

@@ -1,4 +1,4 @@
-"""reservation-api for tests: an HTTP server whose answers, even broken ones, a test sets."""
+"""reservation-api for tests: an HTTP server whose answers, even malformed ones, a test sets."""
 
 import json
 import socket
@@ -28,7 +28,7 @@ Answer = Callable[["Request"], None]
 
 
 class Request(BaseHTTPRequestHandler):
-    """One request; the test's `answer` is free to do anything to its connection."""
+    """One request; the test's `answer` may do anything to its connection."""
 
     protocol_version = "HTTP/1.1"
     server: "Neighbour"
@@ -51,7 +51,7 @@ class Request(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Not to the test's output."""
+        """Keeps the access log out of the test's output."""
 
 
 class Neighbour(ThreadingHTTPServer):
@@ -76,7 +76,7 @@ class Neighbour(ThreadingHTTPServer):
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.server_port}"
 
     def says(self, status: int, body: Any = b"", **headers: str) -> None:
-        """Answer everything so from now on; what is not bytes becomes JSON."""
+        """Give this answer from now on; a body that is not bytes becomes JSON."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.answer = lambda request: request.reply(status, raw, **headers)
 
@@ -90,7 +90,7 @@ class Neighbour(ThreadingHTTPServer):
         super().finish_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that hang up are what these tests are about."""
+        """No traceback on stderr: these tests are about clients that hang up."""
 
     def __enter__(self) -> "Neighbour":
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 
 
 class Proxy:
-    """Forwards TCP to a local port; `black_hole` makes the connections of now go silent for good.
+    """Forwards TCP to a local port; `black_hole` silences the present connections for good.
 
-    They stay open, and what is sent on them is swallowed: so it looks when a load balancer has
-    forgotten them, or a node has died. New connections work.
+    They stay open, and bytes sent on them are swallowed, as when a load balancer has forgotten them
+    or a node has died. New connections work.
     """
 
     def __init__(self, port: int) -> None:
@@ -23,7 +23,7 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
         self.hang_ups = 0
-        """How many connections the client has closed."""
+        """The number of connections that the client has closed."""
 
     def black_hole(self) -> None:
         self._silent.set()
@@ -67,7 +67,7 @@ class Proxy:
 
 @contextmanager
 def full_backlog(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
-    """The port of a listener that takes no more connections: SYNs to it are dropped."""
+    """The port of a listener that accepts no more connections: SYNs to it are dropped."""
     with socket.create_server((host, port), backlog=0) as listener:
         place = listener.getsockname()
         waiting = []

@@ -1,4 +1,4 @@
-"""What each answer of inventory-svc means (docs/contract.md#inventory), over real gRPC."""
+"""The meaning of each answer of inventory-svc (docs/contract.md#inventory), over real gRPC."""
 
 from collections.abc import Callable
 from typing import Any
@@ -133,7 +133,7 @@ def test_every_error_code_of_the_proto_has_its_line_in_the_table() -> None:
     assert set(errors.ErrorCode.values()) == set(CODES) - {UNKNOWN_NUMBER, -1}
 
 
-# In-band statuses with no error beside them, or one that decides nothing.
+# In-band statuses without an error, or with one that decides nothing.
 
 NO_ERROR = [{}, {"error": errors.Error()}, {"error": errors.Error(message="all is well")}]
 RELEASE_STATUSES: dict[int, Meaning] = {
@@ -205,7 +205,7 @@ def test_a_release_that_was_done_before_is_done(
     assert_means(DONE, lambda: release(inventory_client))
 
 
-# What a person on call gets to read, and what the handler gets back.
+# The error's text, and the handler's result.
 
 
 def test_the_error_names_the_call_and_its_answer(
@@ -227,7 +227,7 @@ def test_a_commit_returns_the_order_id_if_there_is_one(
     assert commit(inventory_client) == given
 
 
-# What inventory-svc receives.
+# The requests that inventory-svc receives.
 
 
 def test_a_release_carries_all_its_fields_and_the_key_of_its_effect(

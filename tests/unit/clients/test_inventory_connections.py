@@ -1,4 +1,4 @@
-"""Connections to inventory-svc that go wrong: always a TransientError, always in time."""
+"""Broken connections to inventory-svc: always a TransientError, always in time."""
 
 import socket
 import threading
@@ -46,7 +46,7 @@ def test_a_call_ends_at_its_deadline(
     inventory.behave = block
     try:
         assert_means(TRANSIENT, lambda: release(inventory_client, CallContext(timeout=0.2)))
-        # The server was told: it does not go on for nobody.
+        # The call is cancelled at the server too.
         assert ended.wait(10)
     finally:
         enough.set()
@@ -77,7 +77,7 @@ def test_a_failed_call_is_not_retried_by_grpc(
 def test_an_unreachable_neighbour_is_down_long_before_the_deadline(closed_port: int) -> None:
     inventory_client = InventoryClient(f"127.0.0.1:{closed_port}")
     try:
-        # With wait_for_ready it would end by the deadline only, and the test by its timeout.
+        # With wait_for_ready the call would end only at its deadline, and the test at its timeout.
         with pytest.raises(TransientError, match="UNAVAILABLE"):
             release(inventory_client, CallContext(timeout=100.0))
     finally:
@@ -105,7 +105,7 @@ def test_a_neighbour_that_speaks_plaintext_to_a_tls_client_is_down(
         inventory_client.close()
 
 
-# The probe of a breaker that is open.
+# The probe of an open breaker.
 
 
 def test_the_probe_accepts_a_server_without_a_health_service(
@@ -180,7 +180,7 @@ def test_after_reconnect_a_call_in_flight_keeps_its_connection_until_it_ends(
     assert proxy.connections == 2
 
 
-# An address that changes behind its name.
+# A name whose address changes.
 
 
 def settled(inventory_client: InventoryClient) -> bool:

@@ -1,4 +1,4 @@
-"""The wires we speak: numbers and names are the contracts', and the stubs are theirs."""
+"""The protos have the contract's numbers and names, and the stubs are made from them."""
 
 import importlib.util
 from collections.abc import Iterable
@@ -15,8 +15,8 @@ from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2, worker_
 ROOT = Path(__file__).parents[3]
 STUBS = ROOT / "reservation_worker" / "stubs"
 
-# Contract, section 3, and the table of WorkerService, written out: message, then number, name and
-# type of each field.
+# docs/contract.md#inventory and the table of WorkerService, written out: message, then number, name
+# and type of each field.
 FIELDS = {
     "reservation.v1.ReleaseHoldRequest": [
         (1, "reservation_id", "string"),
@@ -170,7 +170,7 @@ FIELDS = {
         (4, "success", "bool"),
         (5, "executed_at", "google.protobuf.Timestamp"),
     ],
-    # What readers of profiles go by, in the part that we write.
+    # The part of pprof's format that the worker writes.
     "pprof.v1.Profile": [
         (1, "sample_type", "repeated pprof.v1.ValueType"),
         (2, "sample", "repeated pprof.v1.Sample"),
@@ -303,7 +303,7 @@ def test_a_message_has_the_fields_of_the_contract_and_no_other(name: str) -> Non
     assert sorted((one.number, one.name, type_of(one)) for one in fields) == FIELDS[name]
 
 
-def test_there_is_no_message_that_the_contract_does_not_have() -> None:
+def test_every_message_is_in_the_contract() -> None:
     assert set(MESSAGES) == set(FIELDS)
 
 
@@ -314,7 +314,7 @@ def test_an_enum_has_the_values_of_the_contract_and_no_other(name: str) -> None:
     assert values == {number: prefix + short for number, short in enumerate(names)}
 
 
-def test_there_is_no_enum_that_the_contract_does_not_have() -> None:
+def test_every_enum_is_in_the_contract() -> None:
     assert set(ENUM_TYPES) == set(ENUMS)
 
 

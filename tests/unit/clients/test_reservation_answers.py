@@ -1,4 +1,4 @@
-"""Contract, section 2: what each answer of reservation-api means, over real HTTP connections."""
+"""The meaning of each answer of reservation-api (docs/contract.md#reservation-api), over HTTP."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -172,7 +172,7 @@ def test_a_409_may_name_the_payment_that_confirmed_it(
         (400, HTML, PERMANENT),
         (400, error("INVALID_REQUEST"), PERMANENT),
         (400, error("RESERVATION_NOT_FOUND"), PERMANENT),
-        (422, error("RESERVATION_EXPIRED"), PERMANENT),  # only 400 and 409 may say so
+        (422, error("RESERVATION_EXPIRED"), PERMANENT),  # only with 400 and 409
         (402, b"", PERMANENT),
         (406, b"", PERMANENT),
         (410, b"", PERMANENT),
@@ -205,7 +205,7 @@ def test_a_409_may_name_the_payment_that_confirmed_it(
         (404, {"status": 404, "error": "Not Found"}, TRANSIENT),
         (300, b"", TRANSIENT),
         (304, b"", TRANSIENT),
-        # no HTTP that anybody knows
+        # no HTTP status
         (600, b"", TRANSIENT),
         (999, b"", TRANSIENT),
     ],
@@ -262,7 +262,7 @@ def test_a_failed_call_is_not_retried_by_the_client(
         ("1.5", 0.0),
         ("", 0.0),
         ("9" * 5000, 0.0),  # more digits than Python reads
-        ("Mon, 01 Jan 1990 00:00:00 GMT", 0.0),  # long over
+        ("Mon, 01 Jan 1990 00:00:00 GMT", 0.0),  # in the past
         ("Mon, 01 Foo 2990 00:00:00 GMT", 0.0),  # there is no such month
     ],
     ids=lambda value: str(value)[:30],
@@ -295,7 +295,7 @@ def test_without_retry_after_no_delay_is_requested(
     assert raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL)).retry_after == 0.0
 
 
-# What reservation-api receives.
+# The requests that reservation-api receives.
 
 
 @pytest.mark.parametrize(

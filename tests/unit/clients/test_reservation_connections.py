@@ -1,4 +1,4 @@
-"""Connections to reservation-api that go wrong: always a TransientError, always in time."""
+"""Broken connections to reservation-api: always a TransientError, always in time."""
 
 import json
 import socket
@@ -38,7 +38,7 @@ SOON = 0.3
 HUGE = StatusChange("rsv_1", "CANCELLED", error_code="x" * 16_000_000)
 """Larger than the kernel's buffers on both sides of a connection."""
 GENEROUS = 10.0
-"""How late such a call may end on a slow machine; what it guards against is never."""
+"""How late such a call may end on a slow machine; the alternative is never."""
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_kept_connection_that_the_server_closed_meanwhile_is_replaced(
     closed = threading.Event()
 
     def last(request: Request) -> None:
-        request.reply(204)  # says nothing of closing, and closes
+        request.reply(204)  # closes without announcing it
         request.connection.shutdown(socket.SHUT_RDWR)
         closed.set()
 
@@ -101,7 +101,7 @@ def test_a_kept_connection_that_the_server_closed_meanwhile_is_replaced(
     assert neighbour.connections == 2
 
 
-# Connections that go wrong: always TransientError, always in time.
+# Broken connections.
 
 
 def test_a_refused_connection_is_down(closed_port: int) -> None:
@@ -138,7 +138,7 @@ def half_a_head(request: Request) -> None:
 
 
 def half_of_the_headers(request: Request) -> None:
-    # http.client takes this for an answer with an empty body: done.
+    # http.client takes this for an answer with an empty body, which would mean "done".
     request.wfile.write(b"HTTP/1.1 200 OK\r\nServer: nginx\r\n")
     hang_up(request)
 
@@ -149,7 +149,7 @@ def half_a_body(request: Request) -> None:
 
 
 def no_body(request: Request) -> None:
-    # Without the check of its length it would be an empty body: done.
+    # Without the check of its length it would be an empty body, which would mean "done".
     request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n")
     hang_up(request)
 
@@ -226,7 +226,7 @@ def test_an_answer_as_large_as_allowed_is_read(
 
 def test_an_answer_one_byte_larger_is_down(neighbour: Neighbour, client: ReservationClient) -> None:
     neighbour.says(200, b'{"note": "' + b"x" * (MAX_BODY - 11) + b'"}')
-    assert "over" in str(raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL)))
+    assert "larger than" in str(raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL)))
 
 
 def test_the_rest_of_a_too_large_answer_is_not_taken_for_the_next_one(
@@ -294,7 +294,7 @@ def silence(request: Request) -> None:
 
 
 def drip(request: Request, before: bytes) -> None:
-    """One byte now and then, each well within any timeout of a single read."""
+    """One byte now and then, each within any timeout of a single read."""
     request.wfile.write(before)
     while not request.server.closing.wait(SOON / 10):
         request.wfile.write(b"x")
@@ -385,7 +385,7 @@ def test_a_deadline_that_was_reached_does_not_shorten_the_next_call(
     assert client.update_status(EXPIRE, CALL) == DONE
 
 
-# A kept connection that is no good any more.
+# A kept connection that is broken.
 
 
 def breaks_on_a_kept_connection(answer: Answer) -> Answer:
@@ -519,7 +519,7 @@ def name_server_is_stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_looking_up_the_name_is_part_of_the_deadline(scheme: str) -> None:
     client = ReservationClient(f"{scheme}://reservation-api:8010", connections=1)
     caught = raises(TRANSIENT, lambda: client.get("rsv_1", CallContext(timeout=SOON)))
-    assert "no answer of DNS for reservation-api" in str(caught)
+    assert "no answer from DNS for reservation-api" in str(caught)
 
 
 def test_a_system_without_a_thread_for_the_look_up_is_no_bug_of_the_handler(
@@ -557,7 +557,7 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next_one(
         assert client.update_status(EXPIRE, CallContext(timeout=4.0)) == DONE
 
 
-# The probe of a breaker that is open.
+# The probe of an open breaker.
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 404, 405, 429, 500])

@@ -142,7 +142,7 @@ def test_an_answer_that_echoes_the_token_does_not_bring_it_into_the_error(
     assert "eyJ" not in text
 
 
-# What doctor makes of a 401.
+# Doctor's finding on a 401.
 
 
 @pytest.mark.parametrize(

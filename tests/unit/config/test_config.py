@@ -1,4 +1,4 @@
-"""Settings from a mapping: what is accepted, what is refused, and what is never shown."""
+"""Settings from a mapping: accepted values, refused values, and secrets that are never shown."""
 
 import copy
 import dataclasses

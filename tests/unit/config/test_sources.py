@@ -1,4 +1,4 @@
-"""Where settings come from: the environment, the two files and the secret, for real."""
+"""The sources of the settings: a real environment, both files and the secret."""
 
 import json
 import os
@@ -131,7 +131,7 @@ def test_a_line_that_cannot_be_read_is_named_but_not_shown(tmp_path: Path) -> No
     assert [p.split(" is ")[0] for p in found[:3]] == [
         f"{tmp_path}/.env line {line}" for line in (4, 6, 7)
     ]
-    # What can be read of the file is still judged.
+    # The readable lines of the file are still checked.
     assert [p.split(" is ")[0] for p in found[3:]] == ["SQS_QUEUE_URL", "MAX_RETRIES"]
     assert "hunter2" not in str(found)
 
@@ -209,7 +209,7 @@ def moto() -> Iterator[str]:
 
 @pytest.fixture
 def aws(moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty directory; around it an AWS without secrets, and a worker that wants one."""
+    """An empty directory, an AWS without secrets, and an environment that asks for one."""
     requests.post(f"{moto}/moto-api/reset", timeout=5)
     for name in [name for name in os.environ if name.startswith(("AWS_", "OTEL_"))]:
         monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""The token in a file that somebody else replaces."""
+"""The token in a file that another process replaces."""
 
 import os
 from collections.abc import Iterator

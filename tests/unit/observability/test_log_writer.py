@@ -1,4 +1,4 @@
-"""The log's writer: no reader, no disk and no descriptor makes anybody wait for a line."""
+"""The log's writer: no pipe, disk or descriptor makes a caller wait."""
 
 import os
 import socket
@@ -75,7 +75,7 @@ def test_lines_to_an_unread_pipe_are_dropped_and_counted_and_no_caller_waits() -
         log.put(f"{number:09}\n")
     log.flush(0.0)
     assert log.dropped() == 400
-    # The reader is back: the oldest lines are there, whole and in order, and new ones find room.
+    # After the reader is back, the oldest lines arrive whole and in order, and new ones find room.
     expected = b"".join(b"%09d\n" % number for number in range(100))
     found = b""
     while not found.endswith(expected):
@@ -137,7 +137,7 @@ def test_a_watchdog_ends_the_process_although_nobody_reads_stderr(
     assert done.returncode == 1
 
 
-def test_a_pipe_with_room_still_gets_what_is_written_to_stderr(pipe: tuple[int, int]) -> None:
+def test_stderr_is_written_while_its_pipe_has_room(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     script = WATCHDOG.replace("while True:", "for _ in ():") + "\ntime.sleep(60)"
     done = subprocess.run([sys.executable, "-c", script], stderr=writer, check=False)

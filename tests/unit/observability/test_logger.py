@@ -139,7 +139,7 @@ def explode() -> None:
     ],
 )
 @pytest.mark.parametrize("field", ["msg", "first", "last", "listed"])
-def test_a_secret_is_hidden_in_whichever_field_it_stands_alone(
+def test_a_secret_is_hidden_in_every_field_that_consists_of_it(
     make_log: Callable[..., Log],
     monkeypatch: pytest.MonkeyPatch,
     secret: str,

@@ -12,7 +12,7 @@ from reservation_worker.observability.metrics import Metrics
 
 KINDS = [*BY_LABEL, "unknown"]
 
-# Contract, section 6: name as it is scraped, and its labels.
+# docs/contract.md#metrics: the name as it is scraped, and its labels.
 NAMES = {
     "worker_events_total": {"type", "outcome"},
     "worker_processing_duration_seconds": {"handler", "outcome"},
@@ -20,14 +20,14 @@ NAMES = {
     "sqs_poll_errors_total": set(),
     "worker_active_goroutines": set(),
 }
-# Contract, sections 5 and 6: every value that a label may have.
+# docs/contract.md#metrics and #dead-letters: every value that a label may have.
 VALUES = {
     "worker_events_total": {
         "type": KINDS,
         "outcome": ["success", "dropped", "retried", "failed", "invalid_payload"],
     },
     "worker_latency_seconds_count": {"type": KINDS},
-    # Only events have a handler; a dropped or invalid message never meets one.
+    # Only events have a handler; a dropped or invalid message never reaches one.
     "worker_processing_duration_seconds_count": {
         "handler": [*BY_LABEL],
         "outcome": ["success", "retried", "failed", "downstream_error"],
@@ -93,7 +93,7 @@ def test_no_label_may_carry_an_id(metrics: Metrics) -> None:
 
 def test_the_buckets_are_fine_around_the_promised_latencies(metrics: Metrics) -> None:
     bounds = {float(one["le"]) for one in scraped(metrics)["worker_latency_seconds_bucket"]}
-    # P95 118 ms and P99 285 ms are promised, 200 ms, 500 ms and 1 s are compared with.
+    # P95 118 ms and P99 285 ms are promised; 200 ms, 500 ms and 1 s are common thresholds.
     assert {0.1, 0.12, 0.2, 0.285, 0.5, 1.0} <= bounds
     assert max(bounds - {float("inf")}) >= 40
 

@@ -1,4 +1,4 @@
-"""The trace of a message: where it comes from, and that it is always handed on."""
+"""The trace of a message: its source, and that it is always propagated."""
 
 import json
 import re
@@ -71,13 +71,13 @@ def handed_on(tracing: Tracing, trace: Trace) -> dict[str, str]:
 
 
 def ids(headers: dict[str, str]) -> tuple[str, str, str]:
-    """Trace id, span id and flags of a traceparent that is handed on."""
+    """Trace id, span id and flags of a propagated traceparent."""
     match = TRACEPARENT.fullmatch(headers["traceparent"])
     assert match, headers
     return match[1], match[2], match[3]
 
 
-# Where the trace comes from: docs/contract.md#events, the first valid one wins.
+# The sources of the trace (docs/contract.md#trace-context): the first valid one wins.
 
 SOURCES: dict[str, tuple[str, Any]] = {
     "message attribute traceparent": ("attributes", {"traceparent": traceparent(trace_number(1))}),
@@ -109,7 +109,7 @@ def test_every_source_is_enough_by_itself_and_its_trace_is_handed_on(
     assert ids(headers)[0] == trace_number(list(SOURCES).index(name) + 1)
 
 
-def test_without_any_source_every_message_has_a_trace_of_its_own() -> None:
+def test_without_any_source_every_message_starts_its_own_trace() -> None:
     one, two = read(), read()
     assert one.trace_id != two.trace_id
     assert one.trace_id > 0
@@ -207,7 +207,7 @@ def test_a_wrong_trace_header_starts_a_trace(wrong: str) -> None:
     assert read(header=wrong).trace_id > 0
 
 
-def test_a_trace_id_in_upper_case_is_the_same_trace_and_goes_on_as_it_came(
+def test_a_trace_id_in_upper_case_is_the_same_trace_and_is_forwarded_unchanged(
     tracing: Tracing,
 ) -> None:
     given = "0AF7651916CD43DD8448EB211C80319C"
@@ -282,7 +282,7 @@ def test_a_message_has_a_span_with_its_facts(
     assert span.resource.attributes["service.instance.id"] == "pod-1"
 
 
-def test_a_call_is_a_child_of_its_message_and_the_parent_of_what_the_neighbour_does(
+def test_a_call_is_a_child_of_its_message_and_the_parent_of_the_neighbours_spans(
     tracing: Tracing, spans: InMemorySpanExporter
 ) -> None:
     headers = handed_on(tracing, read())
@@ -361,7 +361,7 @@ def test_messages_on_many_threads_do_not_mix_their_traces(
         assert by_id[call.parent.span_id].context.trace_id == call.context.trace_id
 
 
-# Sampling and switching off: the trace is handed on all the same.
+# Sampling and switching off: the trace is still propagated.
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,7 @@ def test_messages_on_many_threads_do_not_mix_their_traces(
         ({"header": xray(trace_number(1), "1")}, "01"),
         ({"header": xray(trace_number(1), "0")}, "00"),
         ({"attributes": {"traceparent": traceparent(trace_number(1), "03")}}, "01"),
-        # A root of our own: the SDK marks its id as random too, which Go's does not put up with.
+        # A root of our own: the SDK sets the random flag too, which Go's SDK rejects.
         ({}, "01"),
     ],
 )
@@ -420,7 +420,7 @@ def test_without_an_exporter_the_trace_is_handed_on() -> None:
     assert ids(handed_on(Tracing("pod-1", "q"), trace))[0] == trace_number(4)
 
 
-def test_without_an_exporter_each_call_of_a_message_has_a_span_id_of_its_own() -> None:
+def test_without_an_exporter_each_call_of_a_message_has_its_own_span_id() -> None:
     tracing, trace = Tracing("pod-1", "q"), read()
     with tracing.message_span("reservation.expired", "rsv_1", "m1", trace):
         with tracing.call_span("one", trace) as headers:
@@ -475,7 +475,7 @@ def test_a_shutdown_that_hangs_is_not_waited_for_beyond_its_limit() -> None:
     processor.released.set()
 
 
-def test_a_shutdown_may_come_twice(tracing: Tracing) -> None:
+def test_a_second_shutdown_is_safe(tracing: Tracing) -> None:
     tracing.shutdown(PATIENCE)
     tracing.shutdown(PATIENCE)
 
