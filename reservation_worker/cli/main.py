@@ -2,6 +2,7 @@
 
 import argparse
 import codecs
+import errno
 import io
 import os
 import select
@@ -27,6 +28,8 @@ from reservation_worker.config.redaction import Redactor
 from reservation_worker.errors import ConfigurationError, OperationError
 
 PROGRAM = "reservation-worker"
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""The errors of a write to a full disk, to one that fails, or to a descriptor opened to read."""
 EXIT_CODES = """\
 Exit codes: 0 done, 1 failed or found something wrong, 2 wrong usage or
 configuration, 130 interrupted by ctrl-C.
@@ -80,9 +83,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         if not _reader_is_gone():
             raise  # a socket's, not stdout's
-        # The rest of the buffer would fail again at interpreter exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return _without_output()
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        _complain(f"{PROGRAM}: {error.filename or 'the output'} can't be written: {error.strerror}")
+        return _without_output()
 
 
 def _run_verb(arguments: list[str]) -> int:
@@ -112,8 +118,7 @@ def make_parser() -> argparse.ArgumentParser:
     for verb in VERBS:
         child = verbs.add_parser(verb.NAME, help=verb.HELP, description=verb.HELP)
         verb.add_arguments(child)
-        exit_codes = getattr(verb, "EXIT_CODES", EXIT_CODES)
-        child.epilog = f"{child.epilog or ''}\n{exit_codes}"
+        child.add_exit_codes(getattr(verb, "EXIT_CODES", EXIT_CODES))
         child.set_defaults(verb=verb)
     return parser
 
@@ -131,6 +136,13 @@ def _complain(text: str) -> None:
     # `run` makes stderr non-blocking: a pipe that nobody reads must not change the exit code.
     with suppress(BlockingIOError):
         print(text, file=sys.stderr)
+
+
+def _without_output() -> int:
+    # The rest of the buffer would fail again at interpreter exit.
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 def _reader_is_gone() -> bool:

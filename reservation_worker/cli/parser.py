@@ -6,8 +6,27 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 
+class Paragraphs(argparse.HelpFormatter):
+    """Wraps each paragraph of a description or epilog by itself."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        fill = super()._fill_text
+        return "\n\n".join(fill(one, width, indent) for one in text.strip().split("\n\n"))
+
+
 class Parser(argparse.ArgumentParser):
     """The program's parser and, because sub-parsers have their parent's class, every verb's."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"formatter_class": Paragraphs} | options)
+
+    def add_exit_codes(self, text: str) -> None:
+        """End the help with `text`, and that of every sub-verb."""
+        self.epilog = f"{self.epilog or ''}\n\n{text}"
+        for action in self._actions:  # argparse has no public way
+            if isinstance(action, argparse._SubParsersAction):
+                for child in action.choices.values():
+                    child.add_exit_codes(text)
 
     def parse_known_args(  # type: ignore[override]  # argparse's is overloaded by namespace
         self, args: Sequence[str] | None = None, namespace: Any = None

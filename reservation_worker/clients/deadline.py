@@ -8,9 +8,12 @@ import socket
 import ssl
 import threading
 import time
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from queue import Empty, SimpleQueue
 from typing import Any, cast
+
+MAX_ANSWER = 8 * 1024 * 1024
+"""The most bytes of an answer on the wire: heads, the framing of chunks and trailers included."""
 
 
 class Exchange:
@@ -23,7 +26,8 @@ class Exchange:
         """Begin an exchange that ends at `deadline`, by the monotonic clock."""
         self.deadline = deadline
         self.in_head = True
-        self.connected = self.sent = self.answered = False
+        self.connected = self.sent = False
+        self.received = 0
 
     def remaining(self) -> float:
         """Seconds until the deadline. Raises TimeoutError when it has passed."""
@@ -34,14 +38,14 @@ class Exchange:
 
     def met_a_stale_connection(self) -> bool:
         """Whether a kept connection was used and no byte of an answer has come."""
-        return self.sent and not self.connected and not self.answered
+        return self.sent and not self.connected and not self.received
 
 
 def resolve(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
     """The TCP addresses of `host`, as getaddrinfo gives them.
 
-    Raises OSError if there are none, TimeoutError after `seconds`: the system's own limits may be a
-    minute. The abandoned look-up goes on in a separate thread.
+    Raises OSError if there are none or no thread can be started, TimeoutError after `seconds`: the
+    system's own limits may be a minute. The abandoned look-up goes on in a separate thread.
     """
     found: SimpleQueue[list[tuple[Any, ...]] | Exception] = SimpleQueue()
 
@@ -51,7 +55,10 @@ def resolve(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
         except (OSError, UnicodeError) as error:
             found.put(error)
 
-    threading.Thread(target=look_up, name="dns", daemon=True).start()
+    try:
+        threading.Thread(target=look_up, name="dns", daemon=True).start()
+    except RuntimeError as error:
+        raise OSError(f"no look-up of {host}: {error}") from error
     try:
         answer = found.get(timeout=seconds)
     except Empty:
@@ -71,9 +78,10 @@ class _Deadline:
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         self.settimeout(self.exchange.remaining())  # type: ignore[attr-defined]
         size: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]
-        if size:
-            self.exchange.answered = True
-        elif self.exchange.in_head:
+        self.exchange.received += size
+        if self.exchange.received > MAX_ANSWER:
+            raise ConnectionAbortedError(f"an answer of over {MAX_ANSWER} bytes")
+        if not size and self.exchange.in_head:
             # http.client takes the end of the stream for the end of the headers.
             raise ConnectionResetError("the answer broke off in its head")
         return size
@@ -86,6 +94,21 @@ class _Deadline:
 
 class _Socket(_Deadline, socket.socket):
     pass
+
+
+def _open(address: tuple[Any, ...], exchange: Exchange, left: int) -> _Socket:
+    """Connect to the first of `left` addresses, in its share of the time. Raises OSError."""
+    family, kind, protocol, _, place = address
+    connection = _Socket(family, kind, protocol)
+    try:
+        connection.exchange = exchange
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.settimeout(exchange.remaining() / left)
+        connection.connect(place)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class TLSSocket(_Deadline, ssl.SSLSocket):
@@ -101,11 +124,26 @@ class TLSSocket(_Deadline, ssl.SSLSocket):
         super().do_handshake(block)
 
 
+class _Response(HTTPResponse):
+    """The final answer: http.client alone takes 103 Early Hints for it.
+
+    The final one would then be read as the answer to the connection's next request.
+    """
+
+    def begin(self) -> None:
+        super().begin()
+        while self.status < 200:
+            self.headers = None  # type: ignore[assignment]  # http.client's mark of an unread head
+            super().begin()
+
+
 class Connection(HTTPConnection):
     """A kept connection, for one `exchange` at a time. It connects and reconnects by itself.
 
     The sockets of `tls` must be TLSSockets; None: plain HTTP. Every method may raise OSError.
     """
+
+    response_class = _Response
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         super().__init__(host, port)
@@ -116,23 +154,14 @@ class Connection(HTTPConnection):
         """Look the name up and connect to the first of its addresses that answers."""
         self.exchange.connected = True
         addresses = resolve(self.host, self.port, self.exchange.remaining())
-        for left, (family, kind, protocol, _, place) in zip(
-            range(len(addresses), 0, -1), addresses, strict=True
-        ):
-            connection = _Socket(family, kind, protocol)
-            connection.exchange = self.exchange
+        for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                connection.settimeout(self.exchange.remaining() / left)
-                connection.connect(place)
-            except OSError as error:
-                connection.close()
-                last = error
-            else:
-                self.sock = connection
+                connection = _open(address, self.exchange, left)
                 break
-        else:
-            raise last
+            except OSError:
+                if left == 1:
+                    raise
+        self.sock = connection
         if self._tls is not None:
             # Certificates name hosts without the dot that keeps search domains out of a look-up.
             secure = cast(

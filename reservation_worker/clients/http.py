@@ -4,7 +4,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry, parse_url, wait_for_read
@@ -134,23 +134,13 @@ class HttpTransport:
         connection.exchange.begin(deadline)
         try:
             connection.request(method, self._prefix + path, body, headers)
-            response = connection.getresponse()
-            connection.exchange.in_head = False
-            content = response.read(MAX_BODY + 1)
-            if len(content) > MAX_BODY:
-                raise TransientError(f"{method} {path}: an answer larger than {MAX_BODY} bytes")
-            if response.length:
-                # http.client raises only for a body that breaks off in a chunk.
-                raise TransientError(f"{method} {path}: the answer broke off in its body")
+            # A response to be read until the end of its connection has taken the socket over.
+            with connection.getresponse() as response:
+                connection.exchange.in_head = False
+                return _read(response, f"{method} {path}")
         except BaseException:
             connection.close()
             raise
-        return Answer(
-            response.status,
-            content,
-            _retry_after(response.headers.get("Retry-After")),
-            response.headers.get("WWW-Authenticate", ""),
-        )
 
     def reconnect(self) -> None:
         """Later calls make new connections. Calls in flight keep theirs until they end."""
@@ -173,6 +163,25 @@ def _take(idle: list[Connection]) -> Connection | None:
     if connection.sock is not None and wait_for_read(connection.sock, 0.0):
         connection.close()
     return connection
+
+
+def _read(response: HTTPResponse, call: str) -> Answer:
+    try:
+        content = response.read(MAX_BODY + 1)
+    except ValueError as error:
+        # http.client reads on after a chunk of negative size.
+        raise HTTPException(f"the body is not HTTP: {error}") from error
+    if len(content) > MAX_BODY:
+        raise TransientError(f"{call}: an answer larger than {MAX_BODY} bytes")
+    if response.length:
+        # http.client raises only for a body that breaks off in a chunk.
+        raise TransientError(f"{call}: the answer broke off in its body")
+    return Answer(
+        response.status,
+        content,
+        _retry_after(response.headers.get("Retry-After")),
+        response.headers.get("WWW-Authenticate", ""),
+    )
 
 
 def _retry_after(value: str | None) -> float:

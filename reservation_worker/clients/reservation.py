@@ -13,6 +13,7 @@ from reservation_worker.clients.ports import (
     StatusAnswer,
     StatusChange,
 )
+from reservation_worker.events.envelopes import is_text
 
 # The error codes that name the present state of a reservation which is not in HOLD.
 STATE_OF_CODE = {
@@ -127,8 +128,7 @@ def read_reservation(answer: Answer) -> Reservation | None:
 
 def _read_change(answer: Answer, wanted: str) -> StatusAnswer:
     fields = _object(answer.body)
-    error = fields.get("error") if fields else None
-    code = _text(error, "code") if isinstance(error, dict) else None
+    code = _code(fields)
     meaning = classify(answer.status, code)
     if meaning is Meaning.DONE:
         if fields is None and answer.body.strip():
@@ -140,6 +140,16 @@ def _read_change(answer: Answer, wanted: str) -> StatusAnswer:
     state = _text(fields, "status")
     known = state if state in FINAL_STATES | OPEN_STATES else STATE_OF_CODE.get(code or "")
     return StatusAnswer(False, known, _payment(fields))
+
+
+def error_code(answer: Answer) -> str | None:
+    """The code of an error in the answer."""
+    return _code(_object(answer.body))
+
+
+def _code(fields: dict[str, Any] | None) -> str | None:
+    error = fields.get("error") if fields else None
+    return _text(error, "code") if isinstance(error, dict) else None
 
 
 def _fail(method: str, answer: Answer, meaning: Meaning, code: str | None = None) -> NoReturn:
@@ -162,7 +172,7 @@ def _object(body: bytes) -> dict[str, Any] | None:
 def _text(fields: dict[str, Any] | None, *names: str) -> str | None:
     for name in names:
         value = (fields or {}).get(name)
-        if isinstance(value, str) and value:
+        if is_text(value) and value:
             return value
     return None
 
@@ -174,7 +184,7 @@ def _payment(fields: dict[str, Any] | None) -> str | None:
 def _seats(fields: dict[str, Any]) -> tuple[str, ...] | None:
     value = fields.get("seat_ids")
     value = fields.get("seatIds") if value is None else value
-    if isinstance(value, list) and all(isinstance(seat, str) and seat for seat in value):
+    if isinstance(value, list) and all(is_text(seat) and seat for seat in value):
         return tuple(dict.fromkeys(value))
     return None
 

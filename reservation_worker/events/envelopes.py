@@ -5,7 +5,7 @@ Raises InvalidEvent with one sentence that names the fault and its place.
 
 import json
 from collections import Counter
-from typing import Any, Never
+from typing import Any, Never, TypeGuard
 
 from reservation_worker.errors import InvalidEvent
 
@@ -115,7 +115,7 @@ def text(name: str, value: Any) -> str:
     return value
 
 
-def is_text(value: Any) -> bool:
+def is_text(value: Any) -> TypeGuard[str]:
     """Whether it is a string without lone surrogates."""
     try:
         return isinstance(value, str) and value.encode() is not None

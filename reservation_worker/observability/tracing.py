@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -21,6 +22,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from reservation_worker import __version__
+from reservation_worker.config.redaction import Redactor
 from reservation_worker.errors import ConfigurationError
 from reservation_worker.events.parse import TraceHints
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 MAX_TRACE_ID = 128
 """The longest forwarded trace id from outside, in characters (docs/contract.md#trace-context)."""
 
+_redact = Redactor({})
 _W3C = TraceContextTextMapPropagator()
 _XRAY = AwsXRayPropagator()
 _XRAY_ROOT = re.compile(r"(?i:(?:^|;)\s*root=1-([0-9a-f]{8})-([0-9a-f]{24})\s*(?:;|$))")
@@ -182,8 +185,15 @@ class Tracing:
             )
         finally:
             _chosen_trace_id.reset(token)
-        with otel.use_span(span, end_on_exit=True):
-            yield span
+        # An error is recorded here, because use_span would record its secrets, too.
+        with otel.use_span(
+            span, end_on_exit=True, record_exception=False, set_status_on_exception=False
+        ):
+            try:
+                yield span
+            except Exception as error:
+                _record(span, error)
+                raise
 
     @contextmanager
     def call_span(self, name: str, trace: Trace) -> Iterator[tuple[tuple[str, str], ...]]:
@@ -201,8 +211,7 @@ class Tracing:
             traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"
             yield (("traceparent", traceparent), ("x-trace-id", trace.header_id))
         except Exception as error:
-            span.record_exception(error)
-            mark_failed(span, f"{type(error).__name__}: {error}")
+            _record(span, error)
             raise
         finally:
             span.end()
@@ -217,7 +226,18 @@ class Tracing:
 
 def mark_failed(span: otel.Span, reason: str) -> None:
     """Mark a span as ended in an error."""
-    span.set_status(Status(StatusCode.ERROR, reason))
+    span.set_status(Status(StatusCode.ERROR, _redact(reason)))
+
+
+def _record(span: otel.Span, error: Exception) -> None:
+    """Record an error and its causes, which may quote an answer that echoes the token."""
+    if span.is_recording():
+        text = "".join(traceback.format_exception(error))
+        span.record_exception(
+            error,
+            {"exception.message": _redact(str(error)), "exception.stacktrace": _redact(text)},
+        )
+        mark_failed(span, f"{type(error).__name__}: {error}")
 
 
 def exporter(endpoint: str, insecure: bool) -> SpanProcessor:

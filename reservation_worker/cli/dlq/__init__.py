@@ -1,7 +1,6 @@
 """The verb `dlq`: look at dead letters, put them back, close, save or delete them."""
 
 import argparse
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -122,10 +121,7 @@ def run(args: argparse.Namespace) -> int:
     queues = connect(args.settings, source)
     with Desk(queues, use_up_receives=args.use_up_receives) as desk:
         code: int = act(args, desk)
-    for text in desk.partial:
-        print(f"the view is partial: {text}", file=sys.stderr)
-    for text in desk.warnings:
-        print(f"WARNING: {text}", file=sys.stderr)
+    desk.report()
     return code
 
 

@@ -12,6 +12,7 @@ from reservation_worker.cli.dlq.selection import matches
 from reservation_worker.cli.dlq.text import plural
 from reservation_worker.errors import OperationError
 from reservation_worker.sqs.batches import size
+from reservation_worker.sqs.identity import QueueIdentity
 
 _MOST_BYTES = 512 * 1024 * 1024
 """So much is held in memory; the rest waits for the next run."""
@@ -58,6 +59,12 @@ def choose(args: argparse.Namespace, desk: Desk) -> Selection:
             own.append(letter)
     if wanted:
         raise OperationError(no_message(desk, *sorted(wanted)))
+    if own and (name := desk.queues.other_dlq()):
+        this = QueueIdentity.of_url(desk.dlq).name
+        desk.warnings.append(
+            f"the RedrivePolicy of {desk.source} names {name}, not {this}: is this DLQ another"
+            " queue's?"
+        )
     unknown = sum(one.origin_unknown for one in own) if others else 0
     if unknown:
         own = [one for one in own if not one.origin_unknown]

@@ -4,14 +4,13 @@ import argparse
 import csv
 import json
 import math
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from reservation_worker.cli import terminal
+from reservation_worker.cli import streams, terminal
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.letters import Letter
 from reservation_worker.cli.dlq.show import state_now
@@ -60,7 +59,7 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
     if args.json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
         return 0
-    out = csv.writer(sys.stdout, lineterminator="\n")
+    out = csv.writer(streams.output(), lineterminator="\n")
     out.writerow(field.name for field in fields(Due))
     for row in rows:
         out.writerow(cell(one) if isinstance(one, str) else one for one in asdict(row).values())

@@ -49,6 +49,7 @@ class Desk(ExitStack):
         self.holds = Holds(queues)
         self.partial: list[str] = []
         self.warnings: list[str] = []
+        self._reported: set[str] = set()
         self.interrupt: Interrupt
         self.use_up_receives = use_up_receives
         self._pool: ThreadPoolExecutor
@@ -92,9 +93,19 @@ class Desk(ExitStack):
         if self.interrupt.came:
             raise KeyboardInterrupt
 
+    def report(self) -> None:
+        """Print what `partial` and `warnings` have got since the last time."""
+        lines = [f"the view is partial: {text}" for text in self.partial]
+        lines += [f"WARNING: {text}" for text in self.warnings]
+        for line in lines:
+            if line not in self._reported:
+                self._reported.add(line)
+                print(line, file=sys.stderr)
+
     def answer(self, question: str) -> str:
         """A person's answer, "" at the end of the input. Raises KeyboardInterrupt at once."""
         self.check()
+        self.report()
         print(question, end=" ", file=sys.stderr, flush=True)
         noted = {
             number: signal.signal(number, signal.default_int_handler)
@@ -103,7 +114,7 @@ class Desk(ExitStack):
         }
         try:
             return input().strip()
-        except EOFError:
+        except (EOFError, RuntimeError):  # RuntimeError: stdin or stdout is closed
             return ""
         except KeyboardInterrupt:
             self.interrupt.came = True

@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from reservation_worker.cli import streams
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.letters import Letter
 from reservation_worker.cli.dlq.text import plural
@@ -17,8 +18,8 @@ from reservation_worker.errors import OperationError
 
 def run(args: argparse.Namespace, desk: Desk) -> int:
     """Write them; a file that could not be finished is removed. Raises OperationError."""
-    if args.file is None or args.file == "-":
-        _write(desk, sys.stdout)
+    if args.file in (None, streams.STDOUT):
+        _write(desk, streams.output())
         return 0
     try:
         # Customers' data: only its owner may read it.

@@ -9,10 +9,9 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from reservation_worker.cli import terminal
+from reservation_worker.cli import streams, terminal
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.letters import without_ours
 from reservation_worker.cli.dlq.text import plural, short
@@ -40,12 +39,13 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
 
     Raises OperationError; nothing is sent when a line is wrong.
     """
-    content = _content(args.file)
+    content = streams.read(args.file)
     url = desk.queues.known_source() if args.to_queue else desk.queues.dlq
     shown = desk.source if args.to_queue else desk.dlq
     found = read(content, ours=True)
     there = still_there(desk, found)
     lines = [one for one in read(content, ours=not args.to_queue) if one[0] not in there]
+    desk.report()
     if there and not args.json:
         text = f"{plural(len(there), 'message')} still in the DLQ: skipped"
         print(f"{text} ({_numbers(there)})", file=sys.stderr)
@@ -154,13 +154,6 @@ def read(content: bytes, ours: bool) -> list[Line]:
         text = f"{plural(len(problems), 'wrong line')}, so nothing was sent"
         raise OperationError("\n  ".join([text, *shown]))
     return found
-
-
-def _content(name: str) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    except OSError as error:
-        raise OperationError(f"{name} can't be read: {error.strerror}") from error
 
 
 def _parse(line: bytes) -> tuple[str, dict[str, dict[str, Any]], str | None]:

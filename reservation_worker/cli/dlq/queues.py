@@ -54,6 +54,20 @@ class Queues:
             raise OperationError("the source queue is not known: name it by --queue-url")
         return self.source
 
+    def other_dlq(self) -> str | None:
+        """The DLQ's name in the source queue's RedrivePolicy, if that is another than this DLQ.
+
+        None also where it can't be read: the verb does not depend on it.
+        """
+        if self.source is None:
+            return None
+        try:
+            arn = dead_letter_arn(_attributes(self.again, self.source))
+        except OperationError:
+            return None
+        named = arn and QueueIdentity.of_arn(arn)
+        return named.name if named and not named.same_as(QueueIdentity.of_url(self.dlq)) else None
+
     def send(self, url: str, messages: Sequence[Mapping[str, Any]]) -> dict[int, BatchFailure]:
         """Send a batch; the failures by position. Raises OperationError.
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TextIO
 
-from reservation_worker.cli import terminal
+from reservation_worker.cli import streams, terminal
 from reservation_worker.cli.dlq.choosing import choose
 from reservation_worker.cli.dlq.deletion import delete
 from reservation_worker.cli.dlq.desk import Desk
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
     """
     if not filtered(args):
         raise OperationError("resolve closes chosen letters: give --id, --reason, --type or an age")
-    to_stdout = args.file == "-"
+    to_stdout = args.file == streams.STDOUT
     console = terminal.stderr() if args.json or to_stdout else terminal.stdout()
     with _opened(args.file) as out:
         chosen = choose(args, desk)
@@ -64,8 +64,8 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
 @contextmanager
 def _opened(name: str) -> Iterator[TextIO]:
     """The record, to append to. Raises OperationError, also for a write that fails later."""
-    if name == "-":
-        yield sys.stdout
+    if name == streams.STDOUT:
+        yield streams.output()
         return
     try:
         # Customers' data: only its owner may read it.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reservation_worker.cli import worker_http
 from reservation_worker.clients.ports import Reservation
-from reservation_worker.clients.reservation import read_reservation
+from reservation_worker.clients.reservation import error_code, read_reservation
 from reservation_worker.config.settings import Settings
 from reservation_worker.config.token import TokenFile, bearer
 from reservation_worker.errors import OperationError, TransientError
@@ -44,7 +44,11 @@ def ask(
             return State(None, last[0])
         try:
             headers = bearer(token.current()) if token else {}
-            answer = worker_http.get(f"{base}/internal/reservations/{one}", longest, headers)
+            url = f"{base}/internal/reservations/{one}"
+            answer = worker_http.get(url, longest, headers)
+            if answer.status == 404 and error_code(answer) != "RESERVATION_NOT_FOUND":
+                # Another server, or a gateway. To the worker's PATCH it is an outage, too.
+                raise OperationError(f"{url} answers 404 without RESERVATION_NOT_FOUND")
             found = State(read_reservation(answer))
         except (OperationError, TransientError) as error:
             failures.append(str(error))

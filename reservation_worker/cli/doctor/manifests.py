@@ -6,14 +6,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from reservation_worker.cli import streams
 from reservation_worker.cli.doctor import keda, machine
 from reservation_worker.cli.doctor.keda import RENDERED, queue_region
 from reservation_worker.cli.doctor.objects import at, items, mapping, name_of, quantity
 from reservation_worker.cli.doctor.result import Check, CheckResult, Known, failure, ok, unknown
+from reservation_worker.errors import OperationError
 from reservation_worker.sqs.identity import same_queue
 
 NAME = "manifests"
-STDIN = Path("-")
 OURS = {"SQS_QUEUE_URL", "USE_SECRET_MANAGER", "WORKER_CONCURRENCY"}
 """A container with one of these variables is a worker; a pod may have other containers."""
 
@@ -111,13 +112,13 @@ def read(files: Iterable[Path]) -> Manifests:
     found = Manifests()
     for file in files:
         try:
-            place = Path("/dev/stdin") if file == STDIN else file
-            documents = list(yaml.safe_load_all(place.read_text(encoding="utf-8")))
-        except OSError as error:
-            detail = f"{file} can't be read: {error.strerror}"
-            found.problems.append(failure(NAME, detail, "correct its name or permissions"))
+            documents = list(yaml.safe_load_all(streams.read(str(file)).decode()))
+        except OperationError as error:
+            found.problems.append(failure(NAME, str(error), "correct its name or permissions"))
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            found.problems.append(failure(NAME, f"{file} is not YAML: {error}", RENDERED))
+            found.problems.append(
+                failure(NAME, f"{streams.shown(str(file))} is not YAML: {error}", RENDERED)
+            )
         else:
             for document in documents:
                 _sort(document, found)

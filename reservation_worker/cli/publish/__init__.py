@@ -172,14 +172,15 @@ def samples_for(args: argparse.Namespace, count: int, types: "list[str]") -> "li
 
 
 def _entries(args: argparse.Namespace, target: "Target") -> "list[Entry]":
+    from reservation_worker.cli import streams  # noqa: PLC0415
     from reservation_worker.cli.publish import lines  # noqa: PLC0415
 
     if not args.file:
         made = samples_for(args, 1, ["reservation.expired"])
         return [target.entry(sample.body) for sample in made]
-    found = lines.entries(lines.read(args.file), target, args.force)
+    found = lines.entries(streams.read(args.file), target, args.force)
     if not found:
-        raise OperationError(f"{args.file} holds no event: one a line is expected")
+        raise OperationError(f"{streams.shown(args.file)} holds no event: one a line is expected")
     return found
 
 

@@ -1,21 +1,10 @@
 """Events from a file of JSON Lines, all of them checked before the first is sent."""
 
-import sys
-from pathlib import Path
-
 from reservation_worker.cli.publish.targets import Entry, Target
 from reservation_worker.errors import InvalidEvent, OperationError
 from reservation_worker.events.parse import parse
 
 _SHOWN = 20
-
-
-def read(name: str) -> bytes:
-    """The file `name`, or stdin for "-". Raises OperationError."""
-    try:
-        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    except OSError as error:
-        raise OperationError(f"{name} can't be read: {error.strerror}") from error
 
 
 def entries(content: bytes, target: Target, force: bool = False) -> list[Entry]:
@@ -39,8 +28,9 @@ def entries(content: bytes, target: Target, force: bool = False) -> list[Entry]:
         shown = problems[:_SHOWN] + [f"  and {more} more"] * (more > 0)
         text = "\n".join(shown)
         hint = "" if force else " (--force sends what the worker will not understand)"
+        verb = "is" if len(problems) == 1 else "are"
         raise OperationError(
-            f"{len(problems)} of {len(problems) + len(found)} lines are wrong, and nothing was "
+            f"{len(problems)} of {len(problems) + len(found)} lines {verb} wrong, and nothing was "
             f"sent{hint}:\n{text}"
         )
     return found

@@ -60,6 +60,16 @@ def test_without_a_record_nothing_is_deleted(bench: Bench) -> None:
     assert bench.counts() == (2, 0)
 
 
+def test_a_closed_stdout_is_no_place_for_a_record(bench: Bench) -> None:
+    bench.fill(2, **DUE)
+    bench.monkeypatch.setattr("sys.stdout", None)
+    code, _, err = bench.run(
+        "resolve", "-", "--note", "n", "--type", "reservation.expired", "--yes"
+    )
+    assert (code, err) == (1, "reservation-worker: the output can't be written: stdout is closed\n")
+    assert bench.counts() == (2, 0)
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [([], "give --id"), (["--reason", "compensation_required"], "not confirmed")],

@@ -12,6 +12,10 @@ from reservation_worker.cli import main as cli
 from tests.deploy.tools import need
 
 ROOT = Path(__file__).parents[3]
+DLQ_VERBS = [
+    f"dlq {name}"
+    for name in ("list", "show", "redrive", "resolve", "export", "import", "purge", "compensations")
+]
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -53,11 +57,13 @@ def test_an_unknown_option_is_answered_with_the_usage_of_its_own_verb(
     assert error.startswith("usage: reservation-worker doctor ")
 
 
-@pytest.mark.parametrize("verb", ["", *(verb.NAME for verb in cli.VERBS)])
-def test_every_help_lists_the_exit_codes(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("verb", ["", *(verb.NAME for verb in cli.VERBS), *DLQ_VERBS])
+def test_every_help_lists_the_exit_codes_in_a_paragraph(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         cli.main([*verb.split(), "--help"])
-    assert "Exit codes: 0 " in " ".join(capsys.readouterr().out.split())
+    assert "\n\nExit codes: 0 " in capsys.readouterr().out
 
 
 def test_windows_is_refused_in_a_sentence_before_anything_fails_to_import() -> None:
@@ -68,6 +74,60 @@ def test_windows_is_refused_in_a_sentence_before_anything_fails_to_import() -> N
     assert ended.returncode == 1
     assert ended.stderr.startswith("reservation-worker runs on Linux")
     assert ended.stderr.count("\n") == 1
+
+
+def ended_of(command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """A command line of sh in which $0 is the program."""
+    program = [sys.executable, "-m", "reservation_worker"]
+    return subprocess.run(
+        ["sh", "-c", command.replace("$0", '"$@"'), "sh", *program],
+        cwd=ROOT,
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+@pytest.mark.parametrize("verb", ["--help", "config --example", "publish --dry-run"])
+def test_output_that_can_not_be_written_is_an_error_in_one_line(verb: str) -> None:
+    ended = ended_of(f"$0 {verb} > /dev/full")
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "reservation-worker: the output can't be written: No space left on device\n"
+    )
+
+
+def test_a_closed_stdin_is_an_error_in_one_line() -> None:
+    ended = ended_of("$0 publish --dry-run --file - <&-")
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "reservation-worker: stdin can't be read: it is closed\n",
+    )
+
+
+def test_a_ctrl_c_while_the_modules_are_imported_ends_it_without_a_traceback(
+    tmp_path: Path,
+) -> None:
+    # Found before the real module.
+    (tmp_path / "shadow.py").write_text(
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'reservation_worker.cli.main':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+    )
+    code = "import shadow, sys; from reservation_worker.__main__ import main; sys.exit(main())"
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (130, "")
 
 
 # Completion, in the shells themselves.

@@ -35,7 +35,10 @@ def test_a_state_an_unknown_reservation_and_a_failed_call_differ(http: RequestsM
     http.get(url("gone"), body=requests.ConnectionError("reset"))
     http.get(url("slow"), body=requests.ReadTimeout())
     http.get(url("odd"), body="<html>")
-    states = ask(settings(), ["known", "unknown", "failing", "gone", "slow", "odd"])
+    http.get(url("elsewhere"), status=404, body="<h1>Not Found</h1>")
+    http.get(url("gateway"), status=404, json={"message": "no route"})
+    ids = ["known", "unknown", "failing", "gone", "slow", "odd", "elsewhere", "gateway"]
+    states = ask(settings(), ids)
     assert states["known"].reservation is not None
     assert states["known"].reservation.status == "CONFIRMED"
     assert (states["unknown"].reservation, states["unknown"].error) == (None, None)
@@ -44,6 +47,9 @@ def test_a_state_an_unknown_reservation_and_a_failed_call_differ(http: RequestsM
         ("gone", "does not answer: reset"),
         ("slow", "nothing whole came within 5 s"),
         ("odd", "HTTP 200 '<html>'"),
+        # Only reservation-api's own 404 means that there is no such reservation.
+        ("elsewhere", "answers 404 without RESERVATION_NOT_FOUND"),
+        ("gateway", "answers 404 without RESERVATION_NOT_FOUND"),
     ):
         assert words in (states[name].error or "")
 

@@ -428,6 +428,8 @@ def test_the_get_reads_both_spellings(
         ("seat_ids", "A1"),
         ("seat_ids", ["A1", 2]),
         ("seat_ids", ["A1", ""]),
+        ("seat_ids", ["A1", "\ud800"]),  # protobuf refuses it
+        ("event_id", "\ud800"),
         ("quantity", "2"),
         ("quantity", 0),
         ("quantity", True),

@@ -164,6 +164,13 @@ def no_last_chunk(request: Request) -> None:
     hang_up(request)
 
 
+def a_chunk_of_negative_size(request: Request) -> None:
+    request.wfile.write(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}\r\n0\r\n\r\n"
+    )
+    hang_up(request)
+
+
 def no_http(request: Request) -> None:
     request.wfile.write(b"220 smtp.example.com ESMTP\r\n")
     hang_up(request)
@@ -191,6 +198,7 @@ def headers_without_end(request: Request) -> None:
         no_body,
         half_a_chunk,
         no_last_chunk,
+        a_chunk_of_negative_size,
         no_http,
         a_header_without_end,
         headers_without_end,
@@ -231,20 +239,54 @@ def test_the_rest_of_a_too_large_answer_is_not_taken_for_the_next_one(
     assert neighbour.connections == 2
 
 
-def test_an_endless_answer_is_not_read_on(neighbour: Neighbour, client: ReservationClient) -> None:
+@pytest.mark.parametrize(
+    ("head", "again"),
+    [
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65536 + b"\r\n"),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 10_000),
+        # To http.client: all until the connection ends.
+        (b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", b"x" * 65536),
+        (b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"Trailer: x\r\n" * 5_000),
+        (b"\r\n", b"x" * 65536),
+    ],
+    ids=["chunks", "small chunks", "a chunk of size -1", "trailers", "until the end"],
+)
+def test_an_endless_answer_is_not_read_on(
+    neighbour: Neighbour, client: ReservationClient, head: bytes, again: bytes
+) -> None:
     hung_up = threading.Event()
 
     def flood(request: Request) -> None:
-        request.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         try:
+            request.wfile.write(b"HTTP/1.1 200 OK\r\n" + head)
             while True:
-                request.wfile.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+                request.wfile.write(again)
         except OSError:
             hung_up.set()
 
     neighbour.answer = flood
-    raises(TRANSIENT, lambda: client.get("rsv_1", CALL))
+    caught = raises(TRANSIENT, lambda: client.get("rsv_1", CALL))
+    assert "an answer of over" in str(caught)
+    # Although the error, whose traceback holds the call's frames, still lives.
     assert hung_up.wait(10)
+
+
+@pytest.mark.parametrize("interim", [1, 3])
+def test_an_interim_answer_is_not_taken_for_the_final_one_nor_that_for_the_next_calls(
+    neighbour: Neighbour, client: ReservationClient, interim: int
+) -> None:
+    def after_hints(request: Request) -> None:
+        request.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * interim)
+        body = json.loads(request.body or b"{}")
+        request.reply(200, json.dumps({"status": body.get("status", "HOLD")}).encode())
+
+    neighbour.answer = after_hints
+    assert client.update_status(EXPIRE, CALL) == DONE
+    assert client.update_status(CONFIRM, CALL) == StatusAnswer(True, "CONFIRMED")
+    reservation = client.get("rsv_1", CALL)
+    assert reservation is not None
+    assert reservation.status == "HOLD"
+    assert neighbour.connections == 1
 
 
 def silence(request: Request) -> None:
@@ -478,6 +520,28 @@ def test_looking_up_the_name_is_part_of_the_deadline(scheme: str) -> None:
     client = ReservationClient(f"{scheme}://reservation-api:8010", connections=1)
     caught = raises(TRANSIENT, lambda: client.get("rsv_1", CallContext(timeout=SOON)))
     assert "no answer from DNS for reservation-api" in str(caught)
+
+
+def test_a_system_without_a_thread_for_the_look_up_is_no_bug_of_the_handler(
+    neighbour: Neighbour, client: ReservationClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL))
+    assert neighbour.connections == 0
+
+
+def test_an_address_of_a_family_that_the_kernel_lacks_gives_way_to_the_next_one(
+    neighbour: Neighbour, client: ReservationClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As IPv6 where it is switched off; no system has a family 250.
+    lacking = (250, socket.SOCK_STREAM, 6, "", ("::1", neighbour.server_port, 0, 0))
+    there = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", neighbour.server_port))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [lacking, there])
+    neighbour.says(204)
+    assert client.update_status(EXPIRE, CALL) == DONE
 
 
 def test_an_address_that_does_not_answer_leaves_time_for_the_next_one(

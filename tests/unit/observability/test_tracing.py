@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from reservation_worker.config import redaction
+from reservation_worker.errors import TransientError
 from reservation_worker.events.parse import TraceHints
 from reservation_worker.observability.tracing import Tracing, mark_failed, read_trace
 from tests.fake_queue import PATIENCE
@@ -91,6 +94,37 @@ def test_a_span_that_ended_in_an_error_carries_the_reason(
     [finished] = spans.get_finished_spans()
     assert finished.status.status_code is StatusCode.ERROR
     assert finished.status.description == "seats gone"
+
+
+@pytest.mark.parametrize("where", ["the call", "the handler", "the reason"])
+def test_no_span_shows_the_token_that_an_error_or_its_cause_quotes(
+    tracing: Tracing, spans: InMemorySpanExporter, where: str
+) -> None:
+    token = "the-token-of-reservation-api"
+    redaction.hide(token)
+
+    def fail() -> None:
+        try:
+            raise ValueError(f"BadStatusLine: Authorization: Bearer {token}")
+        except ValueError as cause:
+            raise TransientError(f"echoed {token}") from cause
+
+    trace = read()
+    message_span = tracing.message_span("reservation.expired", "rsv_1", "m1", trace)
+    with suppress(TransientError), message_span as span:
+        if where == "the call":
+            with tracing.call_span("release_hold_grpc", trace):
+                fail()
+        elif where == "the handler":
+            fail()
+        else:
+            mark_failed(span, f"refused: {token}")
+    for ended in spans.get_finished_spans():
+        assert ended.status.status_code is StatusCode.ERROR
+        assert token not in ended.to_json()
+    if where != "the reason":
+        (event,) = spans.get_finished_spans()[0].events
+        assert "BadStatusLine: Authorization: ***" in str(event.attributes)
 
 
 def test_messages_on_many_threads_do_not_mix_their_traces(
