@@ -80,7 +80,7 @@ class _Deadline:
         size: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]
         self.exchange.received += size
         if self.exchange.received > MAX_ANSWER:
-            raise ConnectionAbortedError(f"an answer of over {MAX_ANSWER} bytes")
+            raise ConnectionAbortedError(f"an answer larger than {MAX_ANSWER} bytes")
         if not size and self.exchange.in_head:
             # http.client takes the end of the stream for the end of the headers.
             raise ConnectionResetError("the answer broke off in its head")
