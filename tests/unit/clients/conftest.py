@@ -2,13 +2,14 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from reservation_worker.clients.inventory import InventoryClient
 from reservation_worker.clients.reservation import ReservationClient
 from tests.unit.clients import grpc_neighbour
-from tests.unit.clients.http_neighbour import Neighbour
+from tests.unit.clients.http_neighbour import Neighbour, self_signed
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,22 @@ def neighbour(server: Neighbour) -> Neighbour:
 @pytest.fixture
 def client(neighbour: Neighbour) -> Iterator[ReservationClient]:
     made = ReservationClient(neighbour.base, connections=2)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tls_neighbour(tmp_path: Path) -> Iterator[Neighbour]:
+    with Neighbour(self_signed(tmp_path / "server.pem")) as made:
+        yield made
+
+
+@pytest.fixture
+def tls_client(
+    tls_neighbour: Neighbour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ReservationClient]:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))  # OpenSSL's own variable
+    made = ReservationClient(tls_neighbour.base, connections=1)
     yield made
     made.close()
 

@@ -1,4 +1,4 @@
-"""The meaning of each answer of reservation-api (docs/contract.md#reservation-api), over HTTP."""
+"""The meaning of reservation-api's answers to the PATCH (docs/contract.md#reservation-api)."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reservation_worker.clients.ports import CallContext, Reservation, StatusAnswer, StatusChange
+from reservation_worker.clients.ports import StatusAnswer
 from reservation_worker.clients.reservation import ReservationClient
 from reservation_worker.errors import TransientError
 from tests.unit.clients.http_neighbour import (
@@ -23,7 +23,7 @@ from tests.unit.clients.http_neighbour import (
     raises,
 )
 
-# The PATCH: done.
+# Done.
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
@@ -66,7 +66,7 @@ def test_a_2xx_may_name_the_payment_that_confirmed_it(
     assert client.update_status(CONFIRM, CALL) == StatusAnswer(True, "CONFIRMED", "pay_0")
 
 
-# The PATCH: not in HOLD any more.
+# Not in HOLD any more.
 
 
 @pytest.mark.parametrize("status", ["CONFIRMED", "CANCELLED", "HOLD", "PENDING"])
@@ -153,7 +153,7 @@ def test_a_409_may_name_the_payment_that_confirmed_it(
     assert client.update_status(CONFIRM, CALL) == StatusAnswer(False, "CONFIRMED", "pay_0")
 
 
-# The PATCH: failures.
+# Failures.
 
 
 @pytest.mark.parametrize(
@@ -293,227 +293,3 @@ def test_without_retry_after_no_delay_is_requested(
 ) -> None:
     neighbour.says(503)
     assert raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL)).retry_after == 0.0
-
-
-# The requests that reservation-api receives.
-
-
-@pytest.mark.parametrize(
-    ("change", "body"),
-    [
-        (
-            StatusChange("rsv_1", "CONFIRMED", payment_intent_id="pay_1"),
-            {"status": "CONFIRMED", "payment_intent_id": "pay_1"},
-        ),
-        (
-            StatusChange("rsv_1", "CONFIRMED", payment_intent_id="pay_1", order_id="ord_1"),
-            {"status": "CONFIRMED", "payment_intent_id": "pay_1", "order_id": "ord_1"},
-        ),
-        (
-            StatusChange(
-                "rsv_1", "CANCELLED", cancel_reason="payment_failed", error_code="CARD_DECLINED"
-            ),
-            {
-                "status": "CANCELLED",
-                "cancel_reason": "payment_failed",
-                "error_code": "CARD_DECLINED",
-            },
-        ),
-        (
-            StatusChange("rsv_1", "CANCELLED", cancel_reason="payment_failed"),
-            {"status": "CANCELLED", "cancel_reason": "payment_failed"},
-        ),
-        (StatusChange("rsv_1", "EXPIRED"), {"status": "EXPIRED"}),
-    ],
-)
-def test_the_patch_carries_the_known_facts_and_nothing_else(
-    neighbour: Neighbour, client: ReservationClient, change: StatusChange, body: dict[str, str]
-) -> None:
-    neighbour.says(204)
-    client.update_status(change, CALL)
-    request = neighbour.requests[0]
-    assert (request.command, request.path) == ("PATCH", "/internal/reservations/rsv_1")
-    assert json.loads(request.body) == body
-
-
-def test_the_patch_carries_its_headers(neighbour: Neighbour, client: ReservationClient) -> None:
-    neighbour.says(204)
-    parent = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
-    trace = (("traceparent", parent), ("x-trace-id", "t 1"))
-    client.update_status(EXPIRE, CallContext(10.0, trace))
-    headers = neighbour.requests[0].headers
-    assert headers["Content-Type"] == "application/json"
-    assert headers["Idempotency-Key"] == "status:EXPIRED:rsv_1"
-    assert headers["traceparent"] == parent
-    assert headers["x-trace-id"] == "t 1"
-
-
-def test_the_key_of_the_patch_names_the_effect_not_its_cause(
-    neighbour: Neighbour, client: ReservationClient
-) -> None:
-    neighbour.says(204)
-    for payment in ("pay_1", "pay_2", None):
-        client.update_status(StatusChange("rsv_1", "CONFIRMED", payment_intent_id=payment), CALL)
-    keys = {request.headers["Idempotency-Key"] for request in neighbour.requests}
-    assert keys == {"status:CONFIRMED:rsv_1"}
-
-
-def test_the_get_carries_the_trace_and_no_key(
-    neighbour: Neighbour, client: ReservationClient
-) -> None:
-    neighbour.says(200, {})
-    client.get("rsv_1", CallContext(10.0, (("x-trace-id", "t 1"),)))
-    request = neighbour.requests[0]
-    assert (request.command, request.path) == ("GET", "/internal/reservations/rsv_1")
-    assert request.headers["x-trace-id"] == "t 1"
-    assert "Idempotency-Key" not in request.headers
-    assert request.body == b""
-
-
-@pytest.mark.parametrize("prefix", ["/api/v1", "/api/v1/"])
-def test_a_base_url_may_have_a_path(neighbour: Neighbour, prefix: str) -> None:
-    neighbour.says(204)
-    client = ReservationClient(neighbour.base + prefix, connections=1)
-    client.update_status(EXPIRE, CALL)
-    client.close()
-    assert neighbour.requests[0].path == "/api/v1/internal/reservations/rsv_1"
-
-
-# The GET.
-
-FACTS = Reservation("HOLD", "concert", ("A1", "A2"), 2, "pay_1")
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {
-            "reservation_id": "rsv_1",
-            "event_id": "concert",
-            "user_id": "usr_1",
-            "status": "HOLD",
-            "seat_ids": ["A1", "A2"],
-            "quantity": 2,
-            "hold_expires_at": "2025-01-23T10:00:00Z",
-            "payment_intent_id": "pay_1",
-        },
-        {
-            "reservationId": "rsv_1",
-            "eventId": "concert",
-            "userId": "usr_1",
-            "status": "HOLD",
-            "seatIds": ["A1", "A2"],
-            "quantity": 2,
-            "holdExpiresAt": "2025-01-23T10:00:00Z",
-            "paymentIntentId": "pay_1",
-        },
-    ],
-    ids=["snake_case", "camelCase"],
-)
-def test_the_get_reads_both_spellings(
-    neighbour: Neighbour, client: ReservationClient, body: dict[str, Any]
-) -> None:
-    neighbour.says(200, body)
-    assert client.get("rsv_1", CALL) == FACTS
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("status", 7),
-        ("status", ""),
-        ("event_id", None),
-        ("event_id", ["concert"]),
-        ("seat_ids", None),
-        ("seat_ids", "A1"),
-        ("seat_ids", ["A1", 2]),
-        ("seat_ids", ["A1", ""]),
-        ("seat_ids", ["A1", "\ud800"]),  # protobuf refuses it
-        ("event_id", "\ud800"),
-        ("quantity", "2"),
-        ("quantity", 0),
-        ("quantity", True),
-        ("quantity", 2.0),
-        ("quantity", 2**31),
-        ("payment_intent_id", {}),
-    ],
-)
-def test_an_unusable_field_of_the_get_is_absent(
-    neighbour: Neighbour, client: ReservationClient, field: str, value: Any
-) -> None:
-    facts = {
-        "status": "HOLD",
-        "event_id": "concert",
-        "seat_ids": ["A1", "A2"],
-        "quantity": 2,
-        "payment_intent_id": "pay_1",
-    }
-    neighbour.says(200, facts | {field: value})
-    seen = client.get("rsv_1", CALL)
-    assert seen is not None
-    expected = {name: getattr(FACTS, name) for name in facts} | {field: None}
-    assert {name: getattr(seen, name) for name in facts} == expected
-
-
-def test_the_get_of_general_admission_has_a_quantity_and_no_seats(
-    neighbour: Neighbour, client: ReservationClient
-) -> None:
-    neighbour.says(200, {"status": "HOLD", "seat_ids": [], "quantity": 3})
-    assert client.get("rsv_1", CALL) == Reservation("HOLD", None, (), 3, None)
-
-
-def test_the_get_counts_a_seat_named_twice_once(
-    neighbour: Neighbour, client: ReservationClient
-) -> None:
-    neighbour.says(200, {"seat_ids": ["A2", "A1", "A2"]})
-    assert client.get("rsv_1", CALL) == Reservation(seat_ids=("A2", "A1"))
-
-
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [(404, error("RESERVATION_NOT_FOUND")), (400, b""), (409, b""), (410, b""), (422, b"")],
-)
-def test_a_get_that_answers_without_a_reservation_returns_none(
-    neighbour: Neighbour, client: ReservationClient, status: int, body: Any
-) -> None:
-    neighbour.says(status, body)
-    assert client.get("rsv_1", CALL) is None
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "kind"),
-    [
-        (408, b"", TRANSIENT),
-        (425, b"", TRANSIENT),
-        (429, b"", TRANSIENT),
-        (500, b"", TRANSIENT),
-        (503, b"", TRANSIENT),
-        (504, HTML, TRANSIENT),
-        (401, b"", TRANSIENT),
-        (403, b"", TRANSIENT),
-        (405, b"", TRANSIENT),
-        (301, b"", TRANSIENT),
-        (200, HTML, TRANSIENT),
-        (200, b"", TRANSIENT),
-        (200, b"[]", TRANSIENT),
-        (200, b"null", TRANSIENT),
-        (204, b"", TRANSIENT),
-    ],
-)
-def test_a_get_that_fails_for_a_passing_reason_is_a_transient_error(
-    neighbour: Neighbour,
-    client: ReservationClient,
-    status: int,
-    body: bytes,
-    kind: type[Exception],
-) -> None:
-    neighbour.says(status, body)
-    caught = raises(kind, lambda: client.get("rsv_1", CALL))
-    assert f"GET: HTTP {status}" in str(caught)
-
-
-def test_a_get_that_is_asked_to_wait_reports_for_how_long(
-    neighbour: Neighbour, client: ReservationClient
-) -> None:
-    neighbour.says(429, Retry_After="7")
-    assert raises(TRANSIENT, lambda: client.get("rsv_1", CALL)).retry_after == 7.0
