@@ -16,6 +16,7 @@ from reservation_worker.outcome import SUPERSEDED, Completed
 from reservation_worker.pipeline.batching import Batches
 from reservation_worker.pipeline.deleter import RecentIds
 from reservation_worker.sqs import session as aws
+from reservation_worker.sqs.batches import failures
 from reservation_worker.sqs.clients import RenewedClients
 
 if TYPE_CHECKING:
@@ -68,17 +69,21 @@ class SnsTopic:
         region = self._arn.split(":")[3]
         return aws.session(region, config, unattended=True).client("sns")
 
-    def publish(self, notifications: Sequence[Mapping[str, str]]) -> int:
-        """Send up to ten; returns how many SNS refused. Raises boto3's errors and SqsError."""
+    def publish(self, notifications: Sequence[Mapping[str, str]]) -> set[int]:
+        """Send up to ten; returns the positions of those that SNS refused.
+
+        Raises boto3's errors and SqsError.
+        """
         entries = [self._entry(str(n), one) for n, one in enumerate(notifications)]
         answer = self._clients.call(
             lambda client: client.publish_batch(
                 TopicArn=self._arn, PublishBatchRequestEntries=entries
             )
         )
-        for failed in answer.get("Failed", []):
-            logger.warning("SNS refused a notification: {}", failed)
-        return len(answer.get("Failed", []))
+        refused = failures(answer)
+        for failure in refused.values():
+            logger.warning("SNS refused a notification: {}", failure)
+        return set(refused)
 
     def _entry(self, name: str, facts: Mapping[str, str]) -> "Entry":
         entry: Entry = {
@@ -102,7 +107,7 @@ class Notifier:
     """`publish` sends up to ten notifications and returns how many were refused."""
 
     def __init__(
-        self, publish: Callable[[Sequence[Mapping[str, str]]], int], metrics: Metrics
+        self, publish: Callable[[Sequence[Mapping[str, str]]], set[int]], metrics: Metrics
     ) -> None:
         self._publish = publish
         self._metrics = metrics
@@ -141,12 +146,12 @@ class Notifier:
         try:
             failed = self._publish(batch)
         except Exception as error:  # the events are settled all the same
-            failed = len(batch)
-            for facts in batch:
-                self._notified.forget(facts["id"])
-            logger.warning("{} notifications could not be sent: {}", failed, error)
-        self._count("failed", failed)
-        self._count("sent", len(batch) - failed)
+            failed = set(range(len(batch)))
+            logger.warning("{} notifications could not be sent: {}", len(batch), error)
+        for position in failed:
+            self._notified.forget(batch[position]["id"])
+        self._count("failed", len(failed))
+        self._count("sent", len(batch) - len(failed))
 
     def _count(self, result: str, number: int) -> None:
         self._metrics.notifications.labels(result).inc(number)

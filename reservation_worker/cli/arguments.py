@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from reservation_worker.config.parsers import must_be
+from reservation_worker.cli.parser import did_you_mean
+from reservation_worker.config.parsers import must_be, whole
 from reservation_worker.events.kinds import Kind
 
 T = TypeVar("T")
@@ -21,6 +22,10 @@ bus = must_be(
         r"(?:arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[\w/.-]{1,256}", re.A
     ).fullmatch,
 )
+
+
+seed = whole(0, 2**53)
+note = must_be("a text: why the letters are closed", str.strip)
 
 
 def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
@@ -39,7 +44,7 @@ def kind(text: str) -> str:
     """An event's canonical type, from that type or from the metrics' label."""
     names = {name: one.event_type for one in Kind for name in (one.label, one.event_type)}
     if text not in names:
-        raise ValueError(f"one of {', '.join(names)}")
+        raise ValueError(f"one of {', '.join(names)}{did_you_mean(text, names)}")
     return names[text]
 
 

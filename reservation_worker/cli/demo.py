@@ -12,6 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reservation_worker.cli.arguments import checked, seed
+from reservation_worker.config.parsers import whole
+
 if TYPE_CHECKING:
     from reservation_worker.simulator.play import Play, Result
 
@@ -28,7 +31,11 @@ _FOR_VERBS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All arguments are optional."""
     parser.add_argument(
-        "--events", type=_count, default=1000, metavar="N", help="messages (default: 1000)"
+        "--events",
+        type=checked(whole(1, 9_999_999)),
+        default=1000,
+        metavar="N",
+        help="messages (default: 1000)",
     )
     parser.add_argument(
         "--latency-ms",
@@ -43,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="contract",
         help="neighbours that keep the contract, or that behave like today's (default: contract)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="each seed makes another scenario")
+    parser.add_argument(
+        "--seed", type=checked(seed), default=0, metavar="N", help="each makes another scenario"
+    )
     parser.add_argument(
         "--keep", action="store_true", help="leave everything running and print the URLs"
     )
@@ -138,13 +147,6 @@ Press ctrl-C to stop it.""",
         return result.ok and worker.wait(0) == 0
     _complain(f"the worker ended by itself, with exit code {worker.wait(0)}")
     return False
-
-
-def _count(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 9999999")
-    return number
 
 
 def _latency(text: str) -> float:

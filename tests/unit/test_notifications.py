@@ -35,16 +35,16 @@ class Topic:
         self.go = threading.Event()
         self.go.set()
         self.entered = threading.Event()
-        self.refuse = 0
+        self.refuse: set[int] = set()
         self.error: Exception | None = None
 
-    def publish(self, batch: Sequence[Mapping[str, str]]) -> int:
+    def publish(self, batch: Sequence[Mapping[str, str]]) -> set[int]:
         self.entered.set()
         assert self.go.wait(PATIENCE)
         if self.error:
             raise self.error
         self.batches.append(len(batch))
-        self.sent += batch
+        self.sent += [one for position, one in enumerate(batch) if position not in self.refuse]
         return self.refuse
 
 
@@ -151,11 +151,11 @@ def test_refused_and_failed_ones_are_counted_and_the_thread_goes_on(rig: Rig) ->
     rig.notifier.start()
     rig.notifier.add(PAID)
     eventually(lambda: rig.count("failed") == 1)
-    rig.topic.error, rig.topic.refuse = None, 1
+    rig.topic.error, rig.topic.refuse = None, {0}
     rig.notifier.add(replace(PAID, reservation_id="rsv_2"))
     eventually(lambda: rig.count("failed") == 2)
     assert rig.count("sent") == 0
-    rig.topic.refuse = 0
+    rig.topic.refuse = set()
     rig.notifier.add(replace(PAID, reservation_id="rsv_3"))
     eventually(lambda: rig.count("sent") == 1)
 
@@ -169,6 +169,23 @@ def test_a_failed_notification_may_be_sent_by_the_next_delivery(rig: Rig) -> Non
     rig.notifier.add(replace(PAID, note="replayed"))
     rig.notifier.stop(PATIENCE)
     assert [one["id"] for one in rig.topic.sent] == ["reservation_confirmed:rsv_1"]
+
+
+def test_a_refused_notification_may_be_sent_by_the_next_delivery_and_its_batch_is_not(
+    rig: Rig,
+) -> None:
+    other = replace(PAID, reservation_id="rsv_2")
+    rig.topic.refuse = {1}
+    rig.notifier.add(other)
+    rig.notifier.add(PAID)
+    rig.notifier.start()
+    eventually(lambda: rig.count("failed") == 1)
+    rig.topic.refuse = set()
+    rig.notifier.add(replace(PAID, note="replayed"))
+    rig.notifier.add(replace(other, note="replayed"))
+    rig.notifier.stop(PATIENCE)
+    assert [one["reservation_id"] for one in rig.topic.sent] == ["rsv_2", "rsv_1"]
+    assert (rig.count("sent"), rig.count("failed")) == (2, 1)
 
 
 def test_a_stop_logs_that_notifications_are_not_sent(rig: Rig) -> None:
@@ -189,12 +206,13 @@ class FakeSns:
     def __init__(self, expired: bool = False) -> None:
         self.expired = expired
         self.sent: list[Any] = []
+        self.answer: dict[str, Any] = {}
 
     def publish_batch(self, **given: Any) -> dict[str, Any]:
         if self.expired:
             raise ClientError({"Error": {"Code": "ExpiredToken"}}, "PublishBatch")
         self.sent.append(given)
-        return {}
+        return self.answer
 
     def close(self) -> None:
         pass
@@ -204,8 +222,17 @@ def test_expired_credentials_are_replaced_by_those_of_a_new_session() -> None:
     new = FakeSns()
     made: Any = iter([FakeSns(expired=True), new])
     topic = SnsTopic("arn:aws:sns:ap-northeast-2:000000000000:customers", lambda: next(made))
-    assert topic.publish([{"id": "1", "type": "payment_failed"}]) == 0
+    assert topic.publish([{"id": "1", "type": "payment_failed"}]) == set()
     assert len(new.sent) == 1
+
+
+def test_the_notifications_that_sns_refused_are_known_by_their_positions() -> None:
+    sns: Any = FakeSns()
+    refusal = {"Id": "1", "Code": "InternalError", "Message": "again", "SenderFault": False}
+    sns.answer = {"Successful": [{"Id": "0", "MessageId": "m"}], "Failed": [refusal]}
+    topic = SnsTopic("arn:aws:sns:ap-northeast-2:000000000000:customers", lambda: sns)
+    two = [{"id": one, "type": "payment_failed"} for one in ("a", "b")]
+    assert topic.publish(two) == {1}
 
 
 def test_the_longest_reservation_id_fits_a_fifo_topic() -> None:
@@ -213,7 +240,7 @@ def test_the_longest_reservation_id_fits_a_fifo_topic() -> None:
     topic = SnsTopic("arn:aws:sns:ap-northeast-2:000000000000:customers.fifo", lambda: sns)
     ids = ["r" * 128, "r" * 127 + "s"]
     sent = [notification(replace(PAID, reservation_id=one)) for one in ids]
-    assert topic.publish([one for one in sent if one]) == 0
+    assert topic.publish([one for one in sent if one]) == set()
     [given] = sns.sent
     entries = given["PublishBatchRequestEntries"]
     assert [one["MessageGroupId"] for one in entries] == ids

@@ -4,7 +4,7 @@ import argparse
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from reservation_worker.cli.arguments import checked, rate
+from reservation_worker.cli.arguments import checked, note, rate
 from reservation_worker.cli.dlq import selection
 from reservation_worker.config.parsers import queue_url
 
@@ -69,7 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file", metavar="FILE", help="the record, as of `export` with the note; appended. -: stdout"
     )
     resolved.add_argument(
-        "--note", required=True, metavar="TEXT", help="why they are closed, such as the refund's id"
+        "--note",
+        type=checked(note),
+        required=True,
+        metavar="TEXT",
+        help="why they are closed, such as the refund's id",
     )
     resolved.add_argument("--yes", action="store_true", help="do not ask")
     exported = add(

@@ -63,15 +63,23 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
 
 @contextmanager
 def _opened(name: str) -> Iterator[TextIO]:
-    """The record, to append to. Raises OperationError, also for a write that fails later."""
+    """The record, to append to; a new one stays only if something was written.
+
+    Raises OperationError, also for a write that fails later.
+    """
     if name == streams.STDOUT:
         yield streams.output()
         return
+    new = not os.path.lexists(name)
     try:
         # Customers' data: only its owner may read it.
         file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with open(file, "a") as out:
-            yield out
+        try:
+            with open(file, "a") as out:
+                yield out
+        finally:
+            if new and not os.path.getsize(name):
+                os.unlink(name)
     except OSError as error:
         raise OperationError(f"{name} can't be written: {error.strerror}") from error
 

@@ -5,7 +5,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from reservation_worker.cli.arguments import bus, checked, kind, prefix, rate
+from reservation_worker.cli.arguments import bus, checked, kind, prefix, rate, seed
 from reservation_worker.config.parsers import queue_url, whole
 from reservation_worker.config.redaction import Redactor
 from reservation_worker.errors import OperationError
@@ -86,7 +86,10 @@ def add_sample_arguments(parser: argparse.ArgumentParser, count: str, types: str
         help="of the reservation ids (default: another for each run)",
     )
     parser.add_argument(
-        "--seed", type=int, metavar="N", help="the same seed makes the same events, ids included"
+        "--seed",
+        type=checked(seed),
+        metavar="N",
+        help="the same seed makes the same events, ids included",
     )
 
 

@@ -72,7 +72,11 @@ def test_a_closed_stdout_is_no_place_for_a_record(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("options", "error"),
-    [([], "give --id"), (["--reason", "compensation_required"], "not confirmed")],
+    [
+        ([], "give --id"),
+        (["--reason", "compensation_required"], "not confirmed"),
+        (["--id", "none"], "there is no message none"),
+    ],
 )
 def test_nothing_is_closed_without_a_choice_and_a_yes(
     bench: Bench, options: list[str], error: str
@@ -83,6 +87,7 @@ def test_nothing_is_closed_without_a_choice_and_a_yes(
     assert code == 1
     assert error in err
     assert bench.counts() == (2, 0)
+    assert not Path("closed.jsonl").exists()
 
 
 def test_the_record_can_go_to_stdout_alone(bench: Bench) -> None:

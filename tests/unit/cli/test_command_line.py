@@ -35,6 +35,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("dlq lst", "list"),
         ("dlq redrive --dryrun", "--dry-run"),
         ("publish --variant flatt", "flat"),
+        ("publish --type exprd", "expired"),
     ],
 )
 def test_a_mistyped_verb_option_or_choice_gets_the_nearest_one_suggested(
@@ -48,6 +49,23 @@ def test_no_suggestion_is_made_for_a_word_unlike_all_names(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert "did you mean" not in refused(capsys, "xyzzy")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("publish --seed x", "'x' is not a whole number"),
+        ("demo --seed x", "'x' is not a whole number"),
+        ("demo --events 0", "'0' is not a whole number from 1 to 9999999"),
+        ("demo --latency-ms nan", "'nan' is not a number of ms from 0 to 5000"),
+        ("dlq resolve f --id x --note \t", "is not a text: why the letters are closed"),
+    ],
+)
+def test_a_wrong_value_is_answered_with_the_expected_form(
+    capsys: pytest.CaptureFixture[str], arguments: str, expected: str
+) -> None:
+    error = refused(capsys, *arguments.split(" "))
+    assert expected in error
 
 
 def test_an_unknown_option_is_answered_with_the_usage_of_its_own_verb(
