@@ -2,10 +2,8 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 from reservation_worker.config.libraries import CHECKED
 from tests.acceptance.doctor.processes import Report, serving, started
 from tests.integration.test_tracing_export import Collector
+from tests.proxy import refusing_proxy
 from tests.unit.clients.http_neighbour import Neighbour, error, self_signed
 from tests.world import World, until
 
@@ -160,22 +159,8 @@ def test_one_ca_bundle_applies_to_rest_grpc_and_the_collector(
 
 @pytest.fixture
 def proxy() -> Iterator[str]:
-    """A proxy that accepts connections and refuses every CONNECT."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            while True:
-                try:
-                    client, _ = listener.accept()
-                except OSError:
-                    return
-                with client:
-                    client.recv(1000)
-                    client.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-        listener.shutdown(socket.SHUT_RDWR)
+    with refusing_proxy() as (address, _):
+        yield address
 
 
 def test_doctor_names_the_proxy_in_front_of_the_collector(

@@ -4,8 +4,6 @@ tests/unit/clients/test_reservation_answers.py holds that redirects are not foll
 an https base needs a good certificate.
 """
 
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from reservation_worker.errors import TransientError
 from reservation_worker.events.parse import TraceHints
 from reservation_worker.observability.tracing import Tracing, exporter, read_trace
 from tests.fake_queue import PATIENCE
+from tests.proxy import refusing_proxy
 from tests.unit.clients.http_neighbour import self_signed
 
 CALL = CallContext(timeout=10.0)
@@ -31,28 +30,13 @@ NOWHERE = "neighbour.invalid"
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     """The first bytes that each client sends to a proxy that all usual variables name."""
-    asked: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            while True:
-                try:
-                    client, _ = listener.accept()
-                except OSError:
-                    return
-                with client:
-                    asked.append(client.recv(1000))
-
-        threading.Thread(target=serve, daemon=True).start()
-        url = f"http://user:password@127.0.0.1:{listener.getsockname()[1]}"
+    with refusing_proxy() as (address, asked):
         for name in ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy"):
-            monkeypatch.setenv(name, url)
-            monkeypatch.setenv(name.upper(), url)
+            monkeypatch.setenv(name, f"http://user:password@{address}")
+            monkeypatch.setenv(name.upper(), f"http://user:password@{address}")
         for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
             monkeypatch.delenv(name, raising=False)
         yield asked
-        # Wakes the thread from its accept.
-        listener.shutdown(socket.SHUT_RDWR)
 
 
 def release(address: str, tls: bool) -> None:
