@@ -35,7 +35,7 @@ def test_a_taken_port_is_reported_plainly_and_exits_1(world: World):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         worker = world.worker({"SERVER_PORT": str(port)}).start()
-        assert worker.wait(30) == 1
+        assert worker.wait(60) == 1
     (line,) = (line for line in worker.log_lines() if line["level"] == "error")
     assert str(port) in line["msg"]
     assert "traceback" not in line
@@ -85,7 +85,7 @@ def test_values_that_boto3_or_opentelemetry_refuse_are_configuration_errors(tmp_
 def test_a_stop_signal_during_the_start_is_obeyed(world: World):
     world.sqs.suspend()
     worker = world.worker({"SERVER_PORT": "0"}).start()
-    worker.until(lambda: _catches(worker.pid, signal.SIGTERM), 30, "got ready to be stopped")
+    worker.until(lambda: _catches(worker.pid, signal.SIGTERM), 60, "got ready to be stopped")
     worker.signal(signal.SIGTERM)
     world.sqs.resume()
     assert worker.wait(40) == 0

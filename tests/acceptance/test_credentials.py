@@ -50,13 +50,13 @@ def test_a_worker_starts_without_credentials_and_works_once_they_arrive(
 ) -> None:
     world.expire(world.seed(1))
     worker = world.run_worker(**files(tmp_path))
-    worker.until(lambda: worker.probe("/ready")[0] == 503, 30, "said that it is not ready")
+    worker.until(lambda: worker.probe("/ready")[0] == 503, 60, "said that it is not ready")
     (tmp_path / "credentials").write_text(
         f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n"
     )
     worker.until(lambda: len(world.released()) == 1, 60, "settled the event")
     worker.signal(signal.SIGTERM)
-    assert worker.wait(30) == 0
+    assert worker.wait(60) == 0
 
 
 def test_a_hanging_credential_process_leaves_no_child_behind_at_the_stop(
@@ -65,7 +65,7 @@ def test_a_hanging_credential_process_leaves_no_child_behind_at_the_stop(
     worker = world.run_worker(**files(tmp_path))
     until(lambda: runs(hanging) > 1, 60, "the worker asks for credentials again")
     worker.signal(signal.SIGTERM)
-    worker.wait(30)
+    worker.wait(60)
     assert left(hanging) == []
 
 
@@ -74,7 +74,7 @@ def test_a_stop_during_the_start_leaves_no_credential_process_behind(
 ) -> None:
     worker = world.worker({"SQS_WAIT_TIME": "0", "SHUTDOWN_TIMEOUT": "10", **files(tmp_path)})
     worker.start()
-    until(lambda: runs(hanging) > 0, 30, "the worker asks for credentials")
+    until(lambda: runs(hanging) > 0, 60, "the worker asks for credentials")
     worker.signal(signal.SIGTERM)
-    worker.wait(30)
+    worker.wait(60)
     assert left(hanging) == []

@@ -58,7 +58,7 @@ def test_a_reflection_client_can_list_and_query_a_worker_that_refuses_writes(wor
     ids = world.seed(3)
     worker = world.run_worker(GRPC_DEBUG_PORT=str(free_port()))
     world.expire(ids[:2])
-    until(world.empty, 30, "every event is settled")
+    until(world.empty, 60, "every event is settled")
     with reflected(worker) as client:
         assert {SERVICE, "grpc.health.v1.Health"} <= client.services
         assert client.methods == {
@@ -91,13 +91,13 @@ def test_a_requested_settlement_takes_effect_once_and_the_stop_is_clean(world: W
             [f"S-{rid}"],
         )
         world.expire([rid])
-        until(world.empty, 30, "the queue's own event is settled")
+        until(world.empty, 60, "the queue's own event is settled")
         again = client.call("ProcessReservationExpiry", reservation_id=rid)
         paid = client.call(
             "ProcessPaymentResult", reservation_id=rid, payment_intent_id="pay_1", result_type=1
         )
         worker.signal(signal.SIGTERM)
-        assert worker.wait(30) == 0
+        assert worker.wait(60) == 0
     assert again.next_action == "completed"
     assert (paid.next_action, paid.error.details[0].reason) == ("dlq", "compensation_required")
     assert world.released() == {rid: 1}
@@ -117,7 +117,7 @@ def test_a_second_worker_on_one_machine_names_both_ports_and_the_variables_to_se
     first = world.run_worker(GRPC_DEBUG_PORT=str(free_port()))
     ports = {name: first.env[name] for name in ("SERVER_PORT", "GRPC_DEBUG_PORT")}
     second = world.worker(ports, "second").start()
-    assert second.wait(30) == 1
+    assert second.wait(60) == 1
     [line] = second.log_lines()
     for name, port in ports.items():
         assert f"{name} {port} can't be listened on: [Errno 98] Address already" in line["msg"]
@@ -137,17 +137,17 @@ def test_sigusr1_logs_every_threads_stack_and_the_worker_goes_on(world: World) -
     for _ in range(50):
         worker.signal(signal.SIGUSR1)
     names = {"MainThread", "poller", "deleter", "leases", "health", "worker_0"}
-    until(lambda: names <= {one["stack_of"] for one in stacks(worker)}, 20, "all are in the log")
+    until(lambda: names <= {one["stack_of"] for one in stacks(worker)}, 60, "all are in the log")
     seen = {line["stack_of"]: line["stack"] for line in stacks(worker)}
     assert any("poller.py" in frame for frame in seen["poller"])
     assert any("run/__init__.py" in frame for frame in seen["MainThread"])
     # It goes on working, and a second signal is logged too.
     [rid] = world.seed(1)
     world.expire([rid])
-    until(world.empty, 30, "it is settled")
+    until(world.empty, 60, "it is settled")
     before = len(stacks(worker))
     worker.signal(signal.SIGUSR1)
-    until(lambda: len(stacks(worker)) > before, 20, "they are in the log once more")
+    until(lambda: len(stacks(worker)) > before, 60, "they are in the log once more")
     worker.signal(signal.SIGTERM)
     worker.signal(signal.SIGUSR1)
-    assert worker.wait(30) == 0
+    assert worker.wait(60) == 0

@@ -116,12 +116,12 @@ def test_the_kind_of_the_guide_is_published_delivered_settled_and_notified(
     def settled() -> float:
         return worker.metrics().value("worker_events_total", type="refunded", outcome="success")
 
-    until(lambda: settled() == 5, 30, "all are settled")
+    until(lambda: settled() == 5, 60, "all are settled")
     assert worker.metrics().settled() == 5
     reservations = world.neighbours.ledger()["reservations"]
     assert {one["status"] for one in reservations.values()} == {"CANCELLED"}
     assert world.released() == dict.fromkeys(reservations, 1)
     worker.signal(signal.SIGTERM)
-    assert worker.wait(30) == 0
+    assert worker.wait(60) == 0
     ids = [one["id"] for one in world.notifications(url)]
     assert sorted(ids) == [f"reservation_refunded:{rid}" for rid in sorted(reservations)]

@@ -19,7 +19,7 @@ def test_killed_at_random_moments_and_restarted_everything_settles_once():
         for _ in range(KILLS):
             enough = world.calls() + dice.randint(1, 80)
             until(
-                lambda enough=enough: world.calls() >= enough or world.empty(), 30, "work goes on"
+                lambda enough=enough: world.calls() >= enough or world.empty(), 60, "work goes on"
             )
             worker.kill()
             worker = world.run_worker()

@@ -12,9 +12,9 @@ def test_each_settled_event_is_published_to_the_topic_once(world: World) -> None
     ids = world.seed(12)
     world.expire([*ids, *ids[:3]])
     worker = world.run_worker(NOTIFICATION_TOPIC_ARN=topic)
-    until(world.empty, 30, "everything is settled")
+    until(world.empty, 60, "everything is settled")
     worker.signal(signal.SIGTERM)
-    assert worker.wait(30) == 0
+    assert worker.wait(60) == 0
 
     sent = world.notifications(url)
     assert sorted(one["id"] for one in sent) == sorted(f"reservation_expired:{rid}" for rid in ids)
@@ -29,7 +29,7 @@ def test_a_topic_that_never_answers_prevents_no_settlement(world: World) -> None
             NOTIFICATION_TOPIC_ARN=f"arn:aws:sns:{REGION}:000000000000:customers",
             AWS_ENDPOINT_URL_SNS=f"http://127.0.0.1:{deaf.getsockname()[1]}",
         )
-        until(world.empty, 20, "everything is settled")
+        until(world.empty, 60, "everything is settled")
         assert len(world.released()) == 50
         worker.signal(signal.SIGTERM)
         assert worker.wait(15) == 0  # of SHUTDOWN_TIMEOUT's 30

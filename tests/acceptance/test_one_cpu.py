@@ -17,7 +17,7 @@ def test_all_threads_of_a_worker_stay_on_one_cpu_unless_configured_otherwise(
 ):
     world.expire(world.seed(20))
     worker = world.run_worker(WORKER_ONE_CPU=given)
-    until(lambda: len(world.released()) == 20, 30, "every event is settled")
+    until(lambda: len(world.released()) == 20, 60, "every event is settled")
 
     def together() -> bool:
         # The worker may be moving its threads just now, so ask again.

@@ -9,7 +9,7 @@ def test_a_neighbour_that_hangs_for_some_messages_does_not_hold_up_the_others(wo
     world.neighbours.hang("inventory", stuck)
     world.expire(stuck + good)
     worker = world.run_worker(CALL_TIMEOUT="2")
-    until(lambda: len(world.released()) == len(good), 30, "the others are settled")
+    until(lambda: len(world.released()) == len(good), 60, "the others are settled")
     assert set(world.released()) == set(good)
     retried = {"type": "expired", "outcome": "retried"}
     until(

@@ -80,7 +80,7 @@ def test_every_variant_is_settled_by_the_worker_and_none_is_invalid(shell: Shell
     done = shell.run(*line, *kinds)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["sent"] == 27
-    until(lambda: (shell.worker.metrics() - before).settled() == 27, 20, "settled")
+    until(lambda: (shell.worker.metrics() - before).settled() == 27, 60, "settled")
     outcomes = (shell.worker.metrics() - before).outcomes()
     assert {name for row in outcomes.values() for name in row} <= {"success", "failed"}
     assert set(outcomes) == {"expired", "approved", "failed"}
@@ -99,7 +99,7 @@ def test_a_file_with_a_wrong_line_sends_nothing_and_force_sends_it_to_the_dead_l
     before = shell.worker.metrics()
     done = shell.run("publish", "--file", "-", "--force", stdin=good + "nonsense\n")
     assert done.returncode == 0, done.stderr
-    until(lambda: (shell.worker.metrics() - before).settled() == 2, 20, "settled")
+    until(lambda: (shell.worker.metrics() - before).settled() == 2, 60, "settled")
     gained = shell.worker.metrics() - before
     assert gained.value("worker_events_total", outcome="invalid_payload") == 1
 
@@ -118,9 +118,9 @@ def test_ctrl_c_in_the_middle_prints_exactly_how_many_are_in_the_queue(shell: Sh
     purge(shell)
     line = ("publish", "--count", "5000", "--rate", "400", "--json")
     with shell.start(*line, "--queue-url", shell.idle_url) as child:
-        until(lambda: shell.world.counts(shell.idle_url)[0] >= 30, 20, "some were sent")
+        until(lambda: shell.world.counts(shell.idle_url)[0] >= 30, 60, "some were sent")
         child.signal(signal.SIGINT)
-        assert child.wait(20) == 130
+        assert child.wait(60) == 130
         summary = json.loads(child.stdout.read_text())
     assert summary["interrupted"]
     assert 30 <= summary["sent"] == shell.world.counts(shell.idle_url)[0] < 5000
@@ -148,14 +148,14 @@ def test_an_event_on_a_bus_reaches_the_worker_through_a_rule(shell: Shell):
         line = ("publish", "--bus", bus, "--variant", "all", "--count", "12", *kinds)
         done = shell.run(*line, SQS_QUEUE_URL="")
         assert done.returncode == 0, done.stderr
-    until(lambda: (shell.worker.metrics() - before).settled() == 24, 20, "settled")
+    until(lambda: (shell.worker.metrics() - before).settled() == 24, 60, "settled")
     gained = shell.worker.metrics() - before
     assert gained.value("worker_events_total", outcome="invalid_payload") == 0
 
 
 def test_a_burst_ends_when_all_are_settled_and_its_figures_are_of_this_run_only(shell: Shell):
     shell.run("publish", "--count", "5")
-    until(shell.world.empty, 20, "empty")
+    until(shell.world.empty, 60, "empty")
     seeded = ("--seed-url", shell.world.neighbours.control_base)
     count = 30 * len(BY_LABEL)
     done = shell.run("burst", "--count", str(count), "--json", *seeded)
@@ -209,9 +209,9 @@ def test_ctrl_c_while_a_burst_waits_prints_how_many_are_settled(shell: Shell):
     purge(shell)
     line = ("burst", "--count", "20", "--queue-url", shell.idle_url)
     with shell.start(*line) as child:
-        until(lambda: shell.world.counts(shell.idle_url)[0] == 20, 20, "published")
+        until(lambda: shell.world.counts(shell.idle_url)[0] == 20, 60, "published")
         child.signal(signal.SIGINT)
-        assert child.wait(20) == 130
+        assert child.wait(60) == 130
         text = child.stdout.read_text().splitlines()[-1]
     assert text.startswith("interrupted: sent 20 of 20 events in ")
     assert "; 0 settled in " in text
@@ -222,9 +222,9 @@ def test_a_burst_whose_worker_goes_away_names_it_and_prints_how_many_are_settled
     doomed = shell.world.run_worker("doomed")
     line = ("burst", "--count", "20", "--queue-url", shell.idle_url)
     with shell.start(*line, "--metrics-url", f"{doomed.base}/metrics") as child:
-        until(lambda: shell.world.counts(shell.idle_url)[0] == 20, 20, "published")
+        until(lambda: shell.world.counts(shell.idle_url)[0] == 20, 60, "published")
         doomed.kill()
-        assert child.wait(20) == 1
+        assert child.wait(60) == 1
         text = child.stderr.read_text()
     assert f"{doomed.base}/metrics does not answer" in text
     assert "0 of 20 events were settled" in text

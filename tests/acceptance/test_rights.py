@@ -32,15 +32,15 @@ def test_a_missing_right_turns_ready_red_with_the_reason_until_it_is_granted(
             world.publish([Message("not JSON", "poison", "poison", "poison")])
 
         settle_some()
-        worker.until(lambda: worker.probe("/ready")[0] == 503, 30, "said that it is not ready")
+        worker.until(lambda: worker.probe("/ready")[0] == 503, 60, "said that it is not ready")
         worker.until(
-            lambda: worker.probe("/ready")[1].get("failing") == ["rights"], 30, "named the rights"
+            lambda: worker.probe("/ready")[1].get("failing") == ["rights"], 60, "named the rights"
         )
         detail = worker.probe("/ready")[1]["checks"]["rights"]["detail"]
         assert detail == f"AccessDenied: allow {right}"
         assert worker.health()[0] == 200
         proxy.set_faults()
         settle_some()
-        worker.until(lambda: worker.probe("/ready")[0] == 200, 30, "become ready again")
+        worker.until(lambda: worker.probe("/ready")[0] == 200, 60, "become ready again")
         worker.signal(signal.SIGTERM)
-        worker.wait(30)
+        worker.wait(60)

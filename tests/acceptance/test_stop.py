@@ -15,10 +15,10 @@ def test_sigterm_under_load_settles_or_gives_back_every_message_and_exits_0(
     ids = world.seed(EVENTS)
     world.expire(ids)
     worker = world.run_worker()
-    until(lambda: len(world.released()) > 100, 30, "work is under way")
+    until(lambda: len(world.released()) > 100, 60, "work is under way")
 
     worker.signal(signal.SIGTERM)
-    assert worker.wait(30) == 0
+    assert worker.wait(60) == 0
 
     # No message waits for its timeout: each unsettled one is visible at once.
     visible, in_flight = world.counts()
@@ -37,11 +37,11 @@ def test_a_second_signal_changes_nothing(world: World):
     world.neighbours.latency(40)
     world.expire(world.seed(EVENTS))
     worker = world.run_worker()
-    until(lambda: len(world.released()) > 50, 30, "work is under way")
+    until(lambda: len(world.released()) > 50, 60, "work is under way")
     worker.signal(signal.SIGTERM)
     worker.signal(signal.SIGTERM)
     worker.signal(signal.SIGINT)
-    assert worker.wait(30) == 0
+    assert worker.wait(60) == 0
     visible, in_flight = world.counts()
     assert len(world.released()) + visible == EVENTS
     assert in_flight == 0
@@ -52,7 +52,7 @@ def test_a_call_that_hangs_does_not_hold_up_the_stop_and_its_message_comes_back(
     world.neighbours.hang("inventory")
     world.expire([hanging])
     worker = world.run_worker(SHUTDOWN_TIMEOUT="10", CALL_TIMEOUT="30")
-    until(lambda: world.neighbours.health()["inventory"]["hanging"] == 1, 20, "the call hangs")
+    until(lambda: world.neighbours.health()["inventory"]["hanging"] == 1, 60, "the call hangs")
 
     worker.signal(signal.SIGTERM)
     assert worker.wait(15) == 0

@@ -87,7 +87,7 @@ class PrometheusProcess(Child):
         self._http.trust_env = False
 
     def _up(self) -> None:
-        self.until(self._ready, 30, "become ready")
+        self.until(self._ready, 60, "become ready")
 
     def _ready(self) -> bool:
         try:

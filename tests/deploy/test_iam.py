@@ -55,14 +55,14 @@ def test_policy_json_is_enough_for_everything_the_worker_does_and_has_no_unused_
         NOTIFICATION_TOPIC_ARN=topic,
         BACKOFF_BASE_MS="1",
     )
-    worker.until(lambda: len(aws.released()) == 11, 20, "settled all but the slow one")
+    worker.until(lambda: len(aws.released()) == 11, 60, "settled all but the slow one")
     worker.until(
-        lambda: worker.metrics().value("worker_leases_renewed_total") > 0, 20, "renewed its lease"
+        lambda: worker.metrics().value("worker_leases_renewed_total") > 0, 60, "renewed its lease"
     )
     aws.neighbours.clear()
-    worker.until(aws.empty, 30, "settled all")
+    worker.until(aws.empty, 60, "settled all")
     worker.signal(signal.SIGTERM)
-    assert worker.wait(30) == 0
+    assert worker.wait(60) == 0
     assert [one.reason for one in aws.dead_letters()] == ["invalid_payload"]
     assert [line for line in worker.log_lines() if "denied" in line["msg"].lower()] == []
 

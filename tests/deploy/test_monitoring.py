@@ -72,11 +72,11 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Record]:
             # Prometheus scrapes from 5 s after its start on, so the worker starts meanwhile.
             worker.start()
             world.neighbours.seed(story.seeds, story.pools)
-            until(lambda: prometheus.values("sum(up)") == [len(jobs)], 30, "all are scraped")
+            until(lambda: prometheus.values("sum(up)") == [len(jobs)], 60, "all are scraped")
             world.neighbours.answer("inventory", {"code": "UNAVAILABLE"}, count=3)
             for phase in (0, 1):
                 world.publish(story.phase(phase))
-                until(world.empty, 30, "everything is settled")
+                until(world.empty, 60, "everything is settled")
             until(
                 lambda: (
                     prometheus.values("sum(worker_events_total)")

@@ -59,7 +59,7 @@ def test_every_form_of_the_bus_is_settled_and_other_events_do_not_reach_the_queu
     def settled() -> float:
         return worker.metrics().value("worker_events_total", outcome="success")
 
-    until(lambda: settled() == len(put) and aws.empty(), 30, "all are settled")
+    until(lambda: settled() == len(put) and aws.empty(), 60, "all are settled")
     assert worker.metrics().value("worker_events_total") == len(put)
     states = {one["status"] for one in aws.neighbours.ledger()["reservations"].values()}
     assert states == {"EXPIRED", "CONFIRMED", "CANCELLED"}

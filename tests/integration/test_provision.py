@@ -38,7 +38,7 @@ def provisioned(endpoint: str) -> str:
     """Run the command and return its output."""
     command = [sys.executable, "-m", provision.__name__, f"--endpoint-url={endpoint}"]
     with Provision(command) as child:
-        assert child.wait(30) == 0, child.tail()
+        assert child.wait(60) == 0, child.tail()
         return child.stdout.read_text()
 
 

@@ -169,7 +169,7 @@ def run_through_every_failure() -> Output:
             event("payment.approved", "rsv_3")[:-2],
         ):
             world.client.send_message(QueueUrl=world.queue_url, MessageBody=body)
-        until(world.empty, 30, "all are settled")
+        until(world.empty, 60, "all are settled")
         made.places["pages"] = pages(worker)
         letters = [asdict(letter) for letter in world.dead_letters()]
         made.letters = len(letters)
@@ -178,7 +178,7 @@ def run_through_every_failure() -> Output:
 
         world.neighbours.down("both")
         world.expire([f"rsv_down{number}" for number in range(12)])
-        worker.until(lambda: worker.probe("/ready")[0] == 503, 30, "opened a breaker")
+        worker.until(lambda: worker.probe("/ready")[0] == 503, 60, "opened a breaker")
         world.sqs.kill()
         said = worker.stdout.read_text
 
@@ -187,13 +187,13 @@ def run_through_every_failure() -> Output:
             worker.probe("/api/v1/status")
             return "Could not connect to the endpoint" in said()
 
-        worker.until(missed_sqs, 30, "missed SQS")
+        worker.until(missed_sqs, 60, "missed SQS")
         made.places["pages in an outage"] = pages(worker)
         # Nothing is received while a breaker is open.
         world.neighbours.clear()
         worker.until(lambda: "receive failed" in said(), 60, "failed to receive")
         worker.signal(signal.SIGTERM)
-        worker.wait(30)
+        worker.wait(60)
         made.places["stdout"] = worker.stdout.read_text()
         made.places["stderr"] = worker.stderr.read_text()
         made.places["spans"] = str(collector.requests)

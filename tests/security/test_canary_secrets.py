@@ -98,7 +98,7 @@ def test_a_refused_signature_does_not_bring_the_session_token_into_the_log(world
             f"aws_secret_access_key = {canary('key')}\naws_session_token = {canary('token')}\n"
         )
         worker.start()
-        worker.until(lambda: "receive failed" in worker.stdout.read_text(), 30, "was refused")
+        worker.until(lambda: "receive failed" in worker.stdout.read_text(), 60, "was refused")
         worker.signal(signal.SIGTERM)
         worker.wait(40)
     [sent] = {request.headers["X-Amz-Security-Token"] for request in aws.requests}
@@ -127,9 +127,9 @@ def run_buggy(world: World, *arguments: str) -> str:
     world.client.send_message(
         QueueUrl=world.queue_url, MessageBody=event("payment.approved", f"rsv_{name}")
     )
-    worker.until(lambda: "has a bug" in worker.stdout.read_text(), 30, "run into its bug")
+    worker.until(lambda: "has a bug" in worker.stdout.read_text(), 60, "run into its bug")
     worker.signal(signal.SIGTERM)
-    worker.wait(30)
+    worker.wait(60)
     read_log(worker.stdout)
     return worker.stdout.read_text() + worker.stderr.read_text()
 

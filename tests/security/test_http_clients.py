@@ -104,13 +104,13 @@ def test_under_siege_the_probes_answer_and_the_worker_goes_on_settling() -> None
                         client.send(b"x")
                 probes_answer(worker.base)
                 assert len(list(Path(f"/proc/{worker.pid}/fd").iterdir())) < MOST + 100
-        until(world.empty, 30, "every message is deleted")
+        until(world.empty, 60, "every message is deleted")
         probes_answer(worker.base)
         assert set(world.released().values()) == {1}
         grown = worker.metrics().value("process_resident_memory_bytes") - before
         assert grown < 64 * 1024 * 1024
         worker.signal(signal.SIGTERM)
-        assert worker.wait(30) == 0
+        assert worker.wait(60) == 0
         noise = [line for line in read_log(worker.stdout) if line["msg"] != "settled"]
         assert [line["msg"].split()[0] for line in noise] == ["reservation-worker", "stopped"]
         assert worker.stderr.read_bytes() == b""

@@ -137,7 +137,7 @@ def run() -> Iterator[Run]:
         worker = world.run_worker(LOG_LEVEL="debug", MAX_RETRIES="0")
         until(world.empty, 60, "every message is settled")
         worker.signal(signal.SIGTERM)
-        assert worker.wait(30) == 0
+        assert worker.wait(60) == 0
         yield Run(sent, read_log(worker.stdout), worker.stderr.read_bytes())
 
 
@@ -259,9 +259,9 @@ def test_a_goaway_of_inventory_forges_no_line_on_stderr_either() -> None:
         def outcomes() -> list[dict[str, Any]]:
             return [line for line in read_log(worker.stdout) if "outcome" in line]
 
-        until(outcomes, 30, "the message was tried")
+        until(outcomes, 60, "the message was tried")
         worker.signal(signal.SIGTERM)
-        assert worker.wait(30) == 0
+        assert worker.wait(60) == 0
         listener.shutdown(socket.SHUT_RDWR)
         line = outcomes()[0]
         assert "FORGED" in line["error"]

@@ -59,7 +59,7 @@ def test_a_worker_at_work_has_two_ports_open_writes_no_file_and_starts_no_proces
             PYTHONDONTWRITEBYTECODE="1", SERVER_HOST="::", GRPC_DEBUG_PORT=str(free_port())
         )
         world.expire(ids)
-        until(world.empty, 30, "every event is settled")
+        until(world.empty, 60, "every event is settled")
         worker.metrics()
         assert addresses(worker.pid) == {
             int(worker.env["SERVER_PORT"]): {"::"},
@@ -68,6 +68,6 @@ def test_a_worker_at_work_has_two_ports_open_writes_no_file_and_starts_no_proces
         assert writable_files(worker.pid) == {str(worker.stdout), str(worker.stderr)}
         assert children(worker) == ""
         worker.signal(signal.SIGTERM)
-        assert worker.wait(30) == 0
+        assert worker.wait(60) == 0
         # Its working directory, HOME and TMPDIR.
         assert list((worker.directory / "worker.cwd").iterdir()) == []

@@ -77,8 +77,9 @@ def speaks_grpc(address: str) -> bool:
 
 
 def is_plain_http(error: grpc.RpcError) -> bool:
-    """Whether an HTTP/2 server without gRPC answered; gRPC makes a code of its HTTP status.
+    """Whether an HTTP server without gRPC answered; gRPC makes a code of an HTTP/2 status.
 
     A 404 becomes UNIMPLEMENTED, which a gRPC server without a health service answers, too.
     """
-    return "Received http2 header with status" in (error.details() or "")
+    details = error.details() or ""
+    return "Received http2 header with status" in details or "Failed parsing HTTP/2" in details
