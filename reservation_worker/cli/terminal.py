@@ -22,7 +22,13 @@ def stderr() -> Console:
 
 def print_table(console: Console, table: Table) -> None:
     """Print it, on a narrow terminal wider than that: it never breaks inside a word."""
-    least = Measurement.get(console, console.options.update(width=_WIDE), table).minimum
+    wide = console.options.update(width=_WIDE)
+    for column in table.columns:
+        if column.no_wrap:
+            # rich takes the longest word of such a column for its minimum.
+            cells = [Measurement.get(console, wide, cell).maximum for cell in column.cells]
+            column.min_width = max(cells, default=0)
+    least = Measurement.get(console, wide, table).minimum
     if least > console.width:
         table.width = least
     console.print(table, crop=False)

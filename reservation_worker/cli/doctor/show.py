@@ -28,15 +28,14 @@ def show(rows: list[CheckResult], console: Console | None = None) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("")
     table.add_column("check", no_wrap=True)
-    # A long word is a URL or an ARN, and its end may be the wrong part.
-    table.add_column("finding, and how to mend it", overflow="fold")
+    table.add_column("finding, and how to mend it")
     for row in rows:
         mark = Text(marks[row.status], _STYLES[row.status])
         text = Text(row.detail)
         if row.advice:
             text.append(f"\n{arrow} {row.advice}", "bold")
         table.add_row(mark, row.check, text)
-    console.print(table)
+    terminal.print_table(console, table)
     counts = Counter(row.status for row in rows)
     console.print(Text(", ".join(f"{counts[v]} {marks[v]} {v}" for v in CheckStatus)))
 

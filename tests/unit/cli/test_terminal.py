@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from reservation_worker.cli import terminal
+from reservation_worker.cli.doctor.result import failure
+from reservation_worker.cli.doctor.show import show
 
 URL = "https://sqs.ap-northeast-2.amazonaws.com/137406935518/traffic-tacos-reservation-events-dlq"
 ID = "8dc46fe0-fa9c-469a-9623-2b0ddc768067"
@@ -52,3 +54,9 @@ def test_a_table_breaks_no_cell_inside_a_word(width: int) -> None:
     words = " ".join(printed(made)).split()
     assert ID in words
     assert "pay_0123456789abcdef" in words
+
+
+def test_a_url_in_doctor_s_table_is_not_broken_on_a_narrow_terminal() -> None:
+    made = console(80)
+    show([failure("KEDA reservation-worker-scaler", f"queueURL is {URL}", "set both")], made)
+    assert any(URL in line for line in printed(made))
