@@ -186,6 +186,16 @@ def test_messages_that_cannot_be_given_back_make_the_stop_return_one(worker: Mak
     assert made.queue.left() == waiting
 
 
+def test_messages_whose_receipts_are_void_at_the_give_back_make_the_stop_return_zero(
+    worker: MakeWorker,
+) -> None:
+    made, *_ = full(worker)
+    made.queue.fail_entries("change_visibility", code="ReceiptHandleIsInvalid")
+    stopping = made.stopping()
+    made.work.let_go()
+    assert stopping.code() == 0
+
+
 def test_a_long_poll_ends_by_itself_and_its_messages_are_given_back(worker: MakeWorker) -> None:
     made = worker()
     made.queue.during("receive", lambda: None)
