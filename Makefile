@@ -5,9 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Most tests wait for processes: two at a time take two thirds of the time. A file stays together, for its fixtures.
-JOBS ?= 2
-PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+# Most tests wait for processes, so more of them run than there are cores. A file stays together, for its fixtures; the
+# files keep their order, because xdist's own puts those with few but long tests last.
+JOBS ?= 4
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 CLUSTER = $(BIN)/python -m pytest tests/cluster -v -o log_cli=true -o log_cli_level=INFO \
   -o log_cli_format="%(asctime)s %(message)s" -o log_cli_date_format=%H:%M:%S
 IMAGE ?= ghcr.io/traffic-tacos/reservation-worker
