@@ -17,6 +17,9 @@ PACKAGES = (
 )
 
 
+pytestmark = pytest.mark.timeout(300)
+
+
 @pytest.fixture(scope="module")
 def modules() -> Path:
     """The folder with the schemas' packages, kept below build/ for later runs."""
@@ -40,20 +43,12 @@ def modules() -> Path:
         "--prefix",
         str(folder),
     ]
-    command = [npm, "install", *options, *PACKAGES]
-    said = "it hung"
-    for _ in range(3):
-        try:
-            # It takes 3 s; once npm hung for minutes in spite of its own limits.
-            ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
-        except subprocess.TimeoutExpired:
-            continue
-        if not ended.returncode:
-            break
-        said = ended.stderr[-500:]
-    else:
+    ended = subprocess.run(
+        [npm, "install", *options, *PACKAGES], capture_output=True, text=True, check=False
+    )
+    if ended.returncode:
         shutil.rmtree(folder)
-        lacking(f"npm could not fetch the schemas: {said}")
+        lacking(f"npm could not fetch the schemas: {ended.stderr[-500:]}")
     # Only a whole installation gets the name; another run may have made it meanwhile.
     return kept if kept.exists() else folder.rename(kept)
 
