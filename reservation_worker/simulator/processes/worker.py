@@ -75,7 +75,7 @@ class WorkerProcess(Child):
     def metrics(self) -> Metrics:
         """The metrics now. Raises ChildError if /metrics does not answer."""
         answer = self._http.answer("GET", self.base + "/metrics")
-        if answer is None:
+        if answer is None or not answer.ok:
             raise self.error("does not answer /metrics")
         return Metrics(answer.text)
 
