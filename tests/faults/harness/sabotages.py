@@ -75,10 +75,9 @@ SABOTAGES: Mapping[str, Sabotage] = {
     ),
     "has a breaker that ignores INTERNAL": Sabotage(
         "ignore_internal",
-        # From the first message on, with few and quick tries: so a busy machine sees it, too.
+        # Few and quick tries, so that a busy machine uses them up, too, before the trouble ends.
         replace(
             as_today(TODAY["inventory: INTERNAL under load"]),
-            steps=(Step("trouble", IN), Step("clear", IN, pause=10)),
             env={"MAX_RETRIES": "1", "BACKOFF_BASE_MS": "1"},
         ),
         6,
