@@ -219,7 +219,9 @@ class Run:
         worker = self.workers[number]
         # Before it can take signals it has not received anything either.
         worker.until(lambda: worker.health()[0] == 200, 30, "answered on /health")
-        in_flight = int(worker.metrics().value("worker_in_flight"))
+        in_flight = 0
+        with suppress(ChildError):  # it may lack the memory to answer
+            in_flight = int(worker.metrics().value("worker_in_flight"))
         began = time.monotonic()
         worker.signal(signal.SIGTERM)
         code = None
