@@ -14,7 +14,8 @@ from reservation_worker.config.settings import Settings
 from reservation_worker.handlers.settlement import HANDLERS
 from reservation_worker.notifications import Notifier, SnsTopic
 from reservation_worker.observability.metrics import Metrics
-from reservation_worker.observability.tracing import Tracing, exporter
+from reservation_worker.observability.otlp import exporter
+from reservation_worker.observability.tracing import Tracing
 from reservation_worker.outcome import Completed
 from reservation_worker.pipeline.assembly import Ports, assemble
 from reservation_worker.pipeline.processor import DEADLINE_CALLS, Handlers

@@ -18,7 +18,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 )
 
 from reservation_worker.events.parse import TraceHints
-from reservation_worker.observability.tracing import Tracing, exporter, read_trace
+from reservation_worker.observability.otlp import exporter
+from reservation_worker.observability.tracing import Tracing, read_trace
 from tests.fake_queue import PATIENCE
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"

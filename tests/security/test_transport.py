@@ -17,7 +17,8 @@ from reservation_worker.clients.ports import CallContext, Seats
 from reservation_worker.clients.reservation import ReservationClient
 from reservation_worker.errors import TransientError
 from reservation_worker.events.parse import TraceHints
-from reservation_worker.observability.tracing import Tracing, exporter, read_trace
+from reservation_worker.observability.otlp import exporter
+from reservation_worker.observability.tracing import Tracing, read_trace
 from tests.fake_queue import PATIENCE
 from tests.proxy import refusing_proxy
 from tests.unit.clients.http_neighbour import self_signed

@@ -80,7 +80,7 @@ def _is_zero(text: str) -> bool:
 def _export(to: Collector, proxy: tuple[str, str] | None) -> CheckResult:
     from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: PLC0415
 
-    from reservation_worker.observability.tracing import otlp  # noqa: PLC0415
+    from reservation_worker.observability.otlp import otlp  # noqa: PLC0415
 
     through, advice = "", ""
     try:
