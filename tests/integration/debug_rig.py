@@ -1,20 +1,19 @@
 """A whole worker on a fake queue, and a client of its debug server over real gRPC."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from loguru import logger
 
 from reservation_worker.outcome import Outcome
 from reservation_worker.pipeline.neighbours import INVENTORY
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2 as pb
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2_grpc
 from tests.fake_queue import PATIENCE, eventually
-from tests.integration.worker_rig import MakeWorker, Worker
+from tests.integration.worker_rig import Worker
 
 Status = health_pb2.HealthCheckResponse
 
@@ -60,28 +59,6 @@ class Client:
 
 
 MakeClient = Callable[..., Client]
-
-
-@pytest.fixture
-def client(worker: MakeWorker) -> Iterator[MakeClient]:
-    made: list[Client] = []
-
-    def make(**changes: Any) -> Client:
-        made.append(Client(worker(**{"grpc_debug_allow_write": True} | changes)))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-@pytest.fixture
-def lines() -> Iterator[list[str]]:
-    """What is logged from here on."""
-    written: list[str] = []
-    sink = logger.add(written.append, format="{message}")
-    yield written
-    logger.remove(sink)
 
 
 def refused(call: Callable[[], Any]) -> tuple[grpc.StatusCode, str]:

@@ -16,10 +16,8 @@ from reservation_worker.status.recent import RecentOutcomes
 from reservation_worker.stubs.proto.common.v1 import errors_pb2
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2 as pb
 from tests.fake_queue import PATIENCE, FakeQueue, eventually
-from tests.integration.debug_rig import MakeClient, Status, client, fail, lines, refused, trip
-from tests.integration.worker_rig import Worker, worker
-
-__all__ = ["client", "lines", "worker"]
+from tests.integration.debug_rig import MakeClient, Status, fail, refused, trip
+from tests.integration.worker_rig import Worker
 
 SERVICE = "reservation.v1.WorkerService"
 

@@ -17,10 +17,7 @@ from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject
 from reservation_worker.stubs.proto.common.v1 import errors_pb2, types_pb2
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2 as pb
 from tests.fake_queue import PATIENCE, eventually, sample
-from tests.integration.debug_rig import MakeClient, Status, client, fail, lines, refused, trip
-from tests.integration.worker_rig import worker
-
-__all__ = ["client", "lines", "worker"]
+from tests.integration.debug_rig import MakeClient, Status, fail, refused, trip
 
 
 def test_a_read_only_server_settles_nothing_and_names_the_setting_to_change(

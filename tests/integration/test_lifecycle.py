@@ -4,9 +4,7 @@ import pytest
 
 from reservation_worker.pipeline.neighbours import INVENTORY
 from tests.fake_queue import eventually, sample
-from tests.integration.worker_rig import MakeWorker, worker
-
-__all__ = ["worker"]
+from tests.integration.worker_rig import MakeWorker
 
 
 def test_a_started_worker_settles_messages_and_is_ready(

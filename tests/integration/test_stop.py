@@ -10,9 +10,7 @@ from reservation_worker.clients.ports import StatusChange
 from reservation_worker.errors import LeaseLost
 from reservation_worker.outcome import Ack, Retry
 from tests.fake_queue import eventually, sample
-from tests.integration.worker_rig import CALL, MakeWorker, full, worker
-
-__all__ = ["worker"]
+from tests.integration.worker_rig import CALL, MakeWorker, full
 
 
 def test_an_idle_worker_stops_with_zero(worker: MakeWorker) -> None:

@@ -1,11 +1,10 @@
 """A whole worker on a fake queue, with scripted neighbours and handlers."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import pytest
 import requests
 
 from reservation_worker import worker as worker_module
@@ -151,19 +150,6 @@ class Stopping:
 
 
 MakeWorker = Callable[..., Worker]
-
-
-@pytest.fixture
-def worker() -> Iterator[MakeWorker]:
-    made: list[Worker] = []
-
-    def make(**changes: Any) -> Worker:
-        made.append(Worker(**changes))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.end()
 
 
 def full(worker: MakeWorker, **changes: Any) -> tuple[Worker, list[str], list[str]]:

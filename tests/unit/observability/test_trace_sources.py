@@ -12,15 +12,10 @@ from tests.unit.observability.traces import (
     handed_on,
     ids,
     read,
-    spans,
     trace_number,
     traceparent,
-    tracing,
     xray,
 )
-
-__all__ = ["spans", "tracing"]
-
 
 SOURCES: dict[str, tuple[str, Any]] = {
     "message attribute traceparent": ("attributes", {"traceparent": traceparent(trace_number(1))}),

@@ -21,14 +21,10 @@ from tests.unit.observability.traces import (
     handed_on,
     ids,
     read,
-    spans,
     trace_number,
     traceparent,
-    tracing,
     xray,
 )
-
-__all__ = ["spans", "tracing"]
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,11 @@
-"""Traces from outside, and a tracing whose spans stay in memory."""
+"""Traces from outside, and those that calls are given."""
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from reservation_worker.events.parse import Event, parse
 from reservation_worker.observability.tracing import Trace, Tracing, read_trace
-from tests.fake_queue import PATIENCE
 
 PARENT = "b7ad6b7169203331"
 TRACEPARENT = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
@@ -40,18 +34,6 @@ def read(
     event = parse(json.dumps(body | (top or {})), attributes or {})
     assert isinstance(event, Event)
     return read_trace(event.trace, header)
-
-
-@pytest.fixture
-def spans() -> InMemorySpanExporter:
-    return InMemorySpanExporter()
-
-
-@pytest.fixture
-def tracing(spans: InMemorySpanExporter) -> Iterator[Tracing]:
-    made = Tracing("pod-1", "reservation-events", SimpleSpanProcessor(spans))
-    yield made
-    made.shutdown(PATIENCE)
 
 
 def handed_on(tracing: Tracing, trace: Trace) -> dict[str, str]:
