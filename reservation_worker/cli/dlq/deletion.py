@@ -1,12 +1,20 @@
 """Deletes chosen letters, a few batches at a time, as long as they are surely ours."""
 
-from collections.abc import Callable, Sequence
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
 
 from reservation_worker.cli import terminal
+from reservation_worker.cli.dlq.choosing import Selection, choose
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.letters import Letter
+from reservation_worker.cli.dlq.listing import print_chosen
 from reservation_worker.cli.dlq.queues import PARALLEL
+from reservation_worker.cli.dlq.text import plural
 from reservation_worker.errors import OperationError
 from reservation_worker.sqs.batches import BATCH
 
@@ -17,8 +25,10 @@ _NAMED = 20
 
 @dataclass(slots=True)
 class Deleted:
-    """`left` has the reason for each message that is still there, by id."""
+    """`left` has the reason for each of the `chosen` messages that is still there, by id."""
 
+    selection: Selection
+    chosen: int
     count: int = 0
     left: dict[str, str] = field(default_factory=dict)
 
@@ -32,16 +42,25 @@ class Deleted:
 
 
 def delete(
+    args: argparse.Namespace,
     desk: Desk,
-    letters: Sequence[Letter],
+    console: Console,
+    confirm: Callable[[int], None],
     record: Callable[[Sequence[Letter]], None] = lambda letters: None,
 ) -> Deleted:
-    """Delete until all are deleted, a whole chunk fails or ctrl-C came.
+    """Choose, show and delete until all are deleted, a whole chunk fails or ctrl-C came.
 
+    `confirm` is called with the number of messages, unless it is 0, and raises to keep them.
     `record` is called with the letters of each chunk before they are deleted; if it raises, they
     stay.
     """
-    done = Deleted()
+    selection = choose(args, desk)
+    letters = [letter for unit in selection.units for letter in unit]
+    desk.release(desk.holds.ids() - {letter.id for letter in letters})
+    print_chosen(console, desk, selection)
+    if letters:
+        confirm(len(letters))
+    done = Deleted(selection, len(letters))
     with terminal.progress("deleted") as bar:
         task = bar.add_task("deleting", total=len(letters))
         for start in range(0, len(letters), _CHUNK):
@@ -58,3 +77,30 @@ def delete(
             if len(failed) == len(chunk):
                 break  # no right to delete, or no network
     return done
+
+
+def report(
+    desk: Desk,
+    console: Console,
+    done: Deleted,
+    word: str,
+    *,
+    as_json: bool,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Print what was done, named by `word`; `more` is for the JSON object alone."""
+    if as_json:
+        shown = {
+            "dlq": desk.dlq,
+            **(more or {}),
+            "chosen": done.chosen,
+            word: done.count,
+            "left": done.left,
+            **done.selection.as_dict(),
+            "partial": desk.partial,
+            "interrupted": desk.interrupt.came,
+        }
+        print(json.dumps(shown, indent=2))
+    elif done.chosen:
+        head = "interrupted: " if desk.interrupt.came else ""
+        console.print(f"{head}{done.count} of {plural(done.chosen, 'message')} {word}")

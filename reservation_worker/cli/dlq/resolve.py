@@ -10,12 +10,10 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from reservation_worker.cli import streams, terminal
-from reservation_worker.cli.dlq.choosing import choose
-from reservation_worker.cli.dlq.deletion import delete
+from reservation_worker.cli.dlq.deletion import delete, report
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.exports import as_dict
 from reservation_worker.cli.dlq.letters import Letter
-from reservation_worker.cli.dlq.listing import print_chosen
 from reservation_worker.cli.dlq.selection import filtered
 from reservation_worker.cli.dlq.text import plural
 from reservation_worker.errors import OperationError
@@ -28,35 +26,20 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
     """
     if not filtered(args):
         raise OperationError("resolve closes chosen letters: give --id, --reason, --type or an age")
+
+    def confirm(count: int) -> None:
+        question = f"Close {plural(count, 'message')} as resolved? [y/N]"
+        if not args.yes and desk.answer(question).lower() not in ("y", "yes"):
+            raise OperationError("not confirmed: nothing was closed")
+
     to_stdout = args.file == streams.STDOUT
     console = terminal.stderr() if args.json or to_stdout else terminal.stdout()
     with _opened(args.file) as out:
-        chosen = choose(args, desk)
-        letters = [letter for unit in chosen.units for letter in unit]
-        desk.release(desk.holds.ids() - {letter.id for letter in letters})
-        print_chosen(console, desk, chosen)
-        if letters and not args.yes:
-            question = f"Close {plural(len(letters), 'message')} as resolved? [y/N]"
-            if desk.answer(question).lower() not in ("y", "yes"):
-                raise OperationError("not confirmed: nothing was closed")
-        done = delete(desk, letters, lambda chunk: _record(out, chunk, args.note))
-    if args.json and not to_stdout:
-        shown = {
-            "dlq": desk.dlq,
-            "file": args.file,
-            "chosen": len(letters),
-            "resolved": done.count,
-            "left": done.left,
-            **chosen.as_dict(),
-            "partial": desk.partial,
-            "interrupted": desk.interrupt.came,
-        }
-        print(json.dumps(shown, indent=2))
-    elif letters:
-        head = "interrupted: " if desk.interrupt.came else ""
-        console.print(f"{head}{done.count} of {plural(len(letters), 'message')} resolved")
-        if not to_stdout:
-            terminal.print_text(console, f"recorded in {args.file}")
+        done = delete(args, desk, console, confirm, lambda chunk: _record(out, chunk, args.note))
+    as_json = args.json and not to_stdout
+    report(desk, console, done, "resolved", as_json=as_json, more={"file": args.file})
+    if done.chosen and not args.json and not to_stdout:
+        terminal.print_text(console, f"recorded in {args.file}")
     done.check()
     return 130 if desk.interrupt.came else 0
 
