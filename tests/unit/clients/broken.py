@@ -9,6 +9,7 @@ from typing import Any
 from reservation_worker.clients.ports import StatusChange
 from tests.unit.clients.http_neighbour import (
     TRANSIENT,
+    Answer,
     Request,
     raises,
 )
@@ -33,19 +34,21 @@ def hang_up(request: Request) -> None:
     request.connection.close()
 
 
-def half_a_status_line(request: Request) -> None:
-    request.wfile.write(b"HTTP/1.1 200")
-    hang_up(request)
+def cut_off_after(sent: bytes) -> Answer:
+    """Sends this, and closes the connection."""
+
+    def answer(request: Request) -> None:
+        request.wfile.write(sent)
+        hang_up(request)
+
+    return answer
 
 
-def half_a_head(request: Request) -> None:
-    request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Le")
-    hang_up(request)
-
-
-def half_a_body(request: Request) -> None:
-    request.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{"status":')
-    hang_up(request)
+HALF_AN_ANSWER = {
+    "half a status line": cut_off_after(b"HTTP/1.1 200"),
+    "half a head": cut_off_after(b"HTTP/1.1 200 OK\r\nContent-Le"),
+    "half a body": cut_off_after(b'HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{"status":'),
+}
 
 
 def silence(request: Request) -> None:

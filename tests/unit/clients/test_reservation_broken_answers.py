@@ -8,7 +8,7 @@ import pytest
 from reservation_worker.clients.http import MAX_BODY
 from reservation_worker.clients.ports import StatusAnswer
 from reservation_worker.clients.reservation import ReservationClient
-from tests.unit.clients.broken import half_a_body, half_a_head, half_a_status_line, hang_up, reset
+from tests.unit.clients.broken import HALF_AN_ANSWER, cut_off_after, hang_up, reset
 from tests.unit.clients.http_neighbour import (
     CALL,
     CONFIRM,
@@ -33,68 +33,25 @@ def test_a_name_that_does_not_resolve_is_down() -> None:
     raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL))
 
 
-def half_of_the_headers(request: Request) -> None:
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+BROKEN = {
+    "reset": reset,
+    "hang-up": hang_up,
+    **HALF_AN_ANSWER,
     # http.client takes this for an answer with an empty body, which would mean "done".
-    request.wfile.write(b"HTTP/1.1 200 OK\r\nServer: nginx\r\n")
-    hang_up(request)
-
-
-def no_body(request: Request) -> None:
+    "half of the headers": cut_off_after(b"HTTP/1.1 200 OK\r\nServer: nginx\r\n"),
     # Without the check of its length it would be an empty body, which would mean "done".
-    request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n")
-    hang_up(request)
+    "no body": cut_off_after(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n"),
+    "half a chunk": cut_off_after(CHUNKED + b"14\r\n{}"),
+    "no last chunk": cut_off_after(CHUNKED + b"2\r\n{}\r\n"),
+    "a chunk of negative size": cut_off_after(CHUNKED + b"-5\r\n{}\r\n0\r\n\r\n"),
+    "no HTTP": cut_off_after(b"220 smtp.example.com ESMTP\r\n"),
+    "a header without end": cut_off_after(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n"),
+    "headers without end": cut_off_after(b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 1000 + b"\r\n"),
+}
 
 
-def half_a_chunk(request: Request) -> None:
-    request.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n{}")
-    hang_up(request)
-
-
-def no_last_chunk(request: Request) -> None:
-    request.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
-    hang_up(request)
-
-
-def a_chunk_of_negative_size(request: Request) -> None:
-    request.wfile.write(
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}\r\n0\r\n\r\n"
-    )
-    hang_up(request)
-
-
-def no_http(request: Request) -> None:
-    request.wfile.write(b"220 smtp.example.com ESMTP\r\n")
-    hang_up(request)
-
-
-def a_header_without_end(request: Request) -> None:
-    request.wfile.write(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n")
-    hang_up(request)
-
-
-def headers_without_end(request: Request) -> None:
-    request.wfile.write(b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 1000 + b"\r\n")
-    hang_up(request)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        reset,
-        hang_up,
-        half_a_status_line,
-        half_a_head,
-        half_of_the_headers,
-        half_a_body,
-        no_body,
-        half_a_chunk,
-        no_last_chunk,
-        a_chunk_of_negative_size,
-        no_http,
-        a_header_without_end,
-        headers_without_end,
-    ],
-)
+@pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN)
 @pytest.mark.parametrize("method", ["PATCH", "GET"])
 def test_an_answer_that_breaks_off_is_down(
     neighbour: Neighbour, client: ReservationClient, answer: Answer, method: str

@@ -10,12 +10,10 @@ from reservation_worker.clients.ports import CallContext, StatusAnswer
 from reservation_worker.clients.reservation import ReservationClient
 from tests.fake_queue import eventually
 from tests.unit.clients.broken import (
+    HALF_AN_ANSWER,
     HUGE,
     SOON,
     assert_ends_soon,
-    half_a_body,
-    half_a_head,
-    half_a_status_line,
     hang_up,
     reset,
     silence,
@@ -155,7 +153,7 @@ def test_no_second_new_connection_is_tried(neighbour: Neighbour, client: Reserva
     assert (len(neighbour.requests), neighbour.connections) == (3, 2)
 
 
-@pytest.mark.parametrize("answer", [half_a_status_line, half_a_head, half_a_body])
+@pytest.mark.parametrize("answer", HALF_AN_ANSWER.values(), ids=HALF_AN_ANSWER)
 def test_a_kept_connection_that_breaks_in_its_answer_is_not_tried_again(
     neighbour: Neighbour, client: ReservationClient, answer: Answer
 ) -> None:
