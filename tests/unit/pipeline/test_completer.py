@@ -1,6 +1,5 @@
 """Each outcome is carried out once: a delete, a give-back or a dead letter."""
 
-import threading
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from reservation_worker.errors import SqsError
 from reservation_worker.outcome import Ack, DeadLetterReason, Outcome, Reject, Retry
 from reservation_worker.sqs.batches import BatchFailure
 from tests.fake_queue import PATIENCE, event_body, eventually
+from tests.unit.pipeline.lease_rig import in_thread
 from tests.unit.pipeline.rig import PERMANENT, CompleterRig
 
 STATUS_PENDING = event_body(
@@ -221,13 +221,9 @@ def test_a_retry_whose_lease_ends_while_a_renewal_hangs_is_not_carried_out(
     [delivery] = rig.received()
     rig.clock.advance(rig.visibility - 1)
     renewal = rig.queue.hold("change_visibility")
-    ticking = threading.Thread(target=rig.leases.tick, daemon=True)
-    ticking.start()
+    ticking = in_thread(rig.leases.tick)
     renewal.wait_entered()
-    completing = threading.Thread(
-        target=rig.completer.complete, args=(delivery, Retry("down")), daemon=True
-    )
-    completing.start()
+    completing = in_thread(lambda: rig.completer.complete(delivery, Retry("down")))
     eventually(lambda: rig.leases.count == 0)
     rig.clock.advance(1)
     renewal.release()

@@ -1,12 +1,11 @@
 """The stop gives messages back, and each stays open until its give-back is confirmed."""
 
-import threading
-
 import pytest
 
 from reservation_worker.outcome import Ack, Outcome, Retry
 from reservation_worker.pipeline.custody import Ending
 from tests.fake_queue import PATIENCE, event_body, eventually
+from tests.unit.pipeline.lease_rig import in_thread
 from tests.unit.pipeline.rig import CALL, PERMANENT, CompleterRig
 
 
@@ -79,12 +78,10 @@ def test_a_delivery_whose_lease_is_over_is_lost_at_once_and_never_counts_as_open
     [delivery] = rig.received()
     rig.clock.advance(rig.visibility - 1)
     renewal = rig.queue.hold("change_visibility")
-    renewing = threading.Thread(target=rig.leases.tick, daemon=True)
-    renewing.start()
+    renewing = in_thread(rig.leases.tick)
     renewal.wait_entered()
     rig.clock.advance(1)
-    giving = threading.Thread(target=rig.completer.give_back, args=([delivery],), daemon=True)
-    giving.start()
+    giving = in_thread(lambda: rig.completer.give_back([delivery]))
     giving.join(PATIENCE / 10)
     still_open = rig.custody.open()
     renewal.release()
@@ -110,8 +107,7 @@ def test_messages_that_cannot_be_given_back_stay_open(
 def test_messages_stay_open_until_their_give_back_is_answered(rig: CompleterRig) -> None:
     deliveries = rig.received(*[event_body()] * 12)
     call = rig.queue.hold("change_visibility")
-    giving = threading.Thread(target=rig.completer.give_back, args=(deliveries,), daemon=True)
-    giving.start()
+    giving = in_thread(lambda: rig.completer.give_back(deliveries))
     call.wait_entered()
     assert rig.custody.open() == 12
     call.release()
@@ -138,11 +134,9 @@ def test_a_delivery_that_waits_for_its_renewal_to_end_counts_as_open_meanwhile(
     deliveries = rig.received(*[event_body()] * 3)
     rig.clock.advance(rig.visibility * 0.7)
     call = rig.queue.hold("change_visibility")
-    renewing = threading.Thread(target=rig.leases.tick, daemon=True)
-    renewing.start()
+    renewing = in_thread(rig.leases.tick)
     call.wait_entered()
-    giving = threading.Thread(target=rig.completer.give_back, args=(deliveries,), daemon=True)
-    giving.start()
+    giving = in_thread(lambda: rig.completer.give_back(deliveries))
     eventually(lambda: rig.custody.open() == 3)
     call.release()
     giving.join(PATIENCE)
@@ -153,8 +147,7 @@ def test_a_delivery_that_waits_for_its_renewal_to_end_counts_as_open_meanwhile(
 def test_a_message_deleted_during_its_give_back_is_not_left_open(rig: CompleterRig) -> None:
     [delivery] = rig.received()
     call = rig.queue.hold("change_visibility")
-    giving = threading.Thread(target=rig.completer.give_back, args=([delivery],), daemon=True)
-    giving.start()
+    giving = in_thread(lambda: rig.completer.give_back([delivery]))
     call.wait_entered()
     rig.completer.complete(delivery, Ack())
     rig.flush()
