@@ -172,17 +172,14 @@ NEIGHBOURS: Mapping[str, Case] = {
 _FEW_TRIES = {"MAX_RETRIES": "5"}
 
 
-def _trouble(progress: float, seconds: float) -> tuple[Step, ...]:
-    return (Step("trouble", IN, progress), Step("clear", IN, pause=seconds))
+# From the first message on: a slow machine would settle all of them before a later step.
+_TROUBLE = (Step("trouble", IN), Step("clear", IN, pause=8))
 
 
 TODAY: Mapping[str, Case] = {
-    # From the first message on: a slow machine would settle all of them before a later step.
-    "inventory: INTERNAL under load": Case(
-        steps=_trouble(0.0, 8), env=_FEW_TRIES, latency_ms=(60, 50)
-    ),
+    "inventory: INTERNAL under load": Case(steps=_TROUBLE, env=_FEW_TRIES, latency_ms=(60, 50)),
     "inventory: INTERNAL with one message": Case(
-        steps=_trouble(0.0, 8), env=_FEW_TRIES, workers=1, events=1
+        steps=_TROUBLE, env=_FEW_TRIES, workers=1, events=1
     ),
     # Releases that took effect but were answered with a failure are due again when their keys are
     # forgotten. All are of quantities, which only the key guards.
