@@ -110,6 +110,7 @@ class _Stored:
     visible_at: float
     receive_count: int = 0
     receipt: str = ""
+    first_received_at: float | None = None
 
 
 # Gets the call's receipts, returns the entries that fail; may raise or block.
@@ -125,12 +126,10 @@ class FakeQueue:
         visibility: int = 30,
         max_receive_count: int | None = None,
         has_dlq: bool = True,
-        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.dlq: list[DeadLetter] = []
         self.dlq_max_bytes = 1024 * 1024
         self.clock = clock
-        self._wall_clock = wall_clock
         self._visibility = visibility
         self._max_receive_count = max_receive_count
         self._has_dlq = has_dlq
@@ -162,7 +161,7 @@ class FakeQueue:
                 event_body("reservation.expired", f"rsv_{number}") if body is None else body,
                 attributes or {},
                 trace,
-                self._wall_clock(),
+                self.clock(),
                 self.clock(),
             )
             self._changed.notify_all()
@@ -347,6 +346,8 @@ class FakeQueue:
                 self.dlq.append(DeadLetter(stored.body, stored.attributes, stored.trace))
                 continue
             stored.receive_count += 1
+            if stored.first_received_at is None:
+                stored.first_received_at = now
             stored.visible_at = now + self._visibility
             stored.receipt = f"{stored.message_id}#{stored.receive_count}"
             self._owner_of[stored.receipt] = stored.message_id
@@ -357,8 +358,9 @@ class FakeQueue:
                     stored.body,
                     stored.attributes,
                     stored.receive_count,
-                    stored.sent_at,
+                    now - stored.sent_at,
                     stored.trace,
+                    now - stored.first_received_at,
                 )
             )
         return found

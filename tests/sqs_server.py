@@ -1,7 +1,7 @@
 """An SQS that refuses as AWS does where the emulators are lenient: rights, keys and sizes.
 
-A real HTTP server that speaks the part of SQS's JSON protocol that SqsQueue uses. It keeps no
-messages.
+A real HTTP server that speaks the part of SQS's JSON protocol that SqsQueue uses. It keeps none
+of the messages that are sent to it.
 """
 
 import json
@@ -44,6 +44,10 @@ class SqsServer:
         """Error codes by receipt."""
         self.calls: list[tuple[str, str]] = []
         """Action and access key of each request."""
+        self.messages: list[dict[str, Any]] = []
+        """The answer to each receive."""
+        self.date: str | None = None
+        """The Date of each answer; None: this machine's."""
         self.sent: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self._lock = threading.Lock()
         server = self
@@ -68,6 +72,9 @@ class SqsServer:
                     self.send_header("x-amzn-query-error", f"{code};Sender")
                 self.end_headers()
                 self.wfile.write(raw)
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return super().date_time_string(timestamp) if server.date is None else server.date
 
             def log_message(self, *args: Any) -> None:
                 pass
@@ -111,7 +118,7 @@ class SqsServer:
                 found.pop("MaximumMessageSize", None)
             return {"Attributes": found}
         if action == "ReceiveMessage":
-            return {}
+            return {"Messages": self.messages} if self.messages else {}
         if action == "SendMessage":
             self._take(name, asked)
             return {"MessageId": "m"}

@@ -86,7 +86,7 @@ def assemble(
         tracing=tracing,
         timeout=settings.call_timeout,
         key_ttl=settings.inventory_key_ttl,
-        wall_clock=clocks.wall,
+        clock=clock,
     )
     processor = Processor(
         handlers,

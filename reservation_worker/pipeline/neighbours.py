@@ -32,7 +32,7 @@ class GuardedNeighbours:
     """The handlers' Neighbours for one delivery; `trace` is handed on with each call.
 
     `timeout` bounds one call, in seconds. inventory-svc forgets an idempotency key after `key_ttl`
-    seconds; 0: never. `wall_clock` gives Unix seconds. Every call raises LeaseLost, LeaseTooShort
+    seconds; 0: never. `clock` gives monotonic seconds. Every call raises LeaseLost, LeaseTooShort
     or BreakerOpen if it may not start, and the errors of the neighbour's port.
     """
 
@@ -46,7 +46,7 @@ class GuardedNeighbours:
     tracing: Tracing
     timeout: float
     key_ttl: float
-    wall_clock: Callable[[], float]
+    clock: Callable[[], float]
 
     def update_status(self, change: StatusChange) -> StatusAnswer:
         """The PATCH of reservation-api."""
@@ -89,9 +89,10 @@ class GuardedNeighbours:
         message = self.delivery.message
         if self.key_ttl == 0 or not (replayed or message.receive_count > 1):
             return False
-        began = message.first_received_at if message.receive_count > 1 else message.sent_at
+        age = message.since_first_receive if message.receive_count > 1 else message.since_sent
+        here = self.clock() - self.delivery.received_at
         # A call may take effect as late as its timeout.
-        return began is None or self.wall_clock() + self.timeout - began >= self.key_ttl
+        return age is None or age + here + self.timeout >= self.key_ttl
 
     def _call(self, neighbour: str, span: str, call: Callable[[CallContext], T]) -> T:
         lease, breaker = self.delivery.lease, self.breakers.of(neighbour)

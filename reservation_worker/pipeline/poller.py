@@ -129,8 +129,8 @@ class Poller:
         self.errors_in_a_row = 0
         self._metrics.receives.labels("messages" if messages else "empty").inc()
         for message in messages:
-            if message.sent_at is not None:
-                self._metrics.observe_age(max(0.0, self._clocks.wall() - message.sent_at))
+            if message.since_sent is not None:
+                self._metrics.observe_age(message.since_sent)
         return [
             open_delivery(message, received_at, self._leases.open(message.receipt, leased_at))
             for message in messages

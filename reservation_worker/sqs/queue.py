@@ -1,7 +1,9 @@
 """The queue as the worker uses it, without SQS's wire details."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.config import Config
@@ -15,7 +17,7 @@ from reservation_worker.sqs.rights import Rights
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.literals import QueueAttributeNameType
-    from mypy_boto3_sqs.type_defs import MessageTypeDef
+    from mypy_boto3_sqs.type_defs import MessageTypeDef, ReceiveMessageResultTypeDef
 
 
 READ_MARGIN = 5.0
@@ -32,7 +34,8 @@ _COUNTS: "list[QueueAttributeNameType]" = [
 class Message:
     """One delivery of one message; `receive_count` starts at 1.
 
-    `sent_at` and `first_received_at` are Unix seconds, None if SQS left them out.
+    `since_sent` and `since_first_receive` are seconds until this delivery by SQS's clock, None if
+    SQS left the time out.
     """
 
     id: str
@@ -40,9 +43,9 @@ class Message:
     body: str
     attributes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     receive_count: int = 1
-    sent_at: float | None = None
+    since_sent: float | None = None
     trace_header: str | None = None
-    first_received_at: float | None = None
+    since_first_receive: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,11 @@ class SqsQueue:
                 ],
             )
         )
-        return [_message(raw) for raw in answer.get("Messages", [])]
+        raws = answer.get("Messages")
+        if not raws:
+            return []
+        now = _sqs_time(answer)
+        return [_message(raw, now) for raw in raws]
 
     def delete(self, receipts: Sequence[str]) -> dict[int, BatchFailure]:
         """See Queue. Entry ids are positions: two copies of a message may be in one batch."""
@@ -204,17 +211,31 @@ class SqsQueue:
         self._calls.close()
 
 
-def _message(raw: "MessageTypeDef") -> Message:
+def _sqs_time(answer: "ReceiveMessageResultTypeDef") -> float:
+    """SQS's own time in Unix seconds, rounded up; this machine's, if the answer has none.
+
+    Ages of messages are the difference of two readings of one clock: the machine's may be wrong.
+    """
+    try:
+        date = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    except (KeyError, ValueError, OverflowError):
+        return time.time()
+    return date.timestamp() + 1
+
+
+def _message(raw: "MessageTypeDef", now: float) -> Message:
     system = raw.get("Attributes", {})
-    sent = system.get("SentTimestamp")
-    first = system.get("ApproximateFirstReceiveTimestamp")
+
+    def since(timestamp: str | None) -> float | None:
+        return max(0.0, now - int(timestamp) / 1000) if timestamp else None
+
     return Message(
         id=raw.get("MessageId", ""),
         receipt=raw.get("ReceiptHandle", ""),
         body=raw.get("Body", ""),
         attributes=raw.get("MessageAttributes", {}),
         receive_count=int(system.get("ApproximateReceiveCount", 1)),
-        sent_at=int(sent) / 1000 if sent else None,
-        first_received_at=int(first) / 1000 if first else None,
+        since_sent=since(system.get("SentTimestamp")),
+        since_first_receive=since(system.get("ApproximateFirstReceiveTimestamp")),
         trace_header=system.get("AWSTraceHeader"),
     )

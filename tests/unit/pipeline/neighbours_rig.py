@@ -84,7 +84,6 @@ class NeighboursRig:
         self.breakers = {name: Breaker(name, self.clock, lambda: 0.5) for name in names}
         self.spans = InMemorySpanExporter()
         self.evidence = Evidence(self.clock)
-        self.wall = 10_000.0
         self.guard = Breakers(
             {name: ProbedBreaker(self.breakers[name], self.neighbour.probe) for name in names}
         )
@@ -98,7 +97,7 @@ class NeighboursRig:
             tracing=Tracing("pod", "queue", SimpleSpanProcessor(self.spans)),
             timeout=TIMEOUT,
             key_ttl=KEY_TTL,
-            wall_clock=lambda: self.wall,
+            clock=self.clock,
         )
 
     def calls(self) -> GuardedNeighbours:

@@ -36,7 +36,7 @@ class PollerRig:
 
     def __init__(self, concurrency: int = 20, wait: int = WAIT) -> None:
         self.clock = FakeClock()
-        self.queue = FakeQueue(self.clock, VISIBILITY, wall_clock=lambda: 5_000.0)
+        self.queue = FakeQueue(self.clock, VISIBILITY)
         self.metrics = new_metrics()
         self.leases = Leases(self.queue, VISIBILITY, self.clock, self.metrics)
         self.custody = Custody(self.clock)
@@ -56,7 +56,7 @@ class PollerRig:
             self.metrics,
             self._give_back,
             wait,
-            Clocks(self.clock, lambda: 5_012.0),
+            Clocks(self.clock),
         )
 
     def _work(self, delivery: Delivery) -> None:

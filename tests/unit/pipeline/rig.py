@@ -173,7 +173,7 @@ class ProcessorRig(CompleterRig):
                 tracing=tracing,
                 timeout=CALL,
                 key_ttl=300,
-                wall_clock=self.clocks.wall,
+                clock=self.clock,
             ),
             self.guard,
             self.evidence,
@@ -204,8 +204,7 @@ class ProcessorRig(CompleterRig):
     def run_failing_for(self, seconds: float) -> None:
         """The last try of a message that was first received `seconds` ago."""
         [delivery] = self.received(times=TRIES)
-        first = self.wall - seconds
-        delivery.message = replace(delivery.message, first_received_at=first)
+        delivery.message = replace(delivery.message, since_first_receive=seconds)
         self.run(delivery)
 
     def _given_up(self) -> float:

@@ -124,8 +124,8 @@ def test_a_key_may_be_forgotten_when_a_repeat_may_end_after_the_keys_lifetime(
     message = replace(
         calls.delivery.message,
         receive_count=receives,
-        sent_at=None if sent is None else rig.wall - sent,
-        first_received_at=None if first is None else rig.wall - first,
+        since_sent=sent,
+        since_first_receive=first,
     )
     calls = replace(calls, delivery=replace(calls.delivery, message=message), key_ttl=ttl)
     assert calls.key_may_be_forgotten(replayed) is forgotten

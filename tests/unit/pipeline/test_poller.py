@@ -37,6 +37,7 @@ def test_an_empty_receive_is_counted_apart(poller: MakePoller) -> None:
 def test_the_age_of_a_message_is_measured_from_when_it_was_sent(poller: MakePoller) -> None:
     made = poller()
     made.queue.send()
+    made.clock.advance(12)
     made.start()
     made.taken_one()
     eventually(lambda: sample(made.metrics, "worker_event_age_seconds_count") == 1)

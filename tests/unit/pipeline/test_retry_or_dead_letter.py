@@ -175,7 +175,7 @@ def test_an_answer_to_another_message_is_evidence_for_a_minute(make: MakeRig, ag
     made = make(raising(TransientError("internal")))
     made.answer_others()
     made.clock.advance(age)
-    made.process(times=TRIES)
+    made.run_failing_for(age + 1)
     assert made.dead == (["retries_exhausted"] if age < 60 else [])
 
 
@@ -218,8 +218,7 @@ def test_ten_minutes_of_429_put_nothing_into_the_dead_letter_queue(
         delays = []
         for _ in range(messages):
             delivery = made.received(times=receives)[0]
-            first = made.wall - elapsed
-            delivery.message = replace(delivery.message, first_received_at=first)
+            delivery.message = replace(delivery.message, since_first_receive=elapsed)
             made.run(delivery)
             delays.append(made.queue.hidden_for(delivery.message.id))
             # The next try is a message of its own here: only its counts and times matter.

@@ -1,6 +1,8 @@
 """SqsQueue against an SQS that refuses as AWS does."""
 
+import time
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -200,3 +202,39 @@ def test_an_outage_and_bad_credentials_say_nothing_of_rights(
     with pytest.raises(SqsError):
         queue.delete(RECEIPTS)
     assert list(queue.refused()) == ["sqs:DeleteMessage"]
+
+
+def received(seconds: float) -> dict[str, Any]:
+    """A message that was sent and first received at a Unix time."""
+    stamp = str(int(seconds * 1000))
+    system = {"SentTimestamp": stamp, "ApproximateFirstReceiveTimestamp": stamp}
+    return {"MessageId": "m", "ReceiptHandle": "r", "Body": "x", "Attributes": system}
+
+
+@pytest.mark.parametrize("ahead", [-86_400, -400, 0, 400, 86_400])
+def test_the_age_of_a_message_is_by_the_clock_of_sqs_and_never_too_young(
+    server: SqsServer, queue: SqsQueue, ahead: float
+) -> None:
+    now = int(time.time()) + ahead
+    server.date = formatdate(now, usegmt=True)
+    server.messages = [received(now - 99.5)]
+    [message] = queue.receive(10, 0)
+    assert (message.since_sent, message.since_first_receive) == (100.5, 100.5)
+
+
+@pytest.mark.parametrize(
+    "date", ["", "soon", "Sun, 32 Nov 2026 12:00:00 GMT", f"Sun, 1 Nov {10**20} 12:00:00 GMT"]
+)
+def test_where_sqs_sends_no_time_the_age_is_by_this_machines_clock(
+    server: SqsServer, queue: SqsQueue, date: str
+) -> None:
+    server.date = date
+    server.messages = [received(time.time() - 100)]
+    [message] = queue.receive(10, 0)
+    assert message.since_first_receive == pytest.approx(100, abs=60)
+
+
+def test_a_message_from_the_future_is_new(server: SqsServer, queue: SqsQueue) -> None:
+    server.messages = [received(time.time() + 100)]
+    [message] = queue.receive(10, 0)
+    assert message.since_sent == 0
