@@ -9,13 +9,13 @@ import dataclasses
 import json
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from reservation_worker.simulator.neighbours.character import Character
-from reservation_worker.simulator.processes.child import ChildError
 from tests.faults.harness.case import Outcome
 from tests.faults.harness.long_run_checks import LongRun
 from tests.faults.harness.long_runs import drain, outage, soak
@@ -43,11 +43,7 @@ class Row:
 
 
 def _scenario(name: str, seed: int) -> Row:
-    try:
-        outcome = run(name, seed=seed)
-    except ChildError as error:
-        # A process that did not start costs its own row, not those of an hour before it.
-        return Row("scenarios", name, {}, [str(error)])
+    outcome = run(name, seed=seed)
     broken = [] if outcome.ok else [outcome.explain()]
     if not outcome.faults:
         broken.append("nothing was injected")
@@ -149,16 +145,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("build/faults"))
     args = parser.parse_args(argv)
     chosen = [
-        one
+        (name, one)
         for name, ones in parts(args.seed, args.character).items()
         if not args.only or name in args.only
         for one in ones
     ]
     args.out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
-    for number, one in enumerate(chosen, 1):
+    for number, (part, one) in enumerate(chosen, 1):
         began = time.monotonic()
-        row = one()
+        try:
+            row = one()
+        except Exception:
+            # It costs its own row, not the runs of the hours before and after it.
+            row = Row(part, f"run {number}", {}, [traceback.format_exc()])
         rows.append(row)
         result = "BROKEN" if row.broken else "ok"
         seconds = time.monotonic() - began
