@@ -8,7 +8,7 @@ import pytest
 from loguru import logger
 
 from reservation_worker.config.redaction import HIDDEN, Redactor
-from reservation_worker.config.sources import load_settings, survey
+from reservation_worker.config.sources import survey
 from reservation_worker.config.token import LONGEST, TokenFile
 from reservation_worker.errors import ConfigurationError
 
@@ -58,9 +58,9 @@ def test_a_file_without_a_token_is_refused_at_start_by_name(
     else:
         path.write_bytes(content)
     with pytest.raises(ConfigurationError, match=why) as caught:
-        load_settings(
+        survey(
             {"SQS_QUEUE_URL": QUEUE, "RESERVATION_API_TOKEN_FILE": str(path)}, path.parent
-        )
+        ).settings()
     [problem] = caught.value.problems
     assert str(path) in problem
     assert "abc" not in problem
