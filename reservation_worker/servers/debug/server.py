@@ -30,7 +30,7 @@ class DebugServer:
     """
 
     def __init__(
-        self, host: str, port: int, live: WorkerState, handle: Handle | None, deadline: float
+        self, host: str, port: int, state: WorkerState, handle: Handle | None, deadline: float
     ) -> None:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="debug")
         self._server = grpc.server(
@@ -47,8 +47,8 @@ class DebugServer:
             ],
         )
         service: Any = worker_pb2_grpc
-        service.add_WorkerServiceServicer_to_server(WorkerService(live, handle), self._server)
-        health_service = HealthService(live.probes.ready, SERVICE)
+        service.add_WorkerServiceServicer_to_server(WorkerService(state, handle), self._server)
+        health_service = HealthService(state.probes.ready, SERVICE)
         health_pb2_grpc.add_HealthServicer_to_server(health_service, self._server)
         reflection.enable_server_reflection(
             (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
