@@ -1,6 +1,5 @@
 """gRPC on GRPC_DEBUG_PORT: WorkerService, health and reflection, for debugging."""
 
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -13,6 +12,7 @@ from loguru import logger
 from reservation_worker.servers.debug.grpc_health import HealthService
 from reservation_worker.servers.debug.service import Handle, WorkerService
 from reservation_worker.servers.debug.state import WorkerState
+from reservation_worker.servers.listening import listen
 from reservation_worker.servers.profiles import is_local
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2, worker_pb2_grpc
 
@@ -63,8 +63,7 @@ class DebugServer:
             return self._server.add_insecure_port(address)
         except RuntimeError as error:
             # gRPC does not report the cause; the system's error does.
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            socket.create_server((host, port), family=family).close()
+            listen(host, port).close()
             raise OSError(str(error)) from error
 
     def start(self) -> None:
