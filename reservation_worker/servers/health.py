@@ -1,48 +1,70 @@
-"""Thread: HTTP on SERVER_PORT for probes, Prometheus and the pages, by waitress."""
+"""Thread: HTTP on SERVER_PORT for probes, Prometheus and the pages, by Flask on waitress."""
 
+import json
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, cast
-from wsgiref.types import WSGIApplication
 
+from flask import Blueprint, Flask, Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from waitress import wasyncore
 from waitress.server import create_server
+from werkzeug.exceptions import HTTPException, NotFound
 
 from reservation_worker.servers.connections import MOST, Connection, close_surplus
 from reservation_worker.servers.listening import listen, local_url
 from reservation_worker.status.probes import Check, Probes
-from reservation_worker.web import Answer, Page, WebApp, as_json
 
 
-def make_app(probes: Probes, registry: CollectorRegistry, *more: Mapping[str, Page]) -> WebApp:
-    """The probes, the metrics, and `more` pages."""
-    pages: dict[str, Page] = {
-        "/health": lambda environ: _report(probes.health()),
-        "/ready": lambda environ: _report(probes.ready()),
-        "/metrics": lambda environ: Answer(generate_latest(registry), CONTENT_TYPE_LATEST),
-    }
-    pages |= {"/healthz": pages["/health"], "/readyz": pages["/ready"]}
-    for others in more:
-        pages |= others
-    return WebApp(pages)
+def make_app(probes: Probes, registry: CollectorRegistry, *pages: Blueprint) -> Flask:
+    """The routes, by GET and HEAD; everything else is refused in JSON."""
+    app = Flask("reservation_worker", static_folder=None)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
 
+    def report(checks: Callable[[], list[Check]]) -> tuple[Response, int]:
+        found = checks()
+        failing = [check.name for check in found if not check.ok]
+        body = {
+            "status": "fail" if failing else "ok",
+            "failing": failing,
+            "checks": {check.name: {"ok": check.ok, "detail": check.detail} for check in found},
+        }
+        return jsonify(body), 503 if failing else 200
 
-def _report(checks: list[Check]) -> Answer:
-    failing = [check.name for check in checks if not check.ok]
-    body = {
-        "status": "fail" if failing else "ok",
-        "failing": failing,
-        "checks": {check.name: {"ok": check.ok, "detail": check.detail} for check in checks},
-    }
-    return as_json(body, 503 if failing else 200)
+    @app.get("/health")
+    @app.get("/healthz")
+    def health() -> tuple[Response, int]:
+        return report(probes.health)
+
+    @app.get("/ready")
+    @app.get("/readyz")
+    def ready() -> tuple[Response, int]:
+        return report(probes.ready)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+    for blueprint in pages:
+        app.register_blueprint(blueprint)
+
+    @app.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> Any:
+        # The error's own answer, because a 405 has an Allow header; without its HTML page.
+        answer = error.get_response()
+        hint = "; try /health, /ready or /metrics" if isinstance(error, NotFound) else ""
+        answer.set_data(json.dumps({"error": f"{error.name.lower()}{hint}"}))
+        answer.content_type = "application/json"
+        return answer
+
+    return app
 
 
 class HealthServer:
     """Serves `app` from its own thread. Raises OSError if the port can't be listened on."""
 
-    def __init__(self, app: WSGIApplication, host: str, port: int) -> None:
+    def __init__(self, app: Flask, host: str, port: int) -> None:
         self._host = host
         self._socket = listen(host, port)
         # Any client can cause their warnings about waiting requests and connections.

@@ -8,20 +8,18 @@ import threading
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable
-from urllib.parse import parse_qsl
-from wsgiref.types import WSGIEnvironment
+
+from flask import Blueprint, Response, jsonify, request
+from flask.typing import ResponseReturnValue
 
 from reservation_worker.observability.stacks import Stack, stacks
 from reservation_worker.servers.pprof import Frame, ProfileBuilder
-from reservation_worker.web import Answer, Page, as_json
 
 LONGEST = 30
 """The longest profile, in seconds."""
 DEFAULT = 10
 INTERVAL = 0.01
 """The time between two samples of all threads, in seconds."""
-TEXT = "text/plain; charset=utf-8"
 HEAP_FRAMES = 1
 """The number of frames kept of an allocation's stack.
 
@@ -40,74 +38,65 @@ def is_local(address: str | None) -> bool:
     return (mapped or found).is_loopback
 
 
-def make_profiles() -> dict[str, Page]:
-    """The pages below /debug. One profile at a time, so that the probes keep three threads."""
+def make_profiles() -> Blueprint:
+    """The routes below /debug. One profile at a time, so that the probes keep three threads."""
+    routes = Blueprint("profiles", __name__, url_prefix="/debug")
     profiling = threading.Lock()
 
-    def one_at_a_time(take: Callable[[], Answer]) -> Answer:
-        if not profiling.acquire(blocking=False):
-            return _refused("another profile is being taken: ask again when it has ended", 409)
-        try:
-            return take()
-        finally:
-            profiling.release()
+    @routes.before_request
+    def local_only() -> ResponseReturnValue | None:
+        # The peer of the connection: a header could be forged.
+        if is_local(request.environ.get("REMOTE_ADDR")):
+            return None
+        return _refused("only for callers on this machine: go through kubectl port-forward", 403)
 
-    def wall(environ: WSGIEnvironment) -> Answer:
-        asked = _query(environ).get("seconds", str(DEFAULT))
+    @routes.get("/pprof/profile")
+    def profile() -> ResponseReturnValue:
+        asked = request.args.get("seconds", str(DEFAULT))
         if not (
             asked.isascii() and asked.isdigit() and len(asked) <= 2 and 1 <= int(asked) <= LONGEST
         ):
             return _refused(f"seconds must be a whole number from 1 to {LONGEST}", 400)
-        return one_at_a_time(lambda: _profile(wall_profile(int(asked))))
+        if not profiling.acquire(blocking=False):
+            return _refused("another profile is being taken: ask again when it has ended", 409)
+        try:
+            return _profile(wall_profile(int(asked)))
+        finally:
+            profiling.release()
 
-    pages: dict[str, Page] = {
-        "/debug/pprof/profile": wall,
-        "/debug/pprof/heap": lambda environ: one_at_a_time(lambda: _heap(environ)),
-        "/debug/threads": _threads,
-    }
-    return {path: _local_only(page) for path, page in pages.items()}
+    @routes.get("/pprof/heap")
+    def heap() -> ResponseReturnValue:
+        if not profiling.acquire(blocking=False):
+            return _refused("another profile is being taken: ask again when it has ended", 409)
+        try:
+            if not tracemalloc.is_tracing():
+                if "stop" in request.args:
+                    return _refused("no allocations are recorded", 409)
+                tracemalloc.start(HEAP_FRAMES)
+                return Response(
+                    "recording of allocations begins now: ask again for those that still live;"
+                    " /debug/pprof/heap?stop=1 is the last answer and ends it\n",
+                    202,
+                    # With it `go tool pprof` shows this text.
+                    {"X-Go-Pprof": "1"},
+                    content_type="text/plain; charset=utf-8",
+                )
+            body = heap_profile()
+            if "stop" in request.args:
+                tracemalloc.stop()
+            return _profile(body)
+        finally:
+            profiling.release()
 
+    @routes.get("/threads")
+    def threads() -> ResponseReturnValue:
+        parts = [
+            "\n".join([f"{stack.thread} ({stack.ident})", *(f"  {line}" for line in stack.lines())])
+            for stack in sorted(stacks(), key=lambda one: one.thread)
+        ]
+        return Response("\n\n".join(parts) + "\n", content_type="text/plain; charset=utf-8")
 
-def _local_only(page: Page) -> Page:
-    def answer(environ: WSGIEnvironment) -> Answer:
-        # The peer of the connection: a header could be forged.
-        if is_local(environ.get("REMOTE_ADDR")):
-            return page(environ)
-        return _refused("only for callers on this machine: go through kubectl port-forward", 403)
-
-    return answer
-
-
-def _heap(environ: WSGIEnvironment) -> Answer:
-    stop = "stop" in _query(environ)
-    if tracemalloc.is_tracing():
-        body = heap_profile()
-        if stop:
-            tracemalloc.stop()
-        return _profile(body)
-    if stop:
-        return _refused("no allocations are recorded", 409)
-    tracemalloc.start(HEAP_FRAMES)
-    return Answer(
-        b"recording of allocations begins now: ask again for those that still live;"
-        b" /debug/pprof/heap?stop=1 is the last answer and ends it\n",
-        TEXT,
-        202,
-        # With it `go tool pprof` shows this text.
-        (("X-Go-Pprof", "1"),),
-    )
-
-
-def _threads(environ: WSGIEnvironment) -> Answer:
-    parts = [
-        "\n".join([f"{stack.thread} ({stack.ident})", *(f"  {line}" for line in stack.lines())])
-        for stack in sorted(stacks(), key=lambda one: one.thread)
-    ]
-    return Answer(("\n\n".join(parts) + "\n").encode(errors="replace"), TEXT)
-
-
-def _query(environ: WSGIEnvironment) -> dict[str, str]:
-    return dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
+    return routes
 
 
 def wall_profile(seconds: int) -> bytes:
@@ -149,9 +138,9 @@ def _frames(stack: Stack) -> tuple[Frame, ...]:
     return tuple((code.co_qualname, code.co_filename, line) for code, line in stack.calls())
 
 
-def _profile(body: bytes) -> Answer:
-    return Answer(body, "application/octet-stream")
+def _profile(body: bytes) -> Response:
+    return Response(body, content_type="application/octet-stream")
 
 
-def _refused(why: str, status: int) -> Answer:
-    return as_json({"error": why}, status)
+def _refused(why: str, status: int) -> ResponseReturnValue:
+    return jsonify(error=why), status

@@ -1,4 +1,4 @@
-"""The status page and its JSON."""
+"""The routes of the status page and of its JSON."""
 
 import base64
 import hashlib
@@ -7,32 +7,43 @@ from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any
 
-from reservation_worker.web import Answer, Page, as_json
+from flask import Blueprint, Response, jsonify
 
 _FILES = resources.files("reservation_worker.status")
 _PAGE = "page.html"
-_PRIVATE = (
-    ("Cache-Control", "no-store"),
-    ("Referrer-Policy", "no-referrer"),
-    ("X-Content-Type-Options", "nosniff"),
-)
 
 
-def make_pages(
-    document: Callable[[], Mapping[str, Any]], config: Mapping[str, Any]
-) -> dict[str, Page]:
+def make_pages(document: Callable[[], Mapping[str, Any]], config: Mapping[str, Any]) -> Blueprint:
     """`/` and `/api/v1/`: `document` is called for each request of the status.
 
     Raises OSError when the package was installed without its files.
     """
+    pages = Blueprint("pages", __name__)
     html = _FILES.joinpath(_PAGE).read_text("utf-8")
-    headers = (("Content-Security-Policy", _policy(html)), *_PRIVATE)
-    page = Answer(html.encode(), "text/html; charset=utf-8", headers=headers)
-    return {
-        "/": lambda environ: page,
-        "/api/v1/status": lambda environ: as_json(document(), headers=_PRIVATE),
-        "/api/v1/config": lambda environ: as_json(config, headers=_PRIVATE),
-    }
+    policy = _policy(html)
+
+    @pages.get("/")
+    def page() -> Response:
+        answer = Response(html, content_type="text/html; charset=utf-8")
+        answer.headers["Content-Security-Policy"] = policy
+        return answer
+
+    @pages.get("/api/v1/status")
+    def status() -> Response:
+        return jsonify(document())
+
+    @pages.get("/api/v1/config")
+    def settings() -> Response:
+        return jsonify(config)
+
+    @pages.after_request
+    def set_privacy_headers(answer: Response) -> Response:
+        answer.headers["Cache-Control"] = "no-store"
+        answer.headers["Referrer-Policy"] = "no-referrer"
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        return answer
+
+    return pages
 
 
 def _policy(html: str) -> str:

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 import pytest
-from werkzeug.test import Client
 
 from reservation_worker.servers import connections
 from reservation_worker.servers.health import HealthServer, make_app
@@ -24,7 +23,8 @@ PATHS = ["/debug/pprof/heap", "/debug/pprof/profile?seconds=1", "/debug/threads"
 
 class ProfiledRig(Rig):
     def new_server(self, port: int) -> HealthServer:
-        self.app = make_app(cast(Probes, self.probes), self.metrics.registry, make_profiles())
+        self.app = make_app(cast(Probes, self.probes), self.metrics.registry)
+        self.app.register_blueprint(make_profiles())
         return HealthServer(self.app, "127.0.0.1", port)
 
 
@@ -92,7 +92,7 @@ def test_any_other_address_is_another_machine(address: str | None) -> None:
 def test_a_caller_from_elsewhere_is_refused_whatever_its_headers_say(
     rig: ProfiledRig, path: str
 ) -> None:
-    answer = Client(rig.app).get(
+    answer = rig.app.test_client().get(
         path,
         environ_overrides={"REMOTE_ADDR": "10.0.0.9"},
         headers={"X-Forwarded-For": "127.0.0.1", "Forwarded": "for=127.0.0.1", "Host": "localhost"},

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from flask import Flask
 
 from reservation_worker.clock import Clocks
 from reservation_worker.pipeline.breakers import Breakers
@@ -17,7 +18,6 @@ from reservation_worker.pipeline.leases import Leases
 from reservation_worker.pipeline.poller import Poller
 from reservation_worker.servers.health import HealthServer
 from reservation_worker.status.history import History
-from reservation_worker.web import WebApp
 from tests.fake_queue import PATIENCE, FakeQueue, eventually, new_metrics
 from tests.integration.worker_rig import Worker
 
@@ -61,7 +61,7 @@ class Service:
             self._debug_ports = [part.port]
             self.stop = lambda: part.stop(PATIENCE)
         elif kind == "HealthServer":
-            part = HealthServer(WebApp({}), "127.0.0.1", 0)
+            part = HealthServer(Flask("x"), "127.0.0.1", 0)
             self.stop = lambda: part.stop(PATIENCE)
         else:
             dispatcher = Dispatcher(1, lambda delivery: None, queue.clock)

@@ -41,8 +41,6 @@ ROOMS = {
     ),
     "clients": Rule(never=(f"{US}.handlers", f"{US}.pipeline")),
     "resilience": Rule(only=STDLIB | ours("resilience", "errors")),
-    # It is there because a framework takes 6 MB of each worker's memory.
-    "web": Rule(only=STDLIB | {"loguru"}),
     "sqs": Rule(never=("grpc", *HTTP)),
     "pipeline": Rule(never=("grpc", *HTTP, "os.environ", "os.getenv")),
     "observability": Rule(never=(f"{US}.handlers",)),
