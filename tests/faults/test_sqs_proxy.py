@@ -10,7 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from reservation_worker.simulator.processes import SqsProcess
-from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
+from tests.sqs_proxy.process import SqsProxyProcess
 
 _names = itertools.count()
 

@@ -12,7 +12,6 @@ from select import select
 
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.processes.child import ChildError, poll_until
-from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
 from reservation_worker.simulator.processes.stack import Stack
 from reservation_worker.simulator.processes.worker import WorkerProcess
 from reservation_worker.simulator.story.scenario import build
@@ -21,6 +20,7 @@ from tests.faults.harness.fence import Frozen
 from tests.faults.harness.forwarder import Forwarder
 from tests.faults.harness.machine import Machine
 from tests.faults.harness.recorder import Accounts, Recorder
+from tests.sqs_proxy.process import SqsProxyProcess
 
 ENV = {
     "CALL_TIMEOUT": "1",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reservation_worker.simulator.processes.server import ServerProcess
-from reservation_worker.simulator.sqs.deliveries import Use
+from tests.sqs_proxy.deliveries import Use
 
 
 class SqsProxyProcess(ServerProcess):
@@ -26,7 +26,7 @@ class SqsProxyProcess(ServerProcess):
             f"--seed={seed}",
             f"--faults={json.dumps(faults or {})}",
         ]
-        super().__init__("reservation_worker.simulator.sqs.proxy", options, directory)
+        super().__init__("tests.sqs_proxy.proxy", options, directory)
 
     @property
     def url(self) -> str:
