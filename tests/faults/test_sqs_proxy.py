@@ -9,7 +9,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from reservation_worker.simulator.processes import SqsProcess
+from reservation_worker.simulator.processes.sqs import SqsProcess
 from tests.sqs_proxy.process import SqsProxyProcess
 
 _names = itertools.count()

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from reservation_worker.simulator.neighbours.character import Character
-from reservation_worker.simulator.processes import NeighboursProcess, WorkerProcess
+from reservation_worker.simulator.processes.neighbours import NeighboursProcess
 from reservation_worker.simulator.processes.sqs import EXTERNAL_SQS, ExternalSqs, SqsProcess
+from reservation_worker.simulator.processes.worker import WorkerProcess
 from reservation_worker.simulator.reconcile.report import DeadLetter, Report, reconcile
 from reservation_worker.simulator.sqs.provision import arn, create_queues
 from reservation_worker.simulator.story.scenario import Message, Scenario

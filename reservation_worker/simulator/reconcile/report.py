@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reservation_worker.events.kinds import BY_LABEL
-from reservation_worker.simulator.reconcile.audit import audit, overturned
+from reservation_worker.simulator.reconcile.audit import audit
 from reservation_worker.simulator.story.scenario import POISON, Message, Scenario
 
 _COMPENSATION = "compensation_required"
@@ -110,7 +110,7 @@ def reconcile(
         found = by_body.get(body, [])
         allowed = fates.of(message)
         reasons = {letter.reason for letter in found} & allowed
-        if _COMPENSATION in (reasons if _SETTLED in allowed else allowed):
+        if _COMPENSATION in allowed:
             due.add(message.reservation_id)
         if _UNSURE in reasons:
             to_check.add(message.reservation_id)
@@ -152,7 +152,6 @@ class _Fates:
 
     def __init__(self, dump: Mapping[str, Any]) -> None:
         self._reservations = dump["reservations"]
-        self._overturned = overturned(dump)
         self._forgotten = dump.get("keys_forgotten", False)
         self._moved = {
             row["reservation_id"]
@@ -171,7 +170,7 @@ class _Fates:
         if kind is not None and kind.value.money_taken:
             settled = record.get("status") == kind.value.target
             if not settled or record.get("payment_intent_id") != message.payment_intent_id:
-                ends = {_COMPENSATION, *({_SETTLED} if rid in self._overturned else ())}
+                ends = {_COMPENSATION}
         elif self._forgotten and not record.get("seat_ids"):
             ends.add(_UNSURE)
         if self._forgotten and rid in self._moved and _SETTLED in ends:
@@ -181,11 +180,10 @@ class _Fates:
 
 def _unexplained_ends(scenario: Scenario, dump: Mapping[str, Any]) -> Sequence[str]:
     lost = []
-    taken_back = overturned(dump)
     for reservation_id, ends in scenario.expected.items():
         record = dump["reservations"].get(reservation_id)
         state = record["status"] if record else "gone"
-        if state not in ends and reservation_id not in taken_back:
+        if state not in ends:
             lost.append(f"{reservation_id} is {state}, not {' or '.join(sorted(ends))}")
     return lost
 

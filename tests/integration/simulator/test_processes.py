@@ -11,9 +11,10 @@ import grpc
 import pytest
 import requests
 
-from reservation_worker.simulator.neighbours.ledger import Record
-from reservation_worker.simulator.processes import ChildError, NeighboursProcess, SqsProcess
-from reservation_worker.simulator.processes.child import Child
+from reservation_worker.simulator.neighbours.reservations import Record
+from reservation_worker.simulator.processes.child import Child, ChildError
+from reservation_worker.simulator.processes.neighbours import NeighboursProcess
+from reservation_worker.simulator.processes.sqs import SqsProcess
 from reservation_worker.simulator.processes.stack import Stack
 from reservation_worker.simulator.sqs.provision import create_queues
 from reservation_worker.simulator.story.scenario import Message
