@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from reservation_worker.simulator.processes.ports import LOOPBACK
 from reservation_worker.simulator.processes.server import ServerProcess
 from tests.sqs_proxy.deliveries import Use
 
@@ -31,7 +32,7 @@ class SqsProxyProcess(ServerProcess):
     @property
     def url(self) -> str:
         """The endpoint, for AWS_ENDPOINT_URL."""
-        return f"http://127.0.0.1:{self._ready['port']}"
+        return f"http://{LOOPBACK}:{self._ready['port']}"
 
     @property
     def control_base(self) -> str:

@@ -22,12 +22,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from reservation_worker.simulator.processes.ports import free_port
+from reservation_worker.simulator.processes.ports import LOOPBACK, free_port
 from reservation_worker.simulator.processes.serve import serve_until, stop_on_signals
 from tests.sqs_proxy.broker import Answer, Broker, CutError
 from tests.sqs_proxy.faults import FaultPlan
 
-HOST = "127.0.0.1"
 _CONTROL = "/_proxy/"
 # Longer than any long poll.
 _UPSTREAM_TIMEOUT = 60.0
@@ -43,7 +42,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, broker: Broker, upstream: str) -> None:
         self.broker = broker
         self.upstream = urlsplit(upstream).netloc
-        super().__init__((HOST, free_port()), _Handler)
+        super().__init__((LOOPBACK, free_port()), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Broken connections are expected here."""

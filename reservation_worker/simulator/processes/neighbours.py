@@ -6,6 +6,7 @@ from typing import Any
 
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.reservations import Record
+from reservation_worker.simulator.processes.ports import LOOPBACK
 from reservation_worker.simulator.processes.server import ServerProcess
 
 
@@ -31,17 +32,17 @@ class NeighboursProcess(ServerProcess):
     @property
     def inventory_address(self) -> str:
         """For INVENTORY_GRPC_ADDR."""
-        return f"127.0.0.1:{self._ready['inventory']}"
+        return f"{LOOPBACK}:{self._ready['inventory']}"
 
     @property
     def reservation_base(self) -> str:
         """For RESERVATION_API_BASE."""
-        return f"http://127.0.0.1:{self._ready['reservation']}"
+        return f"http://{LOOPBACK}:{self._ready['reservation']}"
 
     @property
     def control_base(self) -> str:
         """The control app's URL."""
-        return f"http://127.0.0.1:{self._ready['control']}"
+        return f"http://{LOOPBACK}:{self._ready['control']}"
 
     def seed(self, records: Iterable[Record], pools: Mapping[str, int] | None = None) -> None:
         """Make the reservations, before the first event."""

@@ -15,7 +15,7 @@ _OVER = ("EXPIRED", "CANCELLED")
 _LEAVE = {"release": _OVER, "commit": ("CONFIRMED",)}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Defects:
     """One sentence for each defect, by kind."""
 

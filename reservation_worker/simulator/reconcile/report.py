@@ -10,11 +10,11 @@ sent: it becomes a dead letter, for a person to check.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from reservation_worker.events.kinds import BY_LABEL
-from reservation_worker.simulator.reconcile.audit import audit
+from reservation_worker.simulator.reconcile.audit import Defects, audit
 from reservation_worker.simulator.story.scenario import POISON, Message, Scenario
 
 _COMPENSATION = "compensation_required"
@@ -41,22 +41,18 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Report(Defects):
     """One sentence for each defect; a run without any reconciles."""
 
-    oversold: tuple[str, ...] = ()
-    leaked: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
-    doubled: tuple[str, ...] = ()
-    premature: tuple[str, ...] = ()
-    unexpected_dead_letters: tuple[str, ...] = ()
+    lost: list[str] = field(default_factory=list)
+    unexpected_dead_letters: list[str] = field(default_factory=list)
     compensations_due: frozenset[str] = frozenset()
     compensations_found: frozenset[str] = frozenset()
     releases_to_check: frozenset[str] = frozenset()
     dead_letters_by_reason: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def defects(self) -> dict[str, tuple[str, ...]]:
+    def defects(self) -> dict[str, list[str]]:
         """The defects by kind."""
         return {
             "oversold": self.oversold,
@@ -78,7 +74,7 @@ class Report:
         """The report as plain JSON values."""
         return {
             "ok": self.ok,
-            **{name: list(sentences) for name, sentences in self.defects.items()},
+            **self.defects,
             "compensations_due": sorted(self.compensations_due),
             "compensations_found": sorted(self.compensations_found),
             "releases_to_check": sorted(self.releases_to_check),
@@ -132,14 +128,10 @@ def reconcile(
         for letter in letters
         if letter.reason == _COMPENSATION and letter.body in kinds
     }
-    found_defects = audit(dump, to_check)
     return Report(
-        oversold=tuple(found_defects.oversold),
-        leaked=tuple(found_defects.leaked),
-        lost=tuple(lost),
-        doubled=tuple(found_defects.doubled),
-        premature=tuple(found_defects.premature),
-        unexpected_dead_letters=tuple(unexpected),
+        **asdict(audit(dump, to_check)),
+        lost=lost,
+        unexpected_dead_letters=unexpected,
         compensations_due=frozenset(due),
         compensations_found=frozenset(asked),
         releases_to_check=frozenset(to_check),
