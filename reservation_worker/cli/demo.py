@@ -89,27 +89,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, directory: Path) -> bool:
-    from reservation_worker.cli.demo_view import ProgressView, show  # noqa: PLC0415
+    from reservation_worker.cli.demo_view import progress, show  # noqa: PLC0415
     from reservation_worker.simulator.neighbours.character import Character  # noqa: PLC0415
     from reservation_worker.simulator.play import Play  # noqa: PLC0415
 
     with ExitStack() as stack:
-        view = stack.enter_context(ProgressView(quiet=args.json))
-        play = stack.enter_context(
-            Play(
-                directory,
-                args.events,
-                args.latency_ms,
-                args.seed,
-                view.update,
-                Character(args.character),
+        with progress(quiet=args.json) as watch:
+            character = Character(args.character)
+            play = stack.enter_context(
+                Play(directory, args.events, args.latency_ms, args.seed, watch, character)
             )
-        )
-        play.play()
-        if not args.keep:
-            play.stop_worker()
-        result = play.result()
-        view.close()
+            play.play()
+            if not args.keep:
+                play.stop_worker()
+            result = play.result()
         if args.json:
             print(json.dumps(result.as_dict(), ensure_ascii=False), flush=True)
         else:

@@ -1,6 +1,7 @@
 """The demo's output: a progress bar on stderr while it runs, tables on stdout at the end."""
 
-from typing import Self
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich import box
 from rich.console import Console
@@ -16,38 +17,21 @@ _SHOWN = 5
 """The number of defects of each kind that are printed."""
 
 
-class ProgressView:
-    """A bar on a terminal; elsewhere a line for each new stage, or nothing if `quiet`."""
+@contextmanager
+def progress(quiet: bool) -> Iterator[Callable[[Step], None]]:
+    """Shows steps: a bar on a terminal; elsewhere a line for each new stage, none if `quiet`."""
+    console = Console(stderr=True)
+    stage = ""
+    with terminal.progress("starting", "settled") as bar:
 
-    def __init__(self, quiet: bool = False) -> None:
-        self._console = Console(stderr=True)
-        self._quiet = quiet
-        self._stage = ""
-        self._bar = terminal.progress("settled") if self._console.is_terminal else None
+        def update(step: Step) -> None:
+            nonlocal stage
+            bar(description=step.stage, completed=step.settled, total=step.total)
+            if step.stage != stage and not quiet and not console.is_terminal:
+                console.print(f"{step.settled:>6} of {step.total} settled: {step.stage}")
+            stage = step.stage
 
-    def update(self, step: Step) -> None:
-        """Show the run's progress."""
-        if self._bar is not None:
-            if not self._bar.task_ids:
-                self._bar.add_task(step.stage, total=step.total)
-            task = self._bar.task_ids[0]
-            self._bar.update(task, description=step.stage, completed=step.settled)
-        elif not self._quiet and step.stage != self._stage:
-            self._stage = step.stage
-            self._console.print(f"{step.settled:>6} of {step.total} settled: {step.stage}")
-
-    def close(self) -> None:
-        """Remove the bar; safe twice."""
-        if self._bar is not None:
-            self._bar.stop()
-
-    def __enter__(self) -> Self:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
+        yield update
 
 
 def show(result: Result, console: Console | None = None) -> None:

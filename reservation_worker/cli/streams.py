@@ -1,12 +1,17 @@
 """Standard input and output as the verbs' data: "-" is a name for them, and they may be closed."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
-from reservation_worker.errors import OperationError
+from reservation_worker.cli.text import first
+from reservation_worker.errors import InvalidEvent, OperationError
+
+T = TypeVar("T")
 
 STDIN = STDOUT = "-"
+_NAMED = 20
 
 
 def shown(name: str) -> str:
@@ -22,6 +27,32 @@ def read(name: str) -> bytes:
         return sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
     except OSError as error:
         raise OperationError(f"{shown(name)} can't be read: {error.strerror}") from error
+
+
+def read_lines(content: bytes, parse: Callable[[str], T], hint: str = "") -> dict[int, T]:
+    """The lines that are not blank, by number, each as `parse` returns it.
+
+    Raises OperationError, which names each line that is not UTF-8 or for which `parse` raises
+    ValueError or InvalidEvent; `hint` ends its first sentence.
+    """
+    found: dict[int, T] = {}
+    problems = []
+    # By line feed alone: JSON may hold the other separators as they are.
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            found[number] = parse(line.strip().decode())
+        except UnicodeDecodeError as error:
+            problems.append(f"line {number}: it is not UTF-8 (byte {error.start + 1})")
+        except (ValueError, InvalidEvent) as error:
+            problems.append(f"line {number}: {error}")
+    if problems:
+        total = len(problems) + len(found)
+        verb = "is" if len(problems) == 1 else "are"
+        head = f"{len(problems)} of {total} lines {verb} wrong, and nothing was sent{hint}:"
+        raise OperationError("\n  ".join([head, *first(problems, _NAMED)]))
+    return found
 
 
 def output() -> TextIO:

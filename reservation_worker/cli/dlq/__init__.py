@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from reservation_worker.config.settings import Settings
 
 _NO_QUEUE = "http://localhost/none"
-_PACKAGE = "reservation_worker.cli.dlq"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,10 +120,11 @@ def run(args: argparse.Namespace) -> int:
     from reservation_worker.cli.dlq.desk import Desk  # noqa: PLC0415
     from reservation_worker.cli.dlq.queues import connect  # noqa: PLC0415
 
-    act = import_module(f"{_PACKAGE}.{args.module}").run
+    act = import_module(f"{__name__}.{args.module}").run
     queues = connect(args.settings, source)
     with Desk(queues, use_up_receives=args.use_up_receives) as desk:
-        code: int = act(args, desk)
+        act(args, desk)
+        code = 130 if desk.interrupt.came else 0
     desk.report()
     return code
 

@@ -14,7 +14,7 @@ from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.letters import Letter
 from reservation_worker.cli.dlq.listing import print_chosen
 from reservation_worker.cli.dlq.queues import PARALLEL
-from reservation_worker.cli.dlq.text import plural
+from reservation_worker.cli.text import first, plural
 from reservation_worker.errors import OperationError
 from reservation_worker.sqs.batches import BATCH
 
@@ -35,10 +35,9 @@ class Deleted:
     def check(self) -> None:
         """Raises OperationError that names the messages that are left."""
         if self.left:
-            named = "".join(f"\n  {one}: {why}" for one, why in [*self.left.items()][:_NAMED])
-            more = len(self.left) - _NAMED
-            named += f"\n  and {more} more" if more > 0 else ""
-            raise OperationError(f"not deleted, run it again: {len(self.left)}{named}")
+            named = first([f"{one}: {why}" for one, why in self.left.items()], _NAMED)
+            head = f"not deleted, run it again: {len(self.left)}"
+            raise OperationError("\n  ".join([head, *named]))
 
 
 def delete(
@@ -61,8 +60,7 @@ def delete(
     if letters:
         confirm(len(letters))
     done = Deleted(selection, len(letters))
-    with terminal.progress("deleted") as bar:
-        task = bar.add_task("deleting", total=len(letters))
+    with terminal.progress("deleting", "deleted", len(letters)) as bar:
         for start in range(0, len(letters), _CHUNK):
             if desk.interrupt.came:
                 break
@@ -73,7 +71,7 @@ def delete(
             failed |= desk.holds.delete(one.id for one in chunk if one.id in safe)
             done.left |= failed
             done.count += len(chunk) - len(failed)
-            bar.update(task, completed=done.count)
+            bar(completed=done.count)
             if len(failed) == len(chunk):
                 break  # no right to delete, or no network
     return done

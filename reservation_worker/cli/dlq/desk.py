@@ -13,8 +13,8 @@ from reservation_worker.cli import terminal
 from reservation_worker.cli.dlq.holds import Holds
 from reservation_worker.cli.dlq.letters import Letter
 from reservation_worker.cli.dlq.queues import PARALLEL, Look, Queues
-from reservation_worker.cli.dlq.text import plural
 from reservation_worker.cli.interrupt import Interrupt, interrupt_noted
+from reservation_worker.cli.text import plural
 from reservation_worker.config.redaction import hide_userinfo
 from reservation_worker.errors import OperationError
 from reservation_worker.sqs.batches import BATCH
@@ -70,22 +70,15 @@ class Desk(ExitStack):
 
     def release(self, ids: set[str]) -> None:
         """Make messages visible that the verb no longer needs."""
-        if not ids:
-            return
-        with terminal.progress("visible again") as bar:
-            task = bar.add_task("making messages visible", total=len(ids))
-            self.holds.release(ids, lambda count: bar.advance(task, count))
+        with terminal.progress("making messages visible", "visible again", len(ids)) as bar:
+            self.holds.release(ids, lambda count: bar(advance=count))
 
     def _give_back(self) -> None:
         held = len(self.holds.ids())
-        if not held:
-            self.holds.close()
-            return
         head = "interrupted, making" if self.interrupt.came else "making"
-        with terminal.progress("visible again") as bar:
-            task = bar.add_task(f"{head} messages visible", total=held)
-            missed = self.holds.close(lambda count: bar.advance(task, count))
-        if self.interrupt.came and not missed:
+        with terminal.progress(f"{head} messages visible", "visible again", held) as bar:
+            missed = self.holds.close(lambda count: bar(advance=count))
+        if self.interrupt.came and held and not missed:
             print(f"interrupted: all visible again ({plural(held, 'message')})", file=sys.stderr)
 
     def check(self) -> None:
@@ -123,6 +116,11 @@ class Desk(ExitStack):
             for number, handler in noted.items():
                 signal.signal(number, handler)
 
+    def confirm(self, question: str, otherwise: str) -> None:
+        """Raises OperationError, which ends with `otherwise`, unless a person answers y or yes."""
+        if self.answer(f"{question} [y/N]").lower() not in ("y", "yes"):
+            raise OperationError(f"not confirmed: {otherwise}")
+
     def letters(self) -> Iterator[Letter]:
         """Each message once, read by several calls at a time.
 
@@ -136,8 +134,7 @@ class Desk(ExitStack):
         running: set[Future[list[Any] | None]] = set()
         delivered = idle = last = 0
         ended = False
-        with terminal.progress("read") as bar:
-            task = bar.add_task("reading", total=expected)
+        with terminal.progress("reading", "read", expected) as bar:
             try:
                 while True:
                     self.check()
@@ -161,7 +158,7 @@ class Desk(ExitStack):
                                 letter = Letter.of(raw)
                                 last += letter.receive_count >= (look.max_receives or _NEVER)
                                 yield letter
-                    bar.update(task, completed=len(seen))
+                    bar(completed=len(seen))
                     ended |= (
                         len(seen) >= most
                         or delivered >= 2 * most

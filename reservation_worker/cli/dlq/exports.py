@@ -12,15 +12,15 @@ from typing import Any, TextIO
 from reservation_worker.cli import streams
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.letters import Letter
-from reservation_worker.cli.dlq.text import plural
+from reservation_worker.cli.text import plural
 from reservation_worker.errors import OperationError
 
 
-def run(args: argparse.Namespace, desk: Desk) -> int:
+def run(args: argparse.Namespace, desk: Desk) -> None:
     """Write them; a file that could not be finished is removed. Raises OperationError."""
     if args.file in (None, streams.STDOUT):
         _write(desk, streams.output())
-        return 0
+        return
     try:
         # Customers' data: only its owner may read it.
         file = os.open(args.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -41,7 +41,6 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
         print(json.dumps({"dlq": desk.dlq, "file": args.file, "messages": count}, indent=2))
     else:
         print(f"{plural(count, 'message')} saved in {args.file}", file=sys.stderr)
-    return 0
 
 
 def as_dict(letter: Letter) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker.cli import operator_aws
 from reservation_worker.cli.dlq.queues import PARALLEL, Queues
-from reservation_worker.cli.dlq.text import plural
+from reservation_worker.cli.text import plural
 from reservation_worker.clock import awake
 from reservation_worker.sqs.batches import BATCH, failures
 
@@ -63,16 +63,14 @@ class Holds:
         with self._lock:
             return set(self._held)
 
-    def safe(self, ids: Sequence[str], seconds: float) -> set[str]:
+    def safe(self, ids: Collection[str], seconds: float) -> set[str]:
         """Those of `ids` that stay ours for so long, renewed first where need be."""
         self._change([one for one in ids if self._left(one) < seconds], self._hold)
         return {one for one in ids if self._left(one) >= seconds}
 
     def renew(self) -> None:
         """Renew the holds with less than half of their time left."""
-        with self._lock:
-            ids = list(self._held)
-        self._change([one for one in ids if self._left(one) < self._hold / 2], self._hold)
+        self.safe(self.ids(), self._hold / 2)
 
     def delete(self, chosen: Iterable[str]) -> dict[str, str]:
         """Delete them, several times if need be; the errors of those that are still there."""

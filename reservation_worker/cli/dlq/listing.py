@@ -16,7 +16,7 @@ from reservation_worker.cli import terminal
 from reservation_worker.cli.dlq.choosing import Selection
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.letters import Letter
-from reservation_worker.cli.dlq.text import plural, short
+from reservation_worker.cli.text import plural, short
 
 _SAMPLES = 2
 _AGES = {
@@ -67,7 +67,7 @@ class Group:
         }
 
 
-def run(args: argparse.Namespace, desk: Desk) -> int:
+def run(args: argparse.Namespace, desk: Desk) -> None:
     """Print them."""
     others: Counter[str] = Counter()
     found = groups(_own(desk, others), time.time())
@@ -81,14 +81,13 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
             "other_queues": dict(others),
         }
         print(json.dumps(shown, indent=2))
-        return 0
+        return
     console = terminal.stdout()
     if found:
         terminal.print_table(console, table(found))
         _print_samples(console, found)
     print_others(console, others)
     terminal.print_text(console, f"{plural(total, 'message')} in {desk.dlq}")
-    return 0
 
 
 def _own(desk: Desk, others: "Counter[str]") -> Iterator[Letter]:

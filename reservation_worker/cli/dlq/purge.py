@@ -8,7 +8,7 @@ from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.errors import OperationError
 
 
-def run(args: argparse.Namespace, desk: Desk) -> int:
+def run(args: argparse.Namespace, desk: Desk) -> None:
     """Delete them. Raises OperationError unless their number is typed and all were deleted."""
 
     def confirm(count: int) -> None:
@@ -19,4 +19,3 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
     done = delete(args, desk, console, confirm)
     report(desk, console, done, "deleted", as_json=args.json)
     done.check()
-    return 130 if desk.interrupt.came else 0

@@ -15,11 +15,11 @@ from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.exports import as_dict
 from reservation_worker.cli.dlq.letters import Letter
 from reservation_worker.cli.dlq.selection import filtered
-from reservation_worker.cli.dlq.text import plural
+from reservation_worker.cli.text import plural
 from reservation_worker.errors import OperationError
 
 
-def run(args: argparse.Namespace, desk: Desk) -> int:
+def run(args: argparse.Namespace, desk: Desk) -> None:
     """Record them in the file, then delete them.
 
     Raises OperationError unless options choose letters, a person agrees and all were deleted.
@@ -28,9 +28,8 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
         raise OperationError("resolve closes chosen letters: give --id, --reason, --type or an age")
 
     def confirm(count: int) -> None:
-        question = f"Close {plural(count, 'message')} as resolved? [y/N]"
-        if not args.yes and desk.answer(question).lower() not in ("y", "yes"):
-            raise OperationError("not confirmed: nothing was closed")
+        if not args.yes:
+            desk.confirm(f"Close {plural(count, 'message')} as resolved?", "nothing was closed")
 
     to_stdout = args.file == streams.STDOUT
     console = terminal.stderr() if args.json or to_stdout else terminal.stdout()
@@ -41,7 +40,6 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
     if done.chosen and not args.json and not to_stdout:
         terminal.print_text(console, f"recorded in {args.file}")
     done.check()
-    return 130 if desk.interrupt.came else 0
 
 
 @contextmanager

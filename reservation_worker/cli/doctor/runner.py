@@ -97,15 +97,14 @@ def _run(checks: list[Check], known: Known, limit: float) -> Iterator[CheckResul
             # Daemon threads, because a hanging name server must not delay the exit.
             threading.Thread(target=run, args=(check,), name=check.name, daemon=True).start()
     deadline = time.monotonic() + limit
-    with terminal.progress("checks") as bar:
-        task = bar.add_task("checking", total=len(checks), completed=len(found))
+    with terminal.progress("checking", "checks", len(checks)) as bar:
         while len(found) < len(checks) and (left := deadline - time.monotonic()) > 0:
             try:
                 name, rows = answers.get(timeout=left)
             except Empty:
                 break
             found[name] = rows
-            bar.advance(task)
+            bar(completed=len(found))
     for check in checks:
         late = unknown(
             check.name, f"no answer within {limit:g} s", "check the name servers and the network"
