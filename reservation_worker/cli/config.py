@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     settings = found.settings()
     for warning in found.warnings:
         print(warning, file=sys.stderr)
-    print(as_json(settings) if args.json else as_table(settings))
+    print(json.dumps(settings.explained(), indent=2) if args.json else as_table(settings))
     return 0
 
 
@@ -58,11 +58,6 @@ def as_table(settings: "Settings") -> str:
     rows += [(n, v or "-", settings.source_of(n)) for n, v in settings.redacted().items()]
     name, value = (max(len(row[column]) for row in rows) for column in (0, 1))
     return "\n".join(f"{row[0]:<{name}}  {row[1]:<{value}}  {row[2]}" for row in rows)
-
-
-def as_json(settings: "Settings") -> str:
-    """One object by variable name; a value is a string, or null if unset."""
-    return json.dumps(settings.explained(), indent=2)
 
 
 def env_example(variables: "tuple[Variable, ...]") -> str:

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         child = verbs.add_parser(name, help=text, description=text)
         # Also behind the sub-verb, where people write them; unset there, the value before counts.
         _add_common(child, default=argparse.SUPPRESS)
-        child.set_defaults(module=module, needs_queue=False)
+        child.set_defaults(module=module)
         return child
 
     add("list", "listing", "Groups by reason, type and age, with counts and samples.")
@@ -37,7 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "redrive",
         "Put messages back into the queue, after showing what each would do there now.",
     )
-    redriven.set_defaults(needs_queue=True)
     selection.add_arguments(redriven)
     redriven.add_argument(
         "--only",
@@ -142,7 +141,7 @@ def _settings(args: argparse.Namespace) -> "tuple[Settings, str | None]":
         if url
     }
     found = survey(given=given)
-    needed = args.needs_queue or getattr(args, "to_queue", False)
+    needed = args.module == "redrive" or getattr(args, "to_queue", False)
     if args.dlq_url and not needed and not found.values.get("SQS_QUEUE_URL"):
         # The settings want a queue; this sub-verb does not.
         return survey(given=given | {"SQS_QUEUE_URL": _NO_QUEUE}).settings(), None

@@ -7,9 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import Any, Self
 
-from botocore.exceptions import ClientError
-
-from reservation_worker.cli import terminal
+from reservation_worker.cli import operator_aws, terminal
 from reservation_worker.cli.dlq.holds import Holds
 from reservation_worker.cli.dlq.letters import Letter
 from reservation_worker.cli.dlq.queues import PARALLEL, Look, Queues
@@ -68,16 +66,9 @@ class Desk(ExitStack):
         self.holds.start()
         return self
 
-    def release(self, ids: set[str]) -> None:
-        """Make messages visible that the verb no longer needs."""
-        with terminal.progress("making messages visible", "visible again", len(ids)) as bar:
-            self.holds.release(ids, lambda count: bar(advance=count))
-
     def _give_back(self) -> None:
         held = len(self.holds.ids())
-        head = "interrupted, making" if self.interrupt.came else "making"
-        with terminal.progress(f"{head} messages visible", "visible again", held) as bar:
-            missed = self.holds.close(lambda count: bar(advance=count))
+        missed = self.holds.close("interrupted, making" if self.interrupt.came else "making")
         if self.interrupt.came and held and not missed:
             print(f"interrupted: all visible again ({plural(held, 'message')})", file=sys.stderr)
 
@@ -190,10 +181,7 @@ class Desk(ExitStack):
         try:
             return self.holds.receive(_WAIT)
         except OperationError as error:
-            cause = error.__cause__
-            if isinstance(cause, ClientError) and cause.response["Error"]["Code"].endswith(
-                "OverLimit"
-            ):
+            if operator_aws.code_of(error.__cause__) == "OverLimit":
                 return None  # 120,000 messages are hidden: SQS hands out no more
             raise
 

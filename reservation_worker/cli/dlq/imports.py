@@ -80,7 +80,7 @@ def still_there(desk: Desk, lines: Mapping[int, Message]) -> set[int]:
         )
         return set()
     present = Counter(_digest(one.body, one.attributes) for one in desk.letters())
-    desk.release(desk.holds.ids())
+    desk.holds.release()
     there = set()
     for number, (entry, _) in lines.items():
         digest = _digest(entry["MessageBody"], entry["MessageAttributes"])

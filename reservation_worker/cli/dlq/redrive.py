@@ -4,7 +4,7 @@ import argparse
 import json
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich import box
@@ -50,13 +50,7 @@ class Plan:
         """Everything as plain JSON values."""
         return {
             "forecasts": [
-                {
-                    "count": count,
-                    "fate": one.fate,
-                    "text": one.text,
-                    "quantity_release": one.quantity_release,
-                }
-                for one, count in self.forecasts.most_common()
+                {"count": count, **asdict(one)} for one, count in self.forecasts.most_common()
             ],
             "to_move": len(self.units),
             "left_out_quantity_releases": len(self.left_out),
@@ -74,7 +68,7 @@ def run(args: argparse.Namespace, desk: Desk) -> None:
     _print_plan(console, args, plan, chosen)
     report = Report()
     if plan.units and not args.dry_run:
-        desk.release(desk.holds.ids() - {letter.id for unit in plan.units for letter in unit})
+        desk.holds.release(desk.holds.ids() - {letter.id for unit in plan.units for letter in unit})
         report = _move(args, desk, plan, console)
     if args.json:
         shown = {

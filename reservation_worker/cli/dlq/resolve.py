@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from reservation_worker.cli import streams, terminal
-from reservation_worker.cli.dlq.deletion import delete, report
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.exports import as_dict
 from reservation_worker.cli.dlq.letters import Letter
+from reservation_worker.cli.dlq.purge import delete, report
 from reservation_worker.cli.dlq.selection import filtered
 from reservation_worker.cli.text import plural
 from reservation_worker.errors import OperationError

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,7 +73,6 @@ def lines(letter: Letter, copies: list[str], state: State | None) -> list[str]:
 
 
 def _as_dict(letter: Letter, copies: list[str], state: State | None) -> dict[str, Any]:
-    predicted = forecast(letter.event, state)
     return exports.as_dict(letter) | {
         "source_id": letter.source_id,
         "copies": copies,
@@ -80,11 +80,7 @@ def _as_dict(letter: Letter, copies: list[str], state: State | None) -> dict[str
         "type": letter.type,
         "reservation_id": letter.reservation_id,
         "now": state_now(state),
-        "if_redriven": {
-            "fate": predicted.fate,
-            "text": predicted.text,
-            "quantity_release": predicted.quantity_release,
-        },
+        "if_redriven": asdict(forecast(letter.event, state)),
     }
 
 

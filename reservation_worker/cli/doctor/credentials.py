@@ -1,6 +1,5 @@
 """The credentials that boto3 chose, and the identity that they give."""
 
-import os
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -52,9 +51,8 @@ def credentials(known: Known) -> list[CheckResult]:
 
 
 def _identity(session: "Session") -> CheckResult:
-    if os.environ.get("AWS_ENDPOINT_URL_SQS") and not os.environ.get("AWS_ENDPOINT_URL"):
-        advice = "nothing, if AWS_ENDPOINT_URL_SQS is meant"
-        return unknown(IDENTITY, "not asked: SQS is an emulator, STS would be AWS's own", advice)
+    if row := aws_calls.not_asked(IDENTITY, "STS"):
+        return row
     try:
         answer = session.client("sts").get_caller_identity()
     except ClientError as error:

@@ -29,6 +29,7 @@ from reservation_worker.cli.doctor.result import (
     unknown,
     warning,
 )
+from reservation_worker.cli.text import visible
 from reservation_worker.config import sources
 from reservation_worker.config.redaction import HIDDEN, Redactor
 from reservation_worker.config.variables import VARIABLES
@@ -124,5 +125,4 @@ def _cleaner(survey: sources.Survey) -> Callable[[str], str]:
 
 def _plain(text: str) -> str:
     """One line without control characters, because it may quote a neighbour."""
-    text = " ".join(text.split())
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return visible(" ".join(text.split()))
