@@ -1,7 +1,9 @@
 """Standard input and output as the verbs' data: "-" is a name for them, and they may be closed."""
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, TypeVar
 
@@ -60,3 +62,22 @@ def output() -> TextIO:
     if sys.stdout is None:
         raise OperationError("the output can't be written: stdout is closed")
     return sys.stdout
+
+
+@contextmanager
+def written(name: str, flags: int) -> Iterator[TextIO]:
+    """Stdout, or the file `name`, made or opened with `flags`; only its owner can read it.
+
+    Raises OperationError, also for a write that fails later.
+    """
+    if name == STDOUT:
+        yield output()
+        return
+    try:
+        # Customers' data.
+        with open(os.open(name, os.O_WRONLY | os.O_CREAT | flags, 0o600), "a") as out:
+            yield out
+    except FileExistsError as error:
+        raise OperationError(f"{name} is there already: name a new file") from error
+    except OSError as error:
+        raise OperationError(f"{name} can't be written: {error.strerror}") from error

@@ -1,5 +1,6 @@
 """A DLQ is read by receiving from it: its messages are hidden only while they are looked at."""
 
+import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -85,6 +86,11 @@ class Desk(ExitStack):
             if line not in self._reported:
                 self._reported.add(line)
                 print(line, file=sys.stderr)
+
+    def print_json(self, **figures: Any) -> None:
+        """Print what a sub-verb did as one object."""
+        more = {"partial": self.partial, "interrupted": self.interrupt.came}
+        print(json.dumps({"dlq": self.dlq, **figures, **more}, indent=2))
 
     def answer(self, question: str) -> str:
         """A person's answer, "" at the end of the input. Raises KeyboardInterrupt at once."""

@@ -49,16 +49,13 @@ def run(args: argparse.Namespace, desk: Desk) -> None:
     if len(sent) < len(lines):
         text += f"; the last was line {sent[-1]}" if sent else "; none"
     if args.json:
-        report = {
-            "to": shown,
-            "lines": len(found),
-            "still_in_dlq": sorted(there),
-            "sent": len(sent),
-            "problems": problems,
-            "partial": desk.partial,
-            "interrupted": desk.interrupt.came,
-        }
-        print(json.dumps(report, indent=2))
+        desk.print_json(
+            to=shown,
+            lines=len(found),
+            still_in_dlq=sorted(there),
+            sent=len(sent),
+            problems=problems,
+        )
     if problems:
         raise OperationError("\n  ".join([text, *first(problems, _SHOWN)]))
     if not args.json:

@@ -1,7 +1,6 @@
 """`dlq list`: the messages in groups."""
 
 import argparse
-import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -73,14 +72,8 @@ def run(args: argparse.Namespace, desk: Desk) -> None:
     found = groups(_own(desk, others), time.time())
     total = sum(group.count for group in found) + others.total()
     if args.json:
-        shown = {
-            "dlq": desk.dlq,
-            "messages": total,
-            "partial": desk.partial,
-            "groups": [group.as_dict() for group in found],
-            "other_queues": dict(others),
-        }
-        print(json.dumps(shown, indent=2))
+        shown = [group.as_dict() for group in found]
+        desk.print_json(messages=total, groups=shown, other_queues=dict(others))
         return
     console = terminal.stdout()
     if found:

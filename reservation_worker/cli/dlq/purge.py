@@ -4,7 +4,6 @@ A few batches at a time, as long as they are surely ours.
 """
 
 import argparse
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -104,17 +103,8 @@ def report(
 ) -> None:
     """Print what was done, named by `word`; `more` is for the JSON object alone."""
     if as_json:
-        shown = {
-            "dlq": desk.dlq,
-            **(more or {}),
-            "chosen": done.chosen,
-            word: done.count,
-            "left": done.left,
-            **done.selection.as_dict(),
-            "partial": desk.partial,
-            "interrupted": desk.interrupt.came,
-        }
-        print(json.dumps(shown, indent=2))
+        figures = {"chosen": done.chosen, word: done.count, "left": done.left}
+        desk.print_json(**(more or {}), **figures, **done.selection.as_dict())
     elif done.chosen:
         head = "interrupted: " if desk.interrupt.came else ""
         console.print(f"{head}{done.count} of {plural(done.chosen, 'message')} {word}")

@@ -1,7 +1,6 @@
 """`dlq redrive`: shows what each message would do now, asks, and moves them."""
 
 import argparse
-import json
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -71,18 +70,14 @@ def run(args: argparse.Namespace, desk: Desk) -> None:
         desk.holds.release(desk.holds.ids() - {letter.id for unit in plan.units for letter in unit})
         report = _move(args, desk, plan, console)
     if args.json:
-        shown = {
-            "dlq": desk.dlq,
-            "queue": desk.source,
-            "messages": chosen.read,
-            "dry_run": args.dry_run,
+        desk.print_json(
+            queue=desk.source,
+            messages=chosen.read,
+            dry_run=args.dry_run,
             **plan.as_dict(),
             **chosen.as_dict(),
             **report.as_dict(),
-            "partial": desk.partial,
-            "interrupted": desk.interrupt.came,
-        }
-        print(json.dumps(shown, indent=2))
+        )
     _check(report)
 
 

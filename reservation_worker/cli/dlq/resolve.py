@@ -4,8 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -32,37 +31,22 @@ def run(args: argparse.Namespace, desk: Desk) -> None:
             desk.confirm(f"Close {plural(count, 'message')} as resolved?", "nothing was closed")
 
     to_stdout = args.file == streams.STDOUT
+    new = not to_stdout and not os.path.lexists(args.file)
     console = terminal.stderr() if args.json or to_stdout else terminal.stdout()
-    with _opened(args.file) as out:
-        done = delete(args, desk, console, confirm, lambda chunk: _record(out, chunk, args.note))
+    with streams.written(args.file, os.O_APPEND) as out:
+        try:
+            done = delete(
+                args, desk, console, confirm, lambda chunk: _record(out, chunk, args.note)
+            )
+        finally:
+            # A new file stays only if something was written.
+            if new and not os.path.getsize(args.file):
+                os.unlink(args.file)
     as_json = args.json and not to_stdout
     report(desk, console, done, "resolved", as_json=as_json, more={"file": args.file})
     if done.chosen and not args.json and not to_stdout:
         terminal.print_text(console, f"recorded in {args.file}")
     done.check()
-
-
-@contextmanager
-def _opened(name: str) -> Iterator[TextIO]:
-    """The record, to append to; a new one stays only if something was written.
-
-    Raises OperationError, also for a write that fails later.
-    """
-    if name == streams.STDOUT:
-        yield streams.output()
-        return
-    new = not os.path.lexists(name)
-    try:
-        # Customers' data: only its owner may read it.
-        file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            with open(file, "a") as out:
-                yield out
-        finally:
-            if new and not os.path.getsize(name):
-                os.unlink(name)
-    except OSError as error:
-        raise OperationError(f"{name} can't be written: {error.strerror}") from error
 
 
 def _record(out: TextIO, letters: Sequence[Letter], note: str) -> None:

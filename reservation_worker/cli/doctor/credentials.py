@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker.cli.doctor import aws_calls
-from reservation_worker.cli.doctor.result import Check, CheckResult, Known, failure, ok, unknown
+from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, unknown
 from reservation_worker.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -61,6 +61,3 @@ def _identity(session: "Session") -> CheckResult:
         advice = "nothing to do if only STS is out of reach and the queue answers"
         return unknown(IDENTITY, f"STS can't be asked: {error}", advice)
     return ok(IDENTITY, answer["Arn"])
-
-
-CHECK = Check(NAME, ("aws_region",), credentials)

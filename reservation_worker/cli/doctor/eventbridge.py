@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reservation_worker.cli.doctor import aws_calls
 from reservation_worker.cli.doctor.policies import SERVICE, admits, source_arns
-from reservation_worker.cli.doctor.result import (
-    Check,
-    CheckResult,
-    Known,
-    failure,
-    ok,
-    unknown,
-    warning,
-)
+from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, unknown, warning
 from reservation_worker.errors import ConfigurationError
 from reservation_worker.sqs.identity import QueueIdentity
 
@@ -162,6 +154,3 @@ def _check_key(session: "Session", key: str) -> CheckResult:
         )
         return failure(NAME, detail, _OTHER_KEY)
     return ok(NAME, f"the policy of the queue's key {key} lets EventBridge use it")
-
-
-CHECK = Check(NAME, ("sqs_queue_url", "sqs_region"), eventbridge)

@@ -4,15 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from reservation_worker.cli.doctor import aws_calls, permissions
-from reservation_worker.cli.doctor.result import (
-    Check,
-    CheckResult,
-    Known,
-    failure,
-    ok,
-    unknown,
-    warning,
-)
+from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, unknown, warning
 from reservation_worker.errors import ConfigurationError
 from reservation_worker.sqs.facts import DAY, HOPELESS, QueueFacts, dead_letter_arn, misfits
 from reservation_worker.sqs.identity import FIFO, QueueIdentity, identity
@@ -125,6 +117,3 @@ def _retention(name: str, dead: Attributes, attributes: Attributes) -> list[Chec
 
 def _attributes(client: "SQSClient", url: str) -> Attributes:
     return client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-
-
-CHECK = Check(NAME, ("sqs_queue_url", "sqs_region"), queue)

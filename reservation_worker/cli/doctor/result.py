@@ -1,8 +1,8 @@
-"""A check, its results, and how they are shown: a table for people, JSON for scripts."""
+"""The results of checks, and how they are shown: a table for people, JSON for scripts."""
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -35,15 +35,6 @@ class CheckResult:
     status: CheckStatus
     detail: str
     advice: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """Runs by itself; `needs` are the fields of Settings that it reads."""
-
-    name: str
-    needs: tuple[str, ...]
-    run: Callable[[Known], list[CheckResult]]
 
 
 def ok(check: str, detail: str) -> CheckResult:

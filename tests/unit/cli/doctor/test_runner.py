@@ -12,7 +12,6 @@ from reservation_worker.cli.doctor import (
     runner,
 )
 from reservation_worker.cli.doctor.result import (
-    Check,
     CheckResult,
     CheckStatus,
     as_json,
@@ -22,6 +21,7 @@ from reservation_worker.cli.doctor.result import (
     unknown,
     warning,
 )
+from reservation_worker.cli.doctor.runner import Check
 from reservation_worker.config.sources import Survey
 from tests.unit.cli.doctor.settings import KNOWN
 
