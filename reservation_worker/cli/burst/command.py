@@ -147,8 +147,7 @@ def _seed(url: str, made: Sequence[Sample]) -> None:
     """Make the reservations. Raises OperationError."""
     for start in range(0, len(made), _SEEDS):
         rows = [sample.record.as_dict() for sample in made[start : start + _SEEDS]]
-        body = json.dumps({"reservations": rows}).encode()
-        answer = worker_http.post_json(f"{url}/reservations", body)
+        answer = worker_http.post_json(f"{url}/reservations", {"reservations": rows})
         if answer.status != 200:
             text = answer.body[:200].decode(errors="replace").strip()
             raise OperationError(
