@@ -16,7 +16,7 @@ WANTED_RECEIVES = 30
 DAY = 86_400
 WANTED_RETENTION = 4 * DAY
 
-HOPELESS = "VisibilityTimeout is 0 s: nothing can be handled, every message is lost at once"
+HOPELESS = "VisibilityTimeout is 0 s: nothing can be handled, so nothing is received"
 """The one misfit with which the worker can't work."""
 
 
