@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 from reservation_worker.simulator.neighbours.character import Character
-from reservation_worker.simulator.sqs.faults import FAULTS
 from tests.faults.harness.case import Answers, Case, Outcome, Step
 from tests.faults.harness.machine import (
     BLOCKED_PIPE,
@@ -30,6 +29,7 @@ from tests.faults.harness.neighbour_cases import (
     outage,
 )
 from tests.faults.harness.runner import ENV, Run
+from tests.sqs_proxy.faults import FAULTS
 
 
 def _slow(sqs: Mapping[str, Any]) -> Case:

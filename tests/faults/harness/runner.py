@@ -10,13 +10,13 @@ from select import select
 
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.processes.child import poll_until
-from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
-from reservation_worker.simulator.processes.stack import Stack
 from reservation_worker.simulator.story.scenario import build
 from tests.faults.harness.case import Case, Outcome, Step
 from tests.faults.harness.forwarder import Forwarder
 from tests.faults.harness.recorder import Accounts, Recorder
 from tests.faults.harness.workers import Workers
+from tests.sqs_proxy.process import SqsProxyProcess
+from tests.world import World
 
 ENV = {
     "CALL_TIMEOUT": "1",
@@ -43,7 +43,7 @@ class Run:
         module = [sys.executable, "-m", case.module] if case.module else []
         self.command = list(command) or module
         self.story = build(self.events, seed, case.general_admission)
-        self.stack = Stack(
+        self.stack = World(
             *case.latency_ms,
             visibility=case.visibility,
             max_receive=case.max_receive,
