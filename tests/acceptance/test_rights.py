@@ -2,9 +2,13 @@
 
 import signal
 
+import pytest
+
 from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
 from reservation_worker.simulator.story.scenario import Message
 from tests.world import World
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
 def test_a_missing_right_turns_ready_red_with_the_reason_until_it_is_granted(world: World) -> None:

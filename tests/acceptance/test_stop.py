@@ -2,7 +2,11 @@
 
 import signal
 
+import pytest
+
 from tests.world import World, until
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 EVENTS = 400
 
