@@ -2,8 +2,12 @@
 
 import random
 
+import pytest
+
 from reservation_worker.simulator.story.scenario import build
 from tests.world import World, until
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 EVENTS = 150
 KILLS = 5

@@ -1,6 +1,10 @@
 """Neighbours that hang or are down: other messages go on, the DLQ stays empty, /ready names why."""
 
+import pytest
+
 from tests.world import World, until
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
 def test_a_neighbour_that_hangs_for_some_messages_does_not_hold_up_the_others(world: World):

@@ -10,6 +10,8 @@ from reservation_worker.simulator.processes.worker import WorkerProcess
 from tests.unit.observability.test_log_writer import full_pipe
 from tests.world import World, until
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 EVENTS = 200
 
 
