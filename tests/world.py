@@ -89,6 +89,25 @@ class World(Stack):
             int(found["ApproximateNumberOfMessagesNotVisible"]),
         )
 
+    def set_visibility(self, seconds: int) -> None:
+        """Change the queue's visibility timeout."""
+        self.client.set_queue_attributes(
+            QueueUrl=self.queue_url, Attributes={"VisibilityTimeout": str(seconds)}
+        )
+
+    def move_dlq(self) -> None:
+        """Send dead letters to a new queue from now on, and delete the old one."""
+        old, name = self.dlq_url, f"{self.sqs.queue_name}-dlq-moved"
+        self.dlq_url = self.client.create_queue(QueueName=name)["QueueUrl"]
+        policy = {
+            "deadLetterTargetArn": arn(self.client, self.dlq_url),
+            "maxReceiveCount": self.max_receive,
+        }
+        self.client.set_queue_attributes(
+            QueueUrl=self.queue_url, Attributes={"RedrivePolicy": json.dumps(policy)}
+        )
+        self.client.delete_queue(QueueUrl=old)
+
     def empty(self) -> bool:
         """Nothing is left in the queue, in flight or delayed."""
         return self.depth() == 0

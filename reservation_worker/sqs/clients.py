@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,12 +20,12 @@ C = TypeVar("C")
 T = TypeVar("T")
 
 
+@dataclass(eq=False)
 class _Made(Generic[C]):
     """The clients of one session, and how many calls use them now."""
 
-    def __init__(self, clients: C) -> None:
-        self.clients = clients
-        self.users = 0
+    clients: C
+    users: int = 0
 
 
 class RenewedClients(Generic[C]):

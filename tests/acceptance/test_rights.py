@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
 from reservation_worker.simulator.story.scenario import Message
+from tests.sqs_proxy.process import SqsProxyProcess
 from tests.world import World
 
 pytestmark = pytest.mark.usefixtures("unmeasured")

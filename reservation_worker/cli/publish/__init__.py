@@ -127,9 +127,9 @@ def run(args: argparse.Namespace) -> int:
 
 def settings_for(url: str | None) -> "Settings":
     """The settings in force, with `url` in place of SQS_QUEUE_URL wherever that was set."""
-    from reservation_worker.config.sources import load_settings  # noqa: PLC0415
+    from reservation_worker.config.sources import survey  # noqa: PLC0415
 
-    return load_settings(given={"SQS_QUEUE_URL": url} if url else {})
+    return survey(given={"SQS_QUEUE_URL": url} if url else {}).settings()
 
 
 def as_line(summary: "Summary") -> str:

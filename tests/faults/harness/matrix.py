@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reservation_worker.simulator.sqs.faults import FAULTS
 from tests.faults.harness.case import Answers, Case, Outcome, Step
 from tests.faults.harness.machine import (
     BLOCKED_PIPE,
@@ -21,6 +20,7 @@ from tests.faults.harness.machine import (
 )
 from tests.faults.harness.neighbour_cases import IN, NEIGHBOURS, RS, TODAY, as_today, outage
 from tests.faults.harness.runner import ENV, Run
+from tests.sqs_proxy.faults import FAULTS
 
 
 def _slow(sqs: Mapping[str, Any]) -> Case:

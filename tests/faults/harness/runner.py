@@ -12,8 +12,6 @@ from select import select
 
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.processes.child import ChildError, poll_until
-from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
-from reservation_worker.simulator.processes.stack import Stack
 from reservation_worker.simulator.processes.worker import WorkerProcess
 from reservation_worker.simulator.story.scenario import build
 from tests.faults.harness.case import Case, Outcome, Step
@@ -21,6 +19,8 @@ from tests.faults.harness.fence import Frozen
 from tests.faults.harness.forwarder import Forwarder
 from tests.faults.harness.machine import Machine
 from tests.faults.harness.recorder import Accounts, Recorder
+from tests.sqs_proxy.process import SqsProxyProcess
+from tests.world import World
 
 ENV = {
     "CALL_TIMEOUT": "1",
@@ -49,7 +49,7 @@ class Run:
         module = [sys.executable, "-m", case.module] if case.module else []
         self.command = list(command) or module
         self.story = build(self.events, seed, case.general_admission)
-        self.stack = Stack(
+        self.stack = World(
             *case.latency_ms,
             visibility=case.visibility,
             max_receive=case.max_receive,
