@@ -36,7 +36,9 @@ class World(Stack):
         self._journal_before = len(self.neighbours.ledger()["journal"])
         self._renewals += 1
         name = f"{self.sqs.queue_name}-{self._renewals}"
-        self.queue_url, self.dlq_url = create_queues(self.client, *self._queue, name=name)
+        self.queue_url, self.dlq_url = create_queues(
+            self.client, self._visibility, self.max_receive, name
+        )
         self._directory = self.neighbours.directory / str(self._renewals)
         self._directory.mkdir()
 
