@@ -21,8 +21,8 @@ class World(Stack):
     `renew` makes it as new for another test, because each new process costs a second of CPU time.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self._workers: list[WorkerProcess] = []
         self._renewals = 0
         self._journal_before = 0
