@@ -48,12 +48,21 @@ def kind(text: str) -> str:
     return names[text]
 
 
-def rate(text: str) -> float:
-    """A number of events a second."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number <= 100_000:
-        raise ValueError("a number of events a second, above 0 and up to 100000")
-    return number
+def _number(test: Callable[[float], bool], expected: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not test(number):
+            raise ValueError(expected)
+        return number
+
+    return parse
+
+
+rate = _number(
+    lambda number: 0 < number <= 100_000,
+    "a number of events a second, above 0 and up to 100000",
+)
+latency = _number(lambda number: 0 <= number <= 5000, "a number of ms from 0 to 5000")

@@ -3,11 +3,13 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from reservation_worker.config.variables import VARIABLES, Variable
 
 if TYPE_CHECKING:
     from reservation_worker.config.settings import Settings
-    from reservation_worker.config.variables import Variable
 
 NAME = "config"
 HELP = "Check the configuration and show it, secrets hidden."
@@ -33,8 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print it. Raises ConfigurationError with every problem of a wrong configuration."""
-    from reservation_worker.config.variables import VARIABLES  # noqa: PLC0415
-
     if args.example:
         print(env_example(VARIABLES), end="")
         return 0
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     settings = found.settings()
     for warning in found.warnings:
         print(warning, file=sys.stderr)
-    print(as_json(settings) if args.json else as_table(settings))
+    print(json.dumps(settings.explained(), indent=2) if args.json else as_table(settings))
     return 0
 
 
@@ -60,12 +60,7 @@ def as_table(settings: "Settings") -> str:
     return "\n".join(f"{row[0]:<{name}}  {row[1]:<{value}}  {row[2]}" for row in rows)
 
 
-def as_json(settings: "Settings") -> str:
-    """One object by variable name; a value is a string, or null if unset."""
-    return json.dumps(settings.explained(), indent=2)
-
-
-def env_example(variables: "tuple[Variable, ...]") -> str:
+def env_example(variables: Iterable[Variable]) -> str:
     """The text of .env.example: each variable under its description."""
     blocks = [ENV_HEADER]
     for variable in variables:
@@ -77,7 +72,7 @@ def env_example(variables: "tuple[Variable, ...]") -> str:
     return "\n".join([*blocks, ENV_FOOTER])
 
 
-def markdown(variables: "tuple[Variable, ...]") -> str:
+def markdown(variables: Iterable[Variable]) -> str:
     """The README's table."""
     lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
     for variable in variables:

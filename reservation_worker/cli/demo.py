@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reservation_worker.cli.arguments import checked, seed
+from reservation_worker.cli.arguments import checked, latency, seed
 from reservation_worker.config.parsers import whole
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--latency-ms",
-        type=_latency,
+        type=checked(latency),
         default=40.0,
         metavar="MS",
         help="how long a call to a neighbour takes (default: 40)",
@@ -89,27 +89,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, directory: Path) -> bool:
-    from reservation_worker.cli.demo_view import ProgressView, show  # noqa: PLC0415
+    from reservation_worker.cli.demo_view import progress, show  # noqa: PLC0415
     from reservation_worker.simulator.neighbours.character import Character  # noqa: PLC0415
     from reservation_worker.simulator.play import Play  # noqa: PLC0415
 
     with ExitStack() as stack:
-        view = stack.enter_context(ProgressView(quiet=args.json))
-        play = stack.enter_context(
-            Play(
-                directory,
-                args.events,
-                args.latency_ms,
-                args.seed,
-                view.update,
-                Character(args.character),
+        with progress(quiet=args.json) as watch:
+            character = Character(args.character)
+            play = stack.enter_context(
+                Play(directory, args.events, args.latency_ms, args.seed, watch, character)
             )
-        )
-        play.play()
-        if not args.keep:
-            play.stop_worker()
-        result = play.result()
-        view.close()
+            play.play()
+            if not args.keep:
+                play.stop_worker()
+            result = play.result()
         if args.json:
             print(json.dumps(result.as_dict(), ensure_ascii=False), flush=True)
         else:
@@ -147,16 +140,6 @@ Press ctrl-C to stop it.""",
         return result.ok and worker.wait(0) == 0
     _complain(f"the worker ended by itself, with exit code {worker.wait(0)}")
     return False
-
-
-def _latency(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 5000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of ms from 0 to 5000")
-    return number
 
 
 def _leave(number: int, frame: object) -> None:

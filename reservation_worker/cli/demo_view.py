@@ -1,6 +1,7 @@
 """The demo's output: a progress bar on stderr while it runs, tables on stdout at the end."""
 
-from typing import Self
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich import box
 from rich.console import Console
@@ -16,38 +17,21 @@ _SHOWN = 5
 """The number of defects of each kind that are printed."""
 
 
-class ProgressView:
-    """A bar on a terminal; elsewhere a line for each new stage, or nothing if `quiet`."""
+@contextmanager
+def progress(quiet: bool) -> Iterator[Callable[[Step], None]]:
+    """Shows steps: a bar on a terminal; elsewhere a line for each new stage, none if `quiet`."""
+    console = Console(stderr=True)
+    stage = ""
+    with terminal.progress("starting", "settled") as bar:
 
-    def __init__(self, quiet: bool = False) -> None:
-        self._console = Console(stderr=True)
-        self._quiet = quiet
-        self._stage = ""
-        self._bar = terminal.progress("settled") if self._console.is_terminal else None
+        def update(step: Step) -> None:
+            nonlocal stage
+            bar(description=step.stage, completed=step.settled, total=step.total)
+            if step.stage != stage and not quiet and not console.is_terminal:
+                console.print(f"{step.settled:>6} of {step.total} settled: {step.stage}")
+            stage = step.stage
 
-    def update(self, step: Step) -> None:
-        """Show the run's progress."""
-        if self._bar is not None:
-            if not self._bar.task_ids:
-                self._bar.add_task(step.stage, total=step.total)
-            task = self._bar.task_ids[0]
-            self._bar.update(task, description=step.stage, completed=step.settled)
-        elif not self._quiet and step.stage != self._stage:
-            self._stage = step.stage
-            self._console.print(f"{step.settled:>6} of {step.total} settled: {step.stage}")
-
-    def close(self) -> None:
-        """Remove the bar; safe twice."""
-        if self._bar is not None:
-            self._bar.stop()
-
-    def __enter__(self) -> Self:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
+        yield update
 
 
 def show(result: Result, console: Console | None = None) -> None:
@@ -70,7 +54,7 @@ def show(result: Result, console: Console | None = None) -> None:
 
 
 def _figures(result: Result) -> Table:
-    table = Table(title="The run", box=box.SIMPLE_HEAD, show_header=False, title_justify="left")
+    table = _facts("The run")
     rate, outage = result.events / result.seconds, f"{OUTAGE_SECONDS:g} s of inventory outage"
     table.add_row("neighbours", "as today" if result.character == "today" else "by the contract")
     table.add_row("events", f"{result.events} in {result.seconds:.1f} s, with {outage}")
@@ -86,9 +70,7 @@ def _figures(result: Result) -> Table:
 
 def _reconciliation(result: Result, marks: tuple[str, str]) -> Table:
     report = result.report
-    table = Table(
-        title="Reconciliation", box=box.SIMPLE_HEAD, show_header=False, title_justify="left"
-    )
+    table = _facts("Reconciliation")
     rows = {
         "seats oversold": report.oversold,
         "seats leaked": report.leaked,
@@ -105,6 +87,10 @@ def _reconciliation(result: Result, marks: tuple[str, str]) -> Table:
     if report.releases_to_check:
         table.add_row("releases for a person to check", str(len(report.releases_to_check)))
     return table
+
+
+def _facts(title: str) -> Table:
+    return Table(title=title, box=box.SIMPLE_HEAD, show_header=False, title_justify="left")
 
 
 def _marked(text: str, good: bool, marks: tuple[str, str]) -> Text:

@@ -7,9 +7,10 @@ import argparse
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reservation_worker.cli.arguments import checked
+from reservation_worker.cli.text import short
 from reservation_worker.config.parsers import base_url
 from reservation_worker.errors import OperationError
 
@@ -70,9 +71,5 @@ def _failing(answer: "Answer") -> list[str] | None:
         return None
     if answer.status != (503 if failing else 200):
         return None
-    return [_plain(text) for text in failing]
-
-
-def _plain(text: Any) -> str:
-    """At most 200 characters without control characters: another server may have answered."""
-    return "".join(c if c.isprintable() else "?" for c in str(text))[:200]
+    # Another server may have answered.
+    return [short(text, 200) for text in failing]

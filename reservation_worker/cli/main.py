@@ -45,11 +45,8 @@ force and where each was set.
 class Verb(Protocol):
     """The interface of a verb's module, which imports nothing heavy before `run`."""
 
-    @property
-    def NAME(self) -> str: ...
-
-    @property
-    def HELP(self) -> str: ...
+    NAME: str
+    HELP: str
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
 

@@ -11,14 +11,19 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from reservation_worker.errors import OperationError
 from reservation_worker.sqs import session as aws
+from reservation_worker.sqs.batches import plain
 
 if TYPE_CHECKING:
     from boto3.session import Session
 
+_PATIENT = Config(
+    connect_timeout=3,
+    read_timeout=10,
+    retries={"mode": "standard", "total_max_attempts": 3},
+)
 _LOCAL = ("localhost", "localhost.localstack.cloud")
-ADVICE = {
+_ADVICE = {
     "AccessDenied": "allow it to the role or user that `doctor` shows",
-    "AccessDeniedException": "allow it to the role or user that `doctor` shows",
     "NonExistentQueue": "check the queue's URL and AWS_REGION",
     "QueueDoesNotExist": "check the queue's URL and AWS_REGION",
     "InvalidClientTokenId": "check AWS_PROFILE and the credentials",
@@ -26,16 +31,11 @@ ADVICE = {
 }
 
 
-def session(region: str) -> "Session":
+def session(region: str, config: Config = _PATIENT) -> "Session":
     """A session whose calls take at most about half a minute, because a person waits.
 
     Raises ConfigurationError for AWS_* variables that boto3 can't work with.
     """
-    config = Config(
-        connect_timeout=3,
-        read_timeout=10,
-        retries={"mode": "standard", "total_max_attempts": 3},
-    )
     with aws.explained():
         return aws.session(region, config)
 
@@ -63,23 +63,30 @@ def refused(error: OperationError) -> bool:
     return cause.response["ResponseMetadata"]["HTTPStatusCode"] < 500
 
 
+def code_of(error: BaseException | None) -> str:
+    """The code of AWS's answer, as `plain` writes it; empty if there was no answer."""
+    if not isinstance(error, ClientError):
+        return ""
+    return plain(error.response.get("Error", {}).get("Code"))
+
+
+def explain(error: Exception) -> tuple[str, str]:
+    """boto3's error in words, and the advice on it: empty for a code of AWS that has none."""
+    if isinstance(error, NoCredentialsError):
+        return "there are no AWS credentials", "set AWS_PROFILE, log in, or give a role"
+    if code := code_of(error):
+        message = error.response.get("Error", {}).get("Message", "")  # type: ignore[attr-defined]
+        return f"{code}: {message}".rstrip(": ."), _ADVICE.get(code, "")
+    advice = "check the network, the region, AWS_ENDPOINT_URL and the VPC endpoint"
+    return f"no answer: {' '.join(str(error).split())}", advice
+
+
 @contextmanager
 def asking(action: str) -> Iterator[None]:
     """Turns boto3's errors into an OperationError; `action` finishes "could not ..."."""
     try:
         yield
-    except NoCredentialsError as error:
-        raise OperationError(
-            f"could not {action}: there are no AWS credentials; set AWS_PROFILE or log in"
-        ) from error
-    except ClientError as error:
-        details = error.response.get("Error", {})
-        code = str(details.get("Code", "")).removeprefix("AWS.SimpleQueueService.")
-        advice = ADVICE.get(code)
-        text = f"could not {action}: {code}: {details.get('Message', '')}".rstrip(": .")
-        raise OperationError(f"{text}; {advice}" if advice else text) from error
-    except (BotoCoreError, OSError) as error:
-        raise OperationError(
-            f"could not {action}: {' '.join(str(error).split())}; check the network and"
-            " AWS_ENDPOINT_URL"
-        ) from error
+    except (ClientError, BotoCoreError, OSError) as error:
+        detail, advice = explain(error)
+        end = f"; {advice}" if advice else ""
+        raise OperationError(f"could not {action}: {detail}{end}") from error

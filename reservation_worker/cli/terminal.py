@@ -1,5 +1,9 @@
 """The verbs' output: tables on stdout, progress on stderr."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
 from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -50,10 +54,14 @@ def marks(console: Console) -> tuple[str, str, str]:
     return ("✓", "!", "✗") if console.encoding.startswith("utf") else ("ok", "!", "WRONG")
 
 
-def progress(done: str) -> Progress:
-    """A bar on a terminal, nothing elsewhere; `done` names what is counted."""
+@contextmanager
+def progress(doing: str, done: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """A bar on a terminal, nothing elsewhere; `done` names the things that are counted.
+
+    Yields its update, which takes `advance`, `completed`, `total` and `description`.
+    """
     console = Console(stderr=True)
-    return Progress(
+    with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -62,4 +70,5 @@ def progress(done: str) -> Progress:
         console=console,
         transient=True,
         disable=not console.is_terminal,
-    )
+    ) as bar:
+        yield partial(bar.update, bar.add_task(doing, total=total))

@@ -36,9 +36,9 @@ def get(url: str, timeout: float = TIMEOUT, headers: dict[str, str] | None = Non
     return _ask("GET", url, timeout, headers=headers)
 
 
-def post_json(url: str, body: bytes) -> Answer:
+def post_json(url: str, value: Any) -> Answer:
     """The answer to one POST. Raises OperationError when there is no whole one in TIMEOUT s."""
-    return _ask("POST", url, TIMEOUT, body, {"Content-Type": "application/json"})
+    return _ask("POST", url, TIMEOUT, json=value)
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
@@ -71,13 +71,7 @@ class _SystemTrust(HTTPAdapter):
         """Adds nothing to the context, which demands a certificate already."""
 
 
-def _ask(
-    method: str,
-    url: str,
-    timeout: float,
-    body: bytes | None = None,
-    headers: dict[str, str] | None = None,
-) -> Answer:
+def _ask(method: str, url: str, timeout: float, **content: Any) -> Answer:
     def call() -> Answer:
         with requests.Session() as session:
             # Neither proxies nor credentials come from the environment.
@@ -86,21 +80,15 @@ def _ask(
             if url.lower().startswith("https://"):
                 session.mount("https://", _SystemTrust())
             with session.request(
-                method,
-                url,
-                data=body,
-                headers=headers,
-                timeout=timeout,
-                allow_redirects=False,
-                stream=True,
+                method, url, timeout=timeout, allow_redirects=False, stream=True, **content
             ) as response:
-                content = b""
+                body = b""
                 for chunk in response.iter_content(_CHUNK):
-                    content += chunk
-                    if len(content) > MAX_BODY:
+                    body += chunk
+                    if len(body) > MAX_BODY:
                         raise OperationError(f"{url} answers with more than {MAX_BODY} bytes")
                 challenge = response.headers.get("WWW-Authenticate", "")
-                return Answer(response.status_code, content, 0.0, challenge)
+                return Answer(response.status_code, body, 0.0, challenge)
 
     try:
         # requests bounds each wait, not the whole call: a server may send a byte now and then.

@@ -9,6 +9,7 @@ from reservation_worker.status.series import quantile
 Labels = tuple[tuple[str, str], ...]
 FINAL = ("success", "dropped", "failed", "invalid_payload")
 """The final outcomes; the other one is `retried`."""
+DEAD_LETTERED = ("failed", "invalid_payload")
 
 _EVENTS = "worker_events_total"
 _LATENCY = "worker_latency_seconds"
@@ -51,6 +52,10 @@ class Metrics:
     def settled(self) -> int:
         """How many deliveries ended for good."""
         return int(sum(self.value(_EVENTS, outcome=name) for name in FINAL))
+
+    def dead_lettered(self) -> int:
+        """How many of them ended in the dead-letter queue."""
+        return int(sum(self.value(_EVENTS, outcome=name) for name in DEAD_LETTERED))
 
     def retries(self) -> int:
         """Give-backs after a failure."""

@@ -11,7 +11,7 @@ from loguru import logger
 
 from reservation_worker.errors import SqsError
 from reservation_worker.sqs.credentials import CredentialProcess, of_credentials
-from reservation_worker.sqs.session import explained
+from reservation_worker.sqs.session import ERRORS, explained
 
 RENEWAL = 15.0
 """New clients are made at most once in so many seconds."""
@@ -123,7 +123,7 @@ class RenewedClients(Generic[C]):
                 self._renewed_at = self._clock()
             try:
                 made = _Made(self._make())
-            except (BotoCoreError, ClientError, OSError, ValueError, RuntimeError) as error:
+            except (ClientError, *ERRORS) as error:
                 self._failed(error)
                 return False
             with self._lock:

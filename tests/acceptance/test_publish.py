@@ -163,11 +163,20 @@ def test_a_burst_ends_when_all_are_settled_and_its_figures_are_of_this_run_only(
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert figures["settled"] == figures["events"] == count
+    assert figures["dead_lettered"] == 0
     assert figures["outcomes"] == {label: {"success": 30} for label in BY_LABEL}
     assert 0 < figures["latency_ms"]["all"]["p50"] <= figures["latency_ms"]["all"]["p99"]
-    shown = shell.run("burst", "--count", "10", "--type", "expired")
+
+
+def test_a_burst_counts_dead_letters_apart_from_settled_events(shell: Shell):
+    until(shell.world.empty, 60, "empty")
+    # Nobody made their reservations.
+    unknown = ("burst", "--count", "10", "--type", "expired")
+    shown = shell.run(*unknown)
     assert shown.returncode == 0, shown.stderr
-    assert "; 10 settled in " in shown.stdout
+    assert "; 0 settled and 10 dead-lettered in " in shown.stdout
+    figures = json.loads(shell.run(*unknown, "--json").stdout)
+    assert (figures["settled"], figures["dead_lettered"]) == (0, 10)
 
 
 def test_a_burst_that_runs_out_of_time_prints_how_many_are_settled(shell: Shell):

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from reservation_worker.config.settings import Settings
 
 _NO_QUEUE = "http://localhost/none"
-_PACKAGE = "reservation_worker.cli.dlq"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         child = verbs.add_parser(name, help=text, description=text)
         # Also behind the sub-verb, where people write them; unset there, the value before counts.
         _add_common(child, default=argparse.SUPPRESS)
-        child.set_defaults(module=module, needs_queue=False)
+        child.set_defaults(module=module)
         return child
 
     add("list", "listing", "Groups by reason, type and age, with counts and samples.")
@@ -38,7 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "redrive",
         "Put messages back into the queue, after showing what each would do there now.",
     )
-    redriven.set_defaults(needs_queue=True)
     selection.add_arguments(redriven)
     redriven.add_argument(
         "--only",
@@ -121,10 +119,11 @@ def run(args: argparse.Namespace) -> int:
     from reservation_worker.cli.dlq.desk import Desk  # noqa: PLC0415
     from reservation_worker.cli.dlq.queues import connect  # noqa: PLC0415
 
-    act = import_module(f"{_PACKAGE}.{args.module}").run
+    act = import_module(f"{__name__}.{args.module}").run
     queues = connect(args.settings, source)
     with Desk(queues, use_up_receives=args.use_up_receives) as desk:
-        code: int = act(args, desk)
+        act(args, desk)
+        code = 130 if desk.interrupt.came else 0
     desk.report()
     return code
 
@@ -142,7 +141,7 @@ def _settings(args: argparse.Namespace) -> "tuple[Settings, str | None]":
         if url
     }
     found = survey(given=given)
-    needed = args.needs_queue or getattr(args, "to_queue", False)
+    needed = args.module == "redrive" or getattr(args, "to_queue", False)
     if args.dlq_url and not needed and not found.values.get("SQS_QUEUE_URL"):
         # The settings want a queue; this sub-verb does not.
         return survey(given=given | {"SQS_QUEUE_URL": _NO_QUEUE}).settings(), None

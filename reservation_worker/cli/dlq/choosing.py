@@ -9,7 +9,7 @@ from typing import Any
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.letters import Letter, by_origin
 from reservation_worker.cli.dlq.selection import matches
-from reservation_worker.cli.dlq.text import plural
+from reservation_worker.cli.text import plural
 from reservation_worker.errors import OperationError
 from reservation_worker.sqs.batches import size
 from reservation_worker.sqs.identity import QueueIdentity

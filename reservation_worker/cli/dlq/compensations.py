@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from reservation_worker.cli import streams, terminal
+from reservation_worker.cli import streams
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.letters import Letter
 from reservation_worker.cli.dlq.show import state_now
 from reservation_worker.cli.dlq.states import ask
-from reservation_worker.cli.dlq.text import cell
+from reservation_worker.cli.text import cell
 from reservation_worker.errors import InvalidEvent
 from reservation_worker.events.envelopes import detail_of, read_object, unwrap
 from reservation_worker.events.parse import Event
@@ -47,23 +47,19 @@ class Due:
     now: str
 
 
-def run(args: argparse.Namespace, desk: Desk) -> int:
+def run(args: argparse.Namespace, desk: Desk) -> None:
     """Print them."""
     rows = due(desk.letters(), time.time())
-    known = list(dict.fromkeys(row.reservation_id for row in rows if row.reservation_id))
-    with terminal.progress("asked") as bar:
-        task = bar.add_task("asking reservation-api", total=len(known))
-        states = ask(args.settings, known, desk.check, lambda: bar.advance(task))
+    states = ask(args.settings, (row.reservation_id for row in rows), desk.check)
     for row in rows:
-        row.now = state_now(states.get(row.reservation_id or ""))
+        row.now = state_now(states.get(row.reservation_id))
     if args.json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
-        return 0
+        return
     out = csv.writer(streams.output(), lineterminator="\n")
     out.writerow(field.name for field in fields(Due))
     for row in rows:
         out.writerow(cell(one) if isinstance(one, str) else one for one in asdict(row).values())
-    return 0
 
 
 def due(letters: Iterable[Letter], now: float) -> list[Due]:

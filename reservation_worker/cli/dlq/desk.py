@@ -1,5 +1,6 @@
 """A DLQ is read by receiving from it: its messages are hidden only while they are looked at."""
 
+import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -7,14 +8,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import Any, Self
 
-from botocore.exceptions import ClientError
-
-from reservation_worker.cli import terminal
+from reservation_worker.cli import operator_aws, terminal
 from reservation_worker.cli.dlq.holds import Holds
 from reservation_worker.cli.dlq.letters import Letter
 from reservation_worker.cli.dlq.queues import PARALLEL, Look, Queues
-from reservation_worker.cli.dlq.text import plural
 from reservation_worker.cli.interrupt import Interrupt, interrupt_noted
+from reservation_worker.cli.text import plural
 from reservation_worker.config.redaction import hide_userinfo
 from reservation_worker.errors import OperationError
 from reservation_worker.sqs.batches import BATCH
@@ -68,24 +67,10 @@ class Desk(ExitStack):
         self.holds.start()
         return self
 
-    def release(self, ids: set[str]) -> None:
-        """Make messages visible that the verb no longer needs."""
-        if not ids:
-            return
-        with terminal.progress("visible again") as bar:
-            task = bar.add_task("making messages visible", total=len(ids))
-            self.holds.release(ids, lambda count: bar.advance(task, count))
-
     def _give_back(self) -> None:
         held = len(self.holds.ids())
-        if not held:
-            self.holds.close()
-            return
-        head = "interrupted, making" if self.interrupt.came else "making"
-        with terminal.progress("visible again") as bar:
-            task = bar.add_task(f"{head} messages visible", total=held)
-            missed = self.holds.close(lambda count: bar.advance(task, count))
-        if self.interrupt.came and not missed:
+        missed = self.holds.close("interrupted, making" if self.interrupt.came else "making")
+        if self.interrupt.came and held and not missed:
             print(f"interrupted: all visible again ({plural(held, 'message')})", file=sys.stderr)
 
     def check(self) -> None:
@@ -101,6 +86,11 @@ class Desk(ExitStack):
             if line not in self._reported:
                 self._reported.add(line)
                 print(line, file=sys.stderr)
+
+    def print_json(self, **figures: Any) -> None:
+        """Print what a sub-verb did as one object."""
+        more = {"partial": self.partial, "interrupted": self.interrupt.came}
+        print(json.dumps({"dlq": self.dlq, **figures, **more}, indent=2))
 
     def answer(self, question: str) -> str:
         """A person's answer, "" at the end of the input. Raises KeyboardInterrupt at once."""
@@ -123,6 +113,11 @@ class Desk(ExitStack):
             for number, handler in noted.items():
                 signal.signal(number, handler)
 
+    def confirm(self, question: str, otherwise: str) -> None:
+        """Raises OperationError, which ends with `otherwise`, unless a person answers y or yes."""
+        if self.answer(f"{question} [y/N]").lower() not in ("y", "yes"):
+            raise OperationError(f"not confirmed: {otherwise}")
+
     def letters(self) -> Iterator[Letter]:
         """Each message once, read by several calls at a time.
 
@@ -136,8 +131,7 @@ class Desk(ExitStack):
         running: set[Future[list[Any] | None]] = set()
         delivered = idle = last = 0
         ended = False
-        with terminal.progress("read") as bar:
-            task = bar.add_task("reading", total=expected)
+        with terminal.progress("reading", "read", expected) as bar:
             try:
                 while True:
                     self.check()
@@ -161,7 +155,7 @@ class Desk(ExitStack):
                                 letter = Letter.of(raw)
                                 last += letter.receive_count >= (look.max_receives or _NEVER)
                                 yield letter
-                    bar.update(task, completed=len(seen))
+                    bar(completed=len(seen))
                     ended |= (
                         len(seen) >= most
                         or delivered >= 2 * most
@@ -193,10 +187,7 @@ class Desk(ExitStack):
         try:
             return self.holds.receive(_WAIT)
         except OperationError as error:
-            cause = error.__cause__
-            if isinstance(cause, ClientError) and cause.response["Error"]["Code"].endswith(
-                "OverLimit"
-            ):
+            if operator_aws.code_of(error.__cause__) == "OverLimit":
                 return None  # 120,000 messages are hidden: SQS hands out no more
             raise
 

@@ -5,43 +5,30 @@ import base64
 import json
 import os
 import sys
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from reservation_worker.cli import streams
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.letters import Letter
-from reservation_worker.cli.dlq.text import plural
-from reservation_worker.errors import OperationError
+from reservation_worker.cli.text import plural
 
 
-def run(args: argparse.Namespace, desk: Desk) -> int:
+def run(args: argparse.Namespace, desk: Desk) -> None:
     """Write them; a file that could not be finished is removed. Raises OperationError."""
     if args.file in (None, streams.STDOUT):
         _write(desk, streams.output())
-        return 0
-    try:
-        # Customers' data: only its owner may read it.
-        file = os.open(args.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as error:
-        raise OperationError(f"{args.file} is there already: name a new file") from error
-    except OSError as error:
-        raise OperationError(f"{args.file} can't be written: {error.strerror}") from error
-    try:
-        with open(file, "w") as out:
+        return
+    with streams.written(args.file, os.O_EXCL) as out:
+        try:
             count = _write(desk, out)
-    except BaseException as error:
-        with suppress(OSError):
+        except BaseException:
             os.unlink(args.file)
-        if isinstance(error, OSError):
-            raise OperationError(f"{args.file} can't be written: {error.strerror}") from error
-        raise
+            raise
     if args.json:
-        print(json.dumps({"dlq": desk.dlq, "file": args.file, "messages": count}, indent=2))
+        desk.print_json(file=args.file, messages=count)
     else:
         print(f"{plural(count, 'message')} saved in {args.file}", file=sys.stderr)
-    return 0
 
 
 def as_dict(letter: Letter) -> dict[str, Any]:
@@ -69,4 +56,5 @@ def _write(desk: Desk, out: TextIO) -> int:
     for letter in desk.letters():
         out.write(json.dumps(as_dict(letter)) + "\n")
         count += 1
+    out.flush()
     return count

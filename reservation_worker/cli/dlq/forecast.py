@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reservation_worker.cli.dlq.states import State
-from reservation_worker.cli.dlq.text import short
+from reservation_worker.cli.text import short
 from reservation_worker.clients.ports import (
     FINAL_STATES,
     OPEN_STATES,

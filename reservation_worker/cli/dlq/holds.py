@@ -2,15 +2,15 @@
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from reservation_worker.cli import operator_aws
+from reservation_worker.cli import operator_aws, terminal
 from reservation_worker.cli.dlq.queues import PARALLEL, Queues
-from reservation_worker.cli.dlq.text import plural
+from reservation_worker.cli.text import plural
 from reservation_worker.clock import awake
 from reservation_worker.sqs.batches import BATCH, failures
 
@@ -63,16 +63,14 @@ class Holds:
         with self._lock:
             return set(self._held)
 
-    def safe(self, ids: Sequence[str], seconds: float) -> set[str]:
+    def safe(self, ids: Collection[str], seconds: float) -> set[str]:
         """Those of `ids` that stay ours for so long, renewed first where need be."""
         self._change([one for one in ids if self._left(one) < seconds], self._hold)
         return {one for one in ids if self._left(one) >= seconds}
 
     def renew(self) -> None:
         """Renew the holds with less than half of their time left."""
-        with self._lock:
-            ids = list(self._held)
-        self._change([one for one in ids if self._left(one) < self._hold / 2], self._hold)
+        self.safe(self.ids(), self._hold / 2)
 
     def delete(self, chosen: Iterable[str]) -> dict[str, str]:
         """Delete them, several times if need be; the errors of those that are still there."""
@@ -87,16 +85,11 @@ class Holds:
             self._ended.wait(pause)
         return left
 
-    def release(
-        self, ids: Iterable[str] | None = None, watch: Callable[[int], None] = lambda count: None
-    ) -> int:
-        """Make them, or all, visible again; returns for how many that failed.
-
-        `watch` is called with the size of each batch, from several threads.
-        """
-        with self._lock:
-            chosen = list(self._held if ids is None else ids)
-        missed = self._change(chosen, 0, watch)
+    def release(self, ids: Iterable[str] | None = None, doing: str = "making") -> int:
+        """Make them, or all, visible again, with a bar; returns for how many that failed."""
+        chosen = list(self.ids() if ids is None else ids)
+        with terminal.progress(f"{doing} messages visible", "visible again", len(chosen)) as bar:
+            missed = self._change(chosen, 0, lambda count: bar(advance=count))
         self._forget(chosen)
         if missed:
             print(
@@ -110,12 +103,12 @@ class Holds:
         """Begin to renew."""
         self._thread.start()
 
-    def close(self, watch: Callable[[int], None] = lambda count: None) -> int:
+    def close(self, doing: str = "making") -> int:
         """Stop renewing, and release everything; see `release`."""
         self._ended.set()
         self._thread.join()
         try:
-            return self.release(watch=watch)
+            return self.release(doing=doing)
         finally:
             self._pool.shutdown()
 

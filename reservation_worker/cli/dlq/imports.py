@@ -8,33 +8,27 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from reservation_worker.cli import streams, terminal
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.letters import without_ours
-from reservation_worker.cli.dlq.text import plural, short
+from reservation_worker.cli.sending import paced, send
+from reservation_worker.cli.text import first, plural, short
 from reservation_worker.errors import OperationError
-from reservation_worker.sqs.batches import (
-    MAX_ATTRIBUTES,
-    MAX_BYTES,
-    NOT_ALLOWED,
-    batches,
-    message,
-    size,
-)
+from reservation_worker.sqs.batches import MAX_ATTRIBUTES, MAX_BYTES, NOT_ALLOWED, message, size
 
 _SHOWN = 10
 _NAME = re.compile(r"(?!\.)(?!.*\.\.)(?!(?i:aws|amazon)\.)[A-Za-z0-9_.-]{1,256}(?<!\.)")
 _TYPE = re.compile(r"(String|Number|Binary)(\..+)?")
 
 
-Line = tuple[int, dict[str, Any], int]
-"""A line's number, the message to send and its size in bytes."""
+Message = tuple[dict[str, Any], int]
+"""A message to send and its size in bytes."""
 
 
-def run(args: argparse.Namespace, desk: Desk) -> int:
+def run(args: argparse.Namespace, desk: Desk) -> None:
     """Send the messages that are not in the DLQ already, in order.
 
     Raises OperationError; nothing is sent when a line is wrong.
@@ -44,7 +38,8 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
     shown = desk.source if args.to_queue else desk.dlq
     found = read(content, ours=True)
     there = still_there(desk, found)
-    lines = [one for one in read(content, ours=not args.to_queue) if one[0] not in there]
+    sendable = read(content, ours=not args.to_queue)
+    lines = {number: one for number, one in sendable.items() if number not in there}
     desk.report()
     if there and not args.json:
         text = f"{plural(len(there), 'message')} still in the DLQ: skipped"
@@ -54,24 +49,20 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
     if len(sent) < len(lines):
         text += f"; the last was line {sent[-1]}" if sent else "; none"
     if args.json:
-        report = {
-            "to": shown,
-            "lines": len(found),
-            "still_in_dlq": sorted(there),
-            "sent": len(sent),
-            "problems": problems,
-            "partial": desk.partial,
-            "interrupted": desk.interrupt.came,
-        }
-        print(json.dumps(report, indent=2))
+        desk.print_json(
+            to=shown,
+            lines=len(found),
+            still_in_dlq=sorted(there),
+            sent=len(sent),
+            problems=problems,
+        )
     if problems:
-        raise OperationError("\n  ".join([text, *problems[:_SHOWN]]))
+        raise OperationError("\n  ".join([text, *first(problems, _SHOWN)]))
     if not args.json:
         print(text, file=sys.stderr)
-    return 130 if desk.interrupt.came else 0
 
 
-def still_there(desk: Desk, lines: Sequence[Line]) -> set[int]:
+def still_there(desk: Desk, lines: Mapping[int, Message]) -> set[int]:
     """The numbers of the lines whose messages are in the DLQ: same body, same attributes.
 
     A DLQ that must not be read is not searched, with a warning.
@@ -86,9 +77,9 @@ def still_there(desk: Desk, lines: Sequence[Line]) -> set[int]:
         )
         return set()
     present = Counter(_digest(one.body, one.attributes) for one in desk.letters())
-    desk.release(desk.holds.ids())
+    desk.holds.release()
     there = set()
-    for number, entry, _ in lines:
+    for number, (entry, _) in lines.items():
         digest = _digest(entry["MessageBody"], entry["MessageAttributes"])
         if present[digest] > 0:
             present[digest] -= 1
@@ -102,66 +93,47 @@ def _digest(body: str, attributes: Mapping[str, Mapping[str, Any]]) -> bytes:
     return hashlib.sha256(repr((body, parts)).encode(errors="backslashreplace")).digest()
 
 
-def _send(desk: Desk, url: str, lines: Sequence[Line]) -> tuple[list[int], list[str]]:
+def _send(desk: Desk, url: str, lines: Mapping[int, Message]) -> tuple[list[int], list[str]]:
     """The numbers of the lines that were sent, and a sentence on each that was not."""
     sent: list[int] = []
     problems: list[str] = []
-    with terminal.progress("sent") as bar:
-        task = bar.add_task("sending", total=len(lines))
-        sized = (((number, line), weight) for number, line, weight in lines)
-        for batch in batches(sized):
-            if desk.interrupt.pause(0):
+    sized = ((number, weight) for number, (_, weight) in lines.items())
+    with terminal.progress("sending", "sent", len(lines)) as bar:
+        for batch in paced(sized, desk.interrupt.pause):
+            done = send(batch, lambda left: desk.queues.send(url, [lines[at][0] for at in left]))
+            sent += done.sent
+            problems += [f"line {number} was refused: {one}" for number, one in done.refused]
+            if done.error:
+                span = f"lines {batch[0]} to {batch[-1]}"
+                problems.append(f"{done.error}; {span} may have been sent or not")
                 break
-            try:
-                failed = desk.queues.send(url, [line for _, line in batch])
-            except OperationError as error:
-                span = f"lines {batch[0][0]} to {batch[-1][0]}"
-                problems.append(f"{error}; {span} may have been sent or not")
-                break
-            sent += [number for at, (number, _) in enumerate(batch) if at not in failed]
-            problems += [f"line {batch[at][0]} was refused: {one}" for at, one in failed.items()]
-            bar.update(task, completed=len(sent))
+            bar(completed=len(sent))
     return sent, problems
 
 
 def _numbers(lines: set[int]) -> str:
-    shown = ", ".join(map(str, sorted(lines)[:_SHOWN]))
-    more = len(lines) - _SHOWN
-    return f"line{'s' * (len(lines) > 1)} {shown}{f' and {more} more' if more > 0 else ''}"
+    shown = first([str(number) for number in sorted(lines)], _SHOWN)
+    return f"line{'s' * (len(lines) > 1)} {', '.join(shown)}"
 
 
-def read(content: bytes, ours: bool) -> list[Line]:
-    """The lines that are not blank.
+def read(content: bytes, ours: bool) -> dict[int, Message]:
+    """The messages by the numbers of their lines, blank ones left out.
 
     `ours`: with the dlq_* attributes. Raises OperationError that names the wrong lines.
     """
-    found = []
-    problems = []
-    for number, line in enumerate(content.split(b"\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            body, attributes, trace = _parse(line)
-        except ValueError as error:
-            problems.append(f"line {number}: {error}")
-            continue
+
+    def parse(line: str) -> Message:
+        body, attributes, trace = _parse(line)
         attributes = attributes if ours else without_ours(attributes)
-        entry = message(body, attributes, trace)
-        found.append((number, entry, size(body, attributes)))
-    if problems:
-        more = len(problems) - _SHOWN
-        shown = problems[:_SHOWN] + [f"and {more} more"] * (more > 0)
-        text = f"{plural(len(problems), 'wrong line')}, so nothing was sent"
-        raise OperationError("\n  ".join([text, *shown]))
-    return found
+        return message(body, attributes, trace), size(body, attributes)
+
+    return streams.read_lines(content, parse)
 
 
-def _parse(line: bytes) -> tuple[str, dict[str, dict[str, Any]], str | None]:
+def _parse(line: str) -> tuple[str, dict[str, dict[str, Any]], str | None]:
     """Body, attributes and trace header. Raises ValueError with a sentence on the mistake."""
     try:
-        row = json.loads(line.decode())
-    except UnicodeDecodeError as error:
-        raise ValueError(f"it is not UTF-8 (byte {error.start + 1})") from None
+        row = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"it is not JSON: {error.msg} at column {error.colno}") from None
     except RecursionError:

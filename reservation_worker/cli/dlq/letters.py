@@ -10,6 +10,7 @@ from typing import Any
 from reservation_worker.errors import InvalidEvent
 from reservation_worker.events.parse import Event, Ignored, parse
 from reservation_worker.outcome import DeadLetterReason
+from reservation_worker.sqs.batches import MARK
 from reservation_worker.sqs.identity import QueueIdentity
 
 SQS_REDRIVE = "sqs_redrive"
@@ -20,8 +21,6 @@ REASONS = (*DeadLetterReason, SQS_REDRIVE, OTHER)
 IGNORED = "nothing_to_do"
 INVALID = "invalid"
 """The types of messages that are no event to settle."""
-
-OURS = "dlq_"
 
 _FAR = 2.0**33
 """The year 2242: not every time that an attribute holds is a date."""
@@ -73,7 +72,7 @@ class Letter:
     def origin_unknown(self) -> bool:
         """Neither SQS nor a worker has written where it comes from."""
         return self.source_arn is None and not any(
-            name.startswith(OURS) for name in self.attributes
+            name.startswith(MARK) for name in self.attributes
         )
 
     def text(self, name: str) -> str | None:
@@ -142,7 +141,7 @@ def value_of(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def without_ours(attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The producer's attributes, ready to be sent."""
-    return {name: dict(value) for name, value in attributes.items() if not name.startswith(OURS)}
+    return {name: dict(value) for name, value in attributes.items() if not name.startswith(MARK)}
 
 
 def by_origin(letters: Iterable[Letter]) -> list[list[Letter]]:

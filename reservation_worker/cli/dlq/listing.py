@@ -1,7 +1,6 @@
 """`dlq list`: the messages in groups."""
 
 import argparse
-import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,7 @@ from reservation_worker.cli import terminal
 from reservation_worker.cli.dlq.choosing import Selection
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.letters import Letter
-from reservation_worker.cli.dlq.text import plural, short
+from reservation_worker.cli.text import plural, short
 
 _SAMPLES = 2
 _AGES = {
@@ -67,28 +66,21 @@ class Group:
         }
 
 
-def run(args: argparse.Namespace, desk: Desk) -> int:
+def run(args: argparse.Namespace, desk: Desk) -> None:
     """Print them."""
     others: Counter[str] = Counter()
     found = groups(_own(desk, others), time.time())
     total = sum(group.count for group in found) + others.total()
     if args.json:
-        shown = {
-            "dlq": desk.dlq,
-            "messages": total,
-            "partial": desk.partial,
-            "groups": [group.as_dict() for group in found],
-            "other_queues": dict(others),
-        }
-        print(json.dumps(shown, indent=2))
-        return 0
+        shown = [group.as_dict() for group in found]
+        desk.print_json(messages=total, groups=shown, other_queues=dict(others))
+        return
     console = terminal.stdout()
     if found:
         terminal.print_table(console, table(found))
         _print_samples(console, found)
     print_others(console, others)
     terminal.print_text(console, f"{plural(total, 'message')} in {desk.dlq}")
-    return 0
 
 
 def _own(desk: Desk, others: "Counter[str]") -> Iterator[Letter]:

@@ -15,16 +15,14 @@ from reservation_worker.cli import operator_aws
 from reservation_worker.cli.dlq.holds import Holds
 from reservation_worker.cli.dlq.letters import Letter
 from reservation_worker.cli.dlq.queues import Queues
-from reservation_worker.cli.dlq.text import plural
-from reservation_worker.errors import OperationError
-from reservation_worker.sqs.batches import BATCH, batches, message, size
+from reservation_worker.cli.sending import paced, send
+from reservation_worker.cli.text import plural
+from reservation_worker.sqs.batches import message, size
 
 SAFE = 60.0
 """A message is sent only if it stays ours for so many seconds: send and delete take fewer."""
 _SEND_PAUSES = (0.5, 2.0)
 """Seconds before each further try of messages that SQS refused for a passing reason."""
-_CALLS_A_SECOND = 4
-"""A low rate sends small batches, so that messages are spread over each second."""
 
 
 @dataclass(slots=True)
@@ -48,22 +46,15 @@ class Report:
         }
 
 
+@dataclass(frozen=True, slots=True)
 class Mover:
     """`pause` waits so many seconds and returns whether to stop; `rate` is messages a second."""
 
-    def __init__(
-        self,
-        queues: Queues,
-        holds: Holds,
-        pause: Callable[[float], bool],
-        rate: float | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._queues = queues
-        self._holds = holds
-        self._pause = pause
-        self._rate = rate
-        self._clock = clock
+    queues: Queues
+    holds: Holds
+    pause: Callable[[float], bool]
+    rate: float | None = None
+    clock: Callable[[], float] = time.monotonic
 
     def move(
         self, units: Sequence[list[Letter]], watch: Callable[[int], None] = lambda moved: None
@@ -73,16 +64,8 @@ class Mover:
         A batch under way is finished when a stop is asked for; the rest is left.
         """
         report = Report()
-        began, started = self._clock(), 0
-        most = BATCH
-        if self._rate is not None:
-            most = max(1, min(BATCH, int(self._rate / _CALLS_A_SECOND)))
         sized = ((unit, size(unit[0].body, unit[0].producers)) for unit in units)
-        for batch in batches(sized, most):
-            ahead = began + started / self._rate - self._clock() if self._rate else 0.0
-            if self._pause(max(0.0, ahead)):
-                break
-            started += len(batch)
+        for batch in paced(sized, self.pause, self.rate, self.clock):
             self._move(batch, report)
             watch(report.moved)
             if report.error:
@@ -90,7 +73,7 @@ class Mover:
         return report
 
     def _move(self, batch: list[list[Letter]], report: Report) -> None:
-        safe = self._holds.safe([letter.id for unit in batch for letter in unit], SAFE)
+        safe = self.holds.safe([letter.id for unit in batch for letter in unit], SAFE)
         ready = []
         for unit in batch:
             first = next((letter for letter in unit if letter.id in safe), None)
@@ -101,7 +84,7 @@ class Mover:
         sent = self._send(ready, report)
         report.moved += len(sent)
         ids = [letter.id for unit in sent for letter in unit]
-        failed = self._holds.delete(ids) if ids else {}
+        failed = self.holds.delete(ids)
         report.undeleted |= failed
         report.copies += len(ids) - len(sent) - len(failed)
         if ids and len(failed) == len(ids):
@@ -110,29 +93,23 @@ class Mover:
 
     def _send(self, ready: list[tuple[Letter, list[Letter]]], report: Report) -> list[list[Letter]]:
         """The units whose first letter was sent."""
-        sent: list[list[Letter]] = []
-        for pause in (*_SEND_PAUSES, None):
-            if not ready:
-                break
-            entries = [message(one.body, one.producers, one.trace_header) for one, _ in ready]
-            try:
-                failed = self._queues.send(self._queues.known_source(), entries)
-            except OperationError as error:
-                report.error = f"{error}; so no more was sent"
-                if not operator_aws.refused(error):
-                    report.error += (
-                        f"; {plural(len(ready), 'message')} of the DLQ may be in the queue, too:"
-                        " the worker settles both as one"
-                    )
-                break
-            sent += [unit for at, (_, unit) in enumerate(ready) if at not in failed]
-            again = []
-            for at, failure in failed.items():
-                if pause is None or failure.sender_fault:
-                    report.left[ready[at][0].id] = str(failure)
-                else:
-                    again.append(ready[at])
-            ready = again
-            if ready and pause is not None:
-                self._pause(pause)
-        return sent
+        if not ready:
+            return []
+        done = send(
+            ready,
+            lambda left: self.queues.send(
+                self.queues.known_source(),
+                [message(one.body, one.producers, one.trace_header) for one, _ in left],
+            ),
+            _SEND_PAUSES,
+            self.pause,
+        )
+        report.left |= {letter.id: str(failure) for (letter, _), failure in done.refused}
+        if done.error:
+            report.error = f"{done.error}; so no more was sent"
+            if not operator_aws.refused(done.error):
+                report.error += (
+                    f"; {plural(len(done.unsure), 'message')} of the DLQ may be in the queue, too:"
+                    " the worker settles both as one"
+                )
+        return [unit for _, unit in done.sent]

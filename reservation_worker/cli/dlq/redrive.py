@@ -1,10 +1,9 @@
 """`dlq redrive`: shows what each message would do now, asks, and moves them."""
 
 import argparse
-import json
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich import box
@@ -20,13 +19,13 @@ from reservation_worker.cli.dlq.letters import Letter
 from reservation_worker.cli.dlq.listing import print_others
 from reservation_worker.cli.dlq.mover import Mover, Report
 from reservation_worker.cli.dlq.states import ask
-from reservation_worker.cli.dlq.text import plural
+from reservation_worker.cli.text import first, plural
 from reservation_worker.errors import OperationError
 
 _NAMED = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plan:
     """`units` are messages with their copies. `left_out` would release by quantity, and `not_meant`
     have another fate than --only asks for.
@@ -35,10 +34,10 @@ class Plan:
     INVENTORY_KEY_TTL.
     """
 
-    units: list[list[Letter]]
-    left_out: list[list[Letter]]
-    not_meant: list[list[Letter]]
-    forecasts: "Counter[Forecast]"
+    units: list[list[Letter]] = field(default_factory=list)
+    left_out: list[list[Letter]] = field(default_factory=list)
+    not_meant: list[list[Letter]] = field(default_factory=list)
+    forecasts: "Counter[Forecast]" = field(default_factory=Counter)
     forgotten: int = 0
 
     @property
@@ -50,13 +49,7 @@ class Plan:
         """Everything as plain JSON values."""
         return {
             "forecasts": [
-                {
-                    "count": count,
-                    "fate": one.fate,
-                    "text": one.text,
-                    "quantity_release": one.quantity_release,
-                }
-                for one, count in self.forecasts.most_common()
+                {"count": count, **asdict(one)} for one, count in self.forecasts.most_common()
             ],
             "to_move": len(self.units),
             "left_out_quantity_releases": len(self.left_out),
@@ -65,7 +58,7 @@ class Plan:
         }
 
 
-def run(args: argparse.Namespace, desk: Desk) -> int:
+def run(args: argparse.Namespace, desk: Desk) -> None:
     """Move them. Raises OperationError if a message could not be moved."""
     desk.queues.known_source()
     console = terminal.stderr() if args.json else terminal.stdout()
@@ -74,36 +67,28 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
     _print_plan(console, args, plan, chosen)
     report = Report()
     if plan.units and not args.dry_run:
-        desk.release(desk.holds.ids() - {letter.id for unit in plan.units for letter in unit})
+        desk.holds.release(desk.holds.ids() - {letter.id for unit in plan.units for letter in unit})
         report = _move(args, desk, plan, console)
     if args.json:
-        shown = {
-            "dlq": desk.dlq,
-            "queue": desk.source,
-            "messages": chosen.read,
-            "dry_run": args.dry_run,
+        desk.print_json(
+            queue=desk.source,
+            messages=chosen.read,
+            dry_run=args.dry_run,
             **plan.as_dict(),
             **chosen.as_dict(),
             **report.as_dict(),
-            "partial": desk.partial,
-            "interrupted": desk.interrupt.came,
-        }
-        print(json.dumps(shown, indent=2))
+        )
     _check(report)
-    return 130 if desk.interrupt.came else 0
 
 
 def _move(args: argparse.Namespace, desk: Desk, plan: Plan, console: Console) -> Report:
     total = len(plan.units)
     if not args.yes:
-        question = f"To {desk.source}\nMove {plural(total, 'message')}? [y/N]"
-        if desk.answer(question).lower() not in ("y", "yes"):
-            raise OperationError("not confirmed: nothing was moved")
-    with terminal.progress("moved") as bar:
-        task = bar.add_task("moving", total=total)
-        report = Mover(desk.queues, desk.holds, desk.interrupt.pause, args.rate).move(
-            plan.units, lambda moved: bar.update(task, completed=moved)
-        )
+        question = f"To {desk.source}\nMove {plural(total, 'message')}?"
+        desk.confirm(question, "nothing was moved")
+    mover = Mover(desk.queues, desk.holds, desk.interrupt.pause, args.rate)
+    with terminal.progress("moving", "moved", total) as bar:
+        report = mover.move(plan.units, lambda moved: bar(completed=moved))
     head = "interrupted: " if desk.interrupt.came else ""
     copies = f", copies dropped: {report.copies}" if report.copies else ""
     console.print(f"{head}{report.moved} of {plural(total, 'message')} moved{copies}")
@@ -112,23 +97,13 @@ def _move(args: argparse.Namespace, desk: Desk, plan: Plan, console: Console) ->
 
 def make_plan(args: argparse.Namespace, desk: Desk, units: list[list[Letter]]) -> Plan:
     """Forecast each by its reservation's state now. Raises KeyboardInterrupt."""
-    ids = [unit[0].reservation_id for unit in units]
-    known = list(dict.fromkeys(one for one in ids if one is not None))
-    with terminal.progress("asked") as bar:
-        task = bar.add_task("asking reservation-api", total=len(known))
-        states = ask(
-            args.settings,
-            known,
-            desk.check,
-            lambda: bar.advance(task),
-        )
+    states = ask(args.settings, (unit[0].reservation_id for unit in units), desk.check)
     desk.check()
-    plan = Plan([], [], [], Counter())
+    plan = Plan()
     ttl = args.settings.inventory_key_ttl
     only = {Fate(one.replace("-", " ")) for one in args.only or Fate}
-    forgotten = 0
-    for unit, one in zip(units, ids, strict=True):
-        predicted = forecast(unit[0].event, states[one] if one is not None else None)
+    for unit in units:
+        predicted = forecast(unit[0].event, states.get(unit[0].reservation_id))
         plan.forecasts[predicted] += 1
         # A key that is never forgotten guards a quantity like seats.
         by_quantity = predicted.quantity_release and ttl > 0
@@ -139,8 +114,8 @@ def make_plan(args: argparse.Namespace, desk: Desk, units: list[list[Letter]]) -
         else:
             plan.units.append(unit)
         oldest = min(letter.since for letter in unit)
-        forgotten += by_quantity and predicted.fate in only and time.time() - oldest > ttl
-    return replace(plan, forgotten=forgotten)
+        plan.forgotten += by_quantity and predicted.fate in only and time.time() - oldest > ttl
+    return plan
 
 
 def _print_plan(console: Console, args: argparse.Namespace, plan: Plan, chosen: Selection) -> None:
@@ -200,9 +175,8 @@ def _check(report: Report) -> None:
         f"{one}: moved, but still in the DLQ, too: delete it there ({why})"
         for one, why in report.undeleted.items()
     ]
-    if len(problems) > _NAMED:
-        problems[_NAMED:] = [f"and {len(problems) - _NAMED} more"]
+    problems = first(problems, _NAMED)
     if report.error:
         problems.append(report.error)
     if problems:
-        raise OperationError("not all went well:\n  " + "\n  ".join(problems))
+        raise OperationError("\n  ".join(["not all went well:", *problems]))

@@ -4,22 +4,21 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
 from reservation_worker.cli import streams, terminal
-from reservation_worker.cli.dlq.deletion import delete, report
 from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.exports import as_dict
 from reservation_worker.cli.dlq.letters import Letter
+from reservation_worker.cli.dlq.purge import delete, report
 from reservation_worker.cli.dlq.selection import filtered
-from reservation_worker.cli.dlq.text import plural
+from reservation_worker.cli.text import plural
 from reservation_worker.errors import OperationError
 
 
-def run(args: argparse.Namespace, desk: Desk) -> int:
+def run(args: argparse.Namespace, desk: Desk) -> None:
     """Record them in the file, then delete them.
 
     Raises OperationError unless options choose letters, a person agrees and all were deleted.
@@ -28,43 +27,26 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
         raise OperationError("resolve closes chosen letters: give --id, --reason, --type or an age")
 
     def confirm(count: int) -> None:
-        question = f"Close {plural(count, 'message')} as resolved? [y/N]"
-        if not args.yes and desk.answer(question).lower() not in ("y", "yes"):
-            raise OperationError("not confirmed: nothing was closed")
+        if not args.yes:
+            desk.confirm(f"Close {plural(count, 'message')} as resolved?", "nothing was closed")
 
     to_stdout = args.file == streams.STDOUT
+    new = not to_stdout and not os.path.lexists(args.file)
     console = terminal.stderr() if args.json or to_stdout else terminal.stdout()
-    with _opened(args.file) as out:
-        done = delete(args, desk, console, confirm, lambda chunk: _record(out, chunk, args.note))
+    with streams.written(args.file, os.O_APPEND) as out:
+        try:
+            done = delete(
+                args, desk, console, confirm, lambda chunk: _record(out, chunk, args.note)
+            )
+        finally:
+            # A new file stays only if something was written.
+            if new and not os.path.getsize(args.file):
+                os.unlink(args.file)
     as_json = args.json and not to_stdout
     report(desk, console, done, "resolved", as_json=as_json, more={"file": args.file})
     if done.chosen and not args.json and not to_stdout:
         terminal.print_text(console, f"recorded in {args.file}")
     done.check()
-    return 130 if desk.interrupt.came else 0
-
-
-@contextmanager
-def _opened(name: str) -> Iterator[TextIO]:
-    """The record, to append to; a new one stays only if something was written.
-
-    Raises OperationError, also for a write that fails later.
-    """
-    if name == streams.STDOUT:
-        yield streams.output()
-        return
-    new = not os.path.lexists(name)
-    try:
-        # Customers' data: only its owner may read it.
-        file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            with open(file, "a") as out:
-                yield out
-        finally:
-            if new and not os.path.getsize(name):
-                os.unlink(name)
-    except OSError as error:
-        raise OperationError(f"{name} can't be written: {error.strerror}") from error
 
 
 def _record(out: TextIO, letters: Sequence[Letter], note: str) -> None:

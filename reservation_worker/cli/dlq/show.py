@@ -2,10 +2,10 @@
 
 import argparse
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from reservation_worker.cli import terminal
@@ -15,11 +15,11 @@ from reservation_worker.cli.dlq.desk import Desk
 from reservation_worker.cli.dlq.forecast import forecast
 from reservation_worker.cli.dlq.letters import Letter
 from reservation_worker.cli.dlq.states import State, ask
-from reservation_worker.cli.dlq.text import visible
+from reservation_worker.cli.text import visible
 from reservation_worker.errors import OperationError
 
 
-def run(args: argparse.Namespace, desk: Desk) -> int:
+def run(args: argparse.Namespace, desk: Desk) -> None:
     """Print it and the ids of its copies. Raises OperationError if it is not there."""
     letter = None
     ids: dict[tuple[str, bytes], list[str]] = {}
@@ -29,19 +29,14 @@ def run(args: argparse.Namespace, desk: Desk) -> int:
             letter = one
     if letter is None:
         raise OperationError(no_message(desk, args.id))
-    state = None
-    if letter.reservation_id is not None:
-        states = ask(args.settings, [letter.reservation_id])
-        state = states[letter.reservation_id]
+    state = ask(args.settings, [letter.reservation_id]).get(letter.reservation_id)
     copies = [one for one in ids[letter.origin] if one != letter.id]
     if args.json:
         print(json.dumps(_as_dict(letter, copies, state), indent=2))
-        return 0
+        return
     console = terminal.stdout()
-    for text in lines(letter, copies, state):
+    for text in (*lines(letter, copies, state), "body", body_text(letter.body)):
         console.print(Text(text), soft_wrap=True)
-    _print_body(console, letter)
-    return 0
 
 
 def lines(letter: Letter, copies: list[str], state: State | None) -> list[str]:
@@ -78,7 +73,6 @@ def lines(letter: Letter, copies: list[str], state: State | None) -> list[str]:
 
 
 def _as_dict(letter: Letter, copies: list[str], state: State | None) -> dict[str, Any]:
-    predicted = forecast(letter.event, state)
     return exports.as_dict(letter) | {
         "source_id": letter.source_id,
         "copies": copies,
@@ -86,11 +80,7 @@ def _as_dict(letter: Letter, copies: list[str], state: State | None) -> dict[str
         "type": letter.type,
         "reservation_id": letter.reservation_id,
         "now": state_now(state),
-        "if_redriven": {
-            "fate": predicted.fate,
-            "text": predicted.text,
-            "quantity_release": predicted.quantity_release,
-        },
+        "if_redriven": asdict(forecast(letter.event, state)),
     }
 
 
@@ -120,11 +110,6 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) < len(pairs):
         raise ValueError("a key that is there twice would be shown once")
     return dict(pairs)
-
-
-def _print_body(console: Console, letter: Letter) -> None:
-    console.print("body")
-    console.print(Text(body_text(letter.body)), soft_wrap=True)
 
 
 def _time(seconds: float) -> str:

@@ -1,10 +1,10 @@
 """The states of many reservations from reservation-api: a few calls at once, one for each."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
-from reservation_worker.cli import worker_http
+from reservation_worker.cli import terminal, worker_http
 from reservation_worker.clients.ports import Reservation
 from reservation_worker.clients.reservation import error_code, read_reservation
 from reservation_worker.config.settings import Settings
@@ -27,12 +27,9 @@ class State:
 
 
 def ask(
-    settings: Settings,
-    ids: Iterable[str],
-    check: Callable[[], None] = lambda: None,
-    watch: Callable[[], None] = lambda: None,
-) -> dict[str, State]:
-    """The states by id. `check` may raise to end it, `watch` is called for each answer."""
+    settings: Settings, ids: Iterable[str | None], check: Callable[[], None] = lambda: None
+) -> Mapping[str | None, State]:
+    """The states by id, each asked for once, without None; `check` may raise to end it."""
     base = settings.reservation_api_base
     longest = min(settings.call_timeout, _LONGEST)
     file = settings.reservation_api_token_file
@@ -56,14 +53,16 @@ def ask(
         failures.clear()
         return found
 
+    known = {one for one in ids if one is not None}
     pool = ThreadPoolExecutor(_PARALLEL, "ask")
     try:
-        asked = {pool.submit(get, one): one for one in dict.fromkeys(ids)}
-        states = {}
-        for future in as_completed(asked):
-            check()
-            states[asked[future]] = future.result()
-            watch()
+        asked = {pool.submit(get, one): one for one in known}
+        states: dict[str | None, State] = {}
+        with terminal.progress("asking reservation-api", "asked", len(known)) as bar:
+            for future in as_completed(asked):
+                check()
+                states[asked[future]] = future.result()
+                bar(advance=1)
         return states
     finally:
         pool.shutdown(cancel_futures=True)

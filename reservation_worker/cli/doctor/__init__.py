@@ -33,9 +33,8 @@ def run(args: argparse.Namespace) -> int:
 
     # Removes variables that the libraries would refuse while they are imported.
     surveyed = survey()
-    from reservation_worker.cli.doctor.result import CheckStatus  # noqa: PLC0415
+    from reservation_worker.cli.doctor.result import CheckStatus, as_json, show  # noqa: PLC0415
     from reservation_worker.cli.doctor.runner import run_checks  # noqa: PLC0415
-    from reservation_worker.cli.doctor.show import as_json, show  # noqa: PLC0415
 
     rows = run_checks(surveyed, args.manifest)
     if args.json:

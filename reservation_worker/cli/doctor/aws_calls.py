@@ -1,18 +1,20 @@
 """AWS calls for checks: each is tried once, within seconds; failures become results."""
 
+import os
 from typing import TYPE_CHECKING
 
 from botocore.config import Config
-from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from reservation_worker.cli.doctor.result import CheckResult, failure
-from reservation_worker.cli.operator_aws import ADVICE
-from reservation_worker.sqs import session as aws
+from reservation_worker.cli import operator_aws
+from reservation_worker.cli.doctor.result import CheckResult, failure, unknown
+from reservation_worker.cli.operator_aws import code_of
+from reservation_worker.sqs import credentials
 
 if TYPE_CHECKING:
     from boto3.session import Session
 
-_DENIED = {"AccessDenied", "AccessDeniedException"}
+ERRORS = (ClientError, BotoCoreError, OSError, ValueError)
 _WHERE = (
     "check AWS_PROFILE, the role's policy, SQS_QUEUE_URL, and in the cluster the IRSA annotation"
 )
@@ -27,30 +29,25 @@ def session(region: str) -> "Session":
         # The permission probes send invalid parameters on purpose.
         parameter_validation=False,
     )
-    with aws.explained():
-        return aws.session(region, config)
+    return operator_aws.session(region, config)
 
 
-def code_of(error: ClientError) -> str:
-    """The error's code, without SQS's legacy prefix."""
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    return code.removeprefix("AWS.SimpleQueueService.")
-
-
-def denied(error: ClientError) -> bool:
+def denied(error: Exception) -> bool:
     """Whether AWS knows the caller and denies the action."""
-    return code_of(error) in _DENIED
+    return credentials.denied(code_of(error))
 
 
 def failed_call(check: str, error: Exception, action: str = "") -> CheckResult:
     """The result of a call that failed; `action` is the IAM action that the call needs."""
-    if isinstance(error, NoCredentialsError):
-        return failure(check, "there are no AWS credentials", "set AWS_PROFILE, or give a role")
-    if not isinstance(error, ClientError):
-        advice = "check the network, the region, AWS_ENDPOINT_URL and the VPC endpoint"
-        return failure(check, f"no answer: {error}", advice)
-    code = code_of(error)
-    detail = f"{code}: {error.response.get('Error', {}).get('Message', '')}"
+    detail, advice = operator_aws.explain(error)
     if denied(error):
-        return failure(check, detail, f"allow {action}; {_WHERE}" if action else _WHERE)
-    return failure(check, detail, ADVICE.get(code, "look the code up in AWS's documentation"))
+        advice = f"allow {action}; {_WHERE}" if action else _WHERE
+    return failure(check, detail, advice or "look the code up in AWS's documentation")
+
+
+def not_asked(check: str, service: str) -> CheckResult | None:
+    """The result for a `service` of AWS that a set-up with an emulator of SQS alone leaves out."""
+    if not os.environ.get("AWS_ENDPOINT_URL_SQS") or os.environ.get("AWS_ENDPOINT_URL"):
+        return None
+    advice = "nothing, if AWS_ENDPOINT_URL_SQS is meant"
+    return unknown(check, f"not asked: SQS is an emulator, {service} would be AWS's own", advice)

@@ -5,8 +5,8 @@ import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from reservation_worker.cli.doctor.network import Unreachable, reach, split
-from reservation_worker.cli.doctor.result import Check, CheckResult, Known, failure, ok, warning
+from reservation_worker.cli.doctor.protocols import Unreachable, reach, split
+from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, warning
 from reservation_worker.config.settings import Collector, collector
 
 NAME = "traces"
@@ -118,10 +118,3 @@ def _export(to: Collector, proxy: tuple[str, str] | None) -> CheckResult:
         " OTEL_EXPORTER_OTLP_INSECURE says, its CA in SSL_CERT_FILE, and does it want"
         " OTEL_EXPORTER_OTLP_HEADERS?",
     )
-
-
-CHECK = Check(
-    NAME,
-    ("otel_endpoint", "otel_traces_endpoint", "otel_traces_insecure", "otel_traces_exporter"),
-    traces,
-)

@@ -1,12 +1,11 @@
 """The credentials that boto3 chose, and the identity that they give."""
 
-import os
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker.cli.doctor import aws_calls
-from reservation_worker.cli.doctor.result import Check, CheckResult, Known, failure, ok, unknown
+from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, unknown
 from reservation_worker.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -52,9 +51,8 @@ def credentials(known: Known) -> list[CheckResult]:
 
 
 def _identity(session: "Session") -> CheckResult:
-    if os.environ.get("AWS_ENDPOINT_URL_SQS") and not os.environ.get("AWS_ENDPOINT_URL"):
-        advice = "nothing, if AWS_ENDPOINT_URL_SQS is meant"
-        return unknown(IDENTITY, "not asked: SQS is an emulator, STS would be AWS's own", advice)
+    if row := aws_calls.not_asked(IDENTITY, "STS"):
+        return row
     try:
         answer = session.client("sts").get_caller_identity()
     except ClientError as error:
@@ -63,6 +61,3 @@ def _identity(session: "Session") -> CheckResult:
         advice = "nothing to do if only STS is out of reach and the queue answers"
         return unknown(IDENTITY, f"STS can't be asked: {error}", advice)
     return ok(IDENTITY, answer["Arn"])
-
-
-CHECK = Check(NAME, ("aws_region",), credentials)

@@ -3,23 +3,12 @@
 A rule must send to the queue, and the queue's policy and its key must let EventBridge do so.
 """
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from reservation_worker.cli.doctor import aws_calls
 from reservation_worker.cli.doctor.policies import SERVICE, admits, source_arns
-from reservation_worker.cli.doctor.result import (
-    Check,
-    CheckResult,
-    Known,
-    failure,
-    ok,
-    unknown,
-    warning,
-)
+from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, unknown, warning
 from reservation_worker.errors import ConfigurationError
 from reservation_worker.sqs.identity import QueueIdentity
 
@@ -28,7 +17,6 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 NAME = "EventBridge"
-ERRORS = (ClientError, BotoCoreError, OSError, ValueError)
 SEND = "sqs:SendMessage"
 _STACK = "k8s/aws/queues.yaml has it"
 _AWS_KEY = "the queue has AWS's own key for SQS (alias/aws/sqs): EventBridge can't send to it"
@@ -49,22 +37,19 @@ def eventbridge(known: Known) -> list[CheckResult]:
     try:
         session = aws_calls.session(known["sqs_region"])
         answer = session.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-    except (ConfigurationError, *ERRORS):
+    except (ConfigurationError, *aws_calls.ERRORS):
         detail = "not checked: the queue's attributes can't be read"
         return [unknown(NAME, detail, "correct the queue's own line first")]
     attributes: dict[Any, str] = answer["Attributes"]
-    if os.environ.get("AWS_ENDPOINT_URL_SQS") and not os.environ.get("AWS_ENDPOINT_URL"):
-        advice = "nothing, if AWS_ENDPOINT_URL_SQS is meant"
-        return [
-            unknown(NAME, "not asked: SQS is an emulator, EventBridge would be AWS's own", advice)
-        ]
+    if row := aws_calls.not_asked(NAME, "EventBridge"):
+        return [row]
     arn, policy = attributes.get("QueueArn", ""), attributes.get("Policy", "")
     rows: list[CheckResult] = []
     rules: list[Rule] | None = None
     try:
         rules = list(find_rules(session.client("events"), arn))
         rows += check_rules(url, arn, rules, policy)
-    except ERRORS as error:
+    except aws_calls.ERRORS as error:
         rows.append(_unreadable(error))
     if rules != [] or _on_aws(url):
         rows += check_policy(url, policy, rules)
@@ -131,7 +116,7 @@ def _on_aws(url: str) -> bool:
 
 
 def _unreadable(error: Exception) -> CheckResult:
-    if isinstance(error, ClientError) and aws_calls.denied(error):
+    if aws_calls.denied(error):
         return unknown(
             NAME,
             f"reading the rules is not allowed: {error}",
@@ -152,7 +137,7 @@ def _check_key(session: "Session", key: str) -> CheckResult:
         if metadata["KeyState"] != "Enabled":
             return failure(NAME, f"the queue's key {key} is {metadata['KeyState']}", "enable it")
         policy = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
-    except ERRORS as error:
+    except aws_calls.ERRORS as error:
         detail = f"the policy of the queue's key {key} can't be read: {error}"
         advice = (
             f"it must allow {SERVICE} and the worker's role kms:Decrypt and kms:GenerateDataKey"
@@ -169,6 +154,3 @@ def _check_key(session: "Session", key: str) -> CheckResult:
         )
         return failure(NAME, detail, _OTHER_KEY)
     return ok(NAME, f"the policy of the queue's key {key} lets EventBridge use it")
-
-
-CHECK = Check(NAME, ("sqs_queue_url", "sqs_region"), eventbridge)

@@ -6,8 +6,8 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from reservation_worker.cli.doctor import protocols
-from reservation_worker.cli.doctor.network import Unreachable, reach, split
-from reservation_worker.cli.doctor.result import Check, CheckResult, Known, failure, ok, warning
+from reservation_worker.cli.doctor.protocols import Unreachable, reach, split
+from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, warning
 from reservation_worker.clients.http import Answer
 
 NAME = "inventory-svc"
@@ -74,6 +74,3 @@ def _refused(error: grpc.RpcError, address: str, timeout: float) -> CheckResult:
     if code in (_Code.UNAUTHENTICATED, _Code.PERMISSION_DENIED):
         return failure(NAME, said, "a gateway or mesh requires credentials: let the worker through")
     return warning(NAME, said, "it answers by gRPC, but with an error: look at its log")
-
-
-CHECK = Check(NAME, ("inventory_grpc_addr", "inventory_grpc_tls"), inventory)

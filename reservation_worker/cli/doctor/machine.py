@@ -3,19 +3,10 @@
 import errno
 import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from reservation_worker.cli import worker_http
-from reservation_worker.cli.doctor.result import (
-    Check,
-    CheckResult,
-    Known,
-    failure,
-    ok,
-    unknown,
-    warning,
-)
+from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, unknown, warning
 from reservation_worker.errors import OperationError
 from reservation_worker.servers.listening import listen
 
@@ -115,10 +106,3 @@ def _limits(root: Path) -> Iterator[int]:
                 yield _UNLIMITED if text == "max" else int(text)
             if group == top:
                 break
-
-
-PORTS = tuple(
-    Check(f"{prefix}_PORT", (f"{field}_host", f"{field}_port"), partial(port, prefix))
-    for prefix, field in (("SERVER", "server"), ("GRPC_DEBUG", "grpc_debug"))
-)
-MEMORY = Check("memory", ("worker_concurrency",), memory)

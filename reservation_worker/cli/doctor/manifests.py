@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from reservation_worker.cli import streams
 from reservation_worker.cli.doctor import keda, machine
 from reservation_worker.cli.doctor.keda import RENDERED, queue_region
 from reservation_worker.cli.doctor.objects import at, items, mapping, name_of, quantity
-from reservation_worker.cli.doctor.result import Check, CheckResult, Known, failure, ok, unknown
+from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, unknown
 from reservation_worker.errors import OperationError
 from reservation_worker.sqs.identity import same_queue
 
@@ -50,12 +49,6 @@ class Manifests:
             environ = self.environment(container)
             if environ.keys() & OURS:
                 yield container, environ
-
-
-def checks(files: list[Path]) -> list[Check]:
-    """One check of all files; no check without files."""
-    needs = ("sqs_queue_url", "sqs_region")
-    return [Check(NAME, needs, partial(compare, files))] if files else []
 
 
 def compare(files: list[Path], known: Known) -> list[CheckResult]:

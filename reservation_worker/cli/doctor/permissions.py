@@ -5,12 +5,12 @@ checks only some of them.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from reservation_worker.cli.doctor import aws_calls
 from reservation_worker.cli.doctor.result import CheckResult, ok, unknown, warning
+from reservation_worker.cli.operator_aws import code_of
 from reservation_worker.sqs.identity import QueueIdentity
 
 if TYPE_CHECKING:
@@ -37,53 +37,36 @@ UNSENDABLE: Any = {
 
 def probe(client: "SQSClient", url: str, dlq_url: str | None) -> list[CheckResult]:
     """A result for each action that the worker needs (docs/contract.md#queue)."""
+    # If an emulator hands messages out all the same, they stay visible.
+    receive = partial(
+        client.receive_message, MaxNumberOfMessages=11, WaitTimeSeconds=0, VisibilityTimeout=0
+    )
+    delete = partial(client.delete_message, ReceiptHandle=RECEIPT)
+    change = partial(client.change_message_visibility, ReceiptHandle=RECEIPT, VisibilityTimeout=0)
     rows = [
-        _may(
-            "sqs:ReceiveMessage",
-            url,
-            # If an emulator hands messages out all the same, they stay visible.
-            lambda: client.receive_message(
-                QueueUrl=url, MaxNumberOfMessages=11, WaitTimeSeconds=0, VisibilityTimeout=0
-            ),
-        ),
-        _may(
-            "sqs:DeleteMessage",
-            url,
-            lambda: client.delete_message(QueueUrl=url, ReceiptHandle=RECEIPT),
-        ),
-        _may(
-            "sqs:ChangeMessageVisibility",
-            url,
-            lambda: client.change_message_visibility(
-                QueueUrl=url, ReceiptHandle=RECEIPT, VisibilityTimeout=0
-            ),
-        ),
+        _may("sqs:ReceiveMessage", url, receive),
+        _may("sqs:DeleteMessage", url, delete),
+        _may("sqs:ChangeMessageVisibility", url, change),
     ]
     if dlq_url is None:
         advice = "correct the dead-letter queue first"
         return [*rows, unknown("sqs:SendMessage", "not probed: the DLQ is not known", advice)]
-    send = _may(
-        "sqs:SendMessage",
-        dlq_url,
-        lambda: client.send_message(QueueUrl=dlq_url, **UNSENDABLE),
-    )
-    return [*rows, send]
+    return [*rows, _may("sqs:SendMessage", dlq_url, partial(client.send_message, **UNSENDABLE))]
 
 
-def _may(action: str, url: str, call: Callable[[], Any]) -> CheckResult:
+def _may(action: str, url: str, call: Callable[..., Any]) -> CheckResult:
     name = QueueIdentity.of_url(url).name
     try:
-        answer = call()
-    except ClientError as error:
-        code = aws_calls.code_of(error)
+        answer = call(QueueUrl=url)
+    except aws_calls.ERRORS as error:
+        code = code_of(error)
         if code in REFUSALS:
             return ok(action, f"allowed on {name}")
         if aws_calls.denied(error):
             return aws_calls.failed_call(action, error, f"{action} on {name}")
-        return unknown(
-            action, f"{name} answers {code}, which proves nothing", "see the lines above"
-        )
-    except (BotoCoreError, OSError, ValueError) as error:
+        if code:
+            detail = f"{name} answers {code}, which proves nothing"
+            return unknown(action, detail, "see the lines above")
         return unknown(action, f"no answer from {name}: {error}", "try again")
     if "MessageId" in answer:
         detail = f"{name} accepted a message that SQS would refuse; {RECEIPT!r} is in it now"

@@ -3,18 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from reservation_worker.cli.doctor import aws_calls, permissions
-from reservation_worker.cli.doctor.result import (
-    Check,
-    CheckResult,
-    Known,
-    failure,
-    ok,
-    unknown,
-    warning,
-)
+from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, unknown, warning
 from reservation_worker.errors import ConfigurationError
 from reservation_worker.sqs.facts import DAY, HOPELESS, QueueFacts, dead_letter_arn, misfits
 from reservation_worker.sqs.identity import FIFO, QueueIdentity, identity
@@ -23,7 +13,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 NAME, DLQ = "queue", "dead-letter queue"
-ERRORS = (ClientError, BotoCoreError, OSError, ValueError)
 Attributes = Mapping[Any, str]
 
 
@@ -41,12 +30,10 @@ def queue(known: Known) -> list[CheckResult]:
         rows += check_attributes(known, attributes)
     except ConfigurationError as error:
         return [*rows, failure(NAME, str(error), "correct the variables")]
-    except ClientError as error:
+    except aws_calls.ERRORS as error:
         rows.append(aws_calls.failed_call(NAME, error, "sqs:GetQueueAttributes on the queue"))
         if not aws_calls.denied(error):
             return rows
-    except ERRORS as error:
-        return [*rows, aws_calls.failed_call(NAME, error)]
     dlq_url, found = dead_letters(known, attributes, client)
     return [*rows, *found, *permissions.probe(client, url, dlq_url)]
 
@@ -88,12 +75,12 @@ def dead_letters(
         dead = _attributes(client, url)
         rows += _identity(known["sqs_queue_url"], attributes or {}, url, dead, arn)
         rows += _retention(QueueIdentity.of_url(url).name, dead, attributes or {})
-    except ERRORS as error:
+    except aws_calls.ERRORS as error:
         if url is None:
             row = aws_calls.failed_call(
                 DLQ, error, "sqs:GetQueueUrl on the DLQ, or set SQS_DLQ_URL"
             )
-        elif isinstance(error, ClientError) and aws_calls.denied(error):
+        elif aws_calls.denied(error):
             advice = "nothing; with sqs:GetQueueAttributes on the DLQ doctor would check it"
             row = unknown(DLQ, "reading its attributes is not allowed", advice)
         else:
@@ -130,6 +117,3 @@ def _retention(name: str, dead: Attributes, attributes: Attributes) -> list[Chec
 
 def _attributes(client: "SQSClient", url: str) -> Attributes:
     return client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-
-
-CHECK = Check(NAME, ("sqs_queue_url", "sqs_region"), queue)

@@ -3,8 +3,8 @@
 import json
 
 from reservation_worker.cli.doctor import protocols
-from reservation_worker.cli.doctor.network import Unreachable, reach, split
-from reservation_worker.cli.doctor.result import Check, CheckResult, Known, failure, ok, warning
+from reservation_worker.cli.doctor.protocols import Unreachable, reach, split
+from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, warning
 from reservation_worker.clients.http import Answer
 from reservation_worker.clients.meaning import Meaning
 from reservation_worker.clients.reservation import classify
@@ -89,6 +89,3 @@ def _check_answer(base: str, answer: Answer) -> CheckResult:
             " the gateway in front",
         )
     return warning(NAME, said, "try again; if it persists, look at its log")
-
-
-CHECK = Check(NAME, ("reservation_api_base", "reservation_api_token_file"), reservation_api)

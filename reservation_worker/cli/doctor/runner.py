@@ -5,7 +5,8 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -20,15 +21,8 @@ from reservation_worker.cli.doctor import (
     queue,
     reservation_api,
 )
-from reservation_worker.cli.doctor.result import (
-    Check,
-    CheckResult,
-    Known,
-    failure,
-    ok,
-    unknown,
-    warning,
-)
+from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, unknown, warning
+from reservation_worker.cli.text import visible
 from reservation_worker.config import sources
 from reservation_worker.config.redaction import HIDDEN, Redactor
 from reservation_worker.config.variables import VARIABLES
@@ -39,15 +33,38 @@ LIMIT = 20.0
 _PIECES, _SHORTEST = re.compile(r"[/:@\[\]]+"), 5
 """Where an address is split; up to this length a piece (http, a port) is not a secret."""
 
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Runs by itself; `needs` are the fields of Settings that it reads."""
+
+    name: str
+    needs: tuple[str, ...]
+    run: Callable[[Known], list[CheckResult]]
+
+
 CHECKS = (
-    credentials.CHECK,
-    queue.CHECK,
-    eventbridge.CHECK,
-    inventory.CHECK,
-    reservation_api.CHECK,
-    collector.CHECK,
-    *machine.PORTS,
-    machine.MEMORY,
+    Check(credentials.NAME, ("aws_region",), credentials.credentials),
+    Check(queue.NAME, ("sqs_queue_url", "sqs_region"), queue.queue),
+    Check(eventbridge.NAME, ("sqs_queue_url", "sqs_region"), eventbridge.eventbridge),
+    Check(inventory.NAME, ("inventory_grpc_addr", "inventory_grpc_tls"), inventory.inventory),
+    Check(
+        reservation_api.NAME,
+        ("reservation_api_base", "reservation_api_token_file"),
+        reservation_api.reservation_api,
+    ),
+    Check(
+        collector.NAME,
+        ("otel_endpoint", "otel_traces_endpoint", "otel_traces_insecure", "otel_traces_exporter"),
+        collector.traces,
+    ),
+    Check("SERVER_PORT", ("server_host", "server_port"), partial(machine.port, "SERVER")),
+    Check(
+        "GRPC_DEBUG_PORT",
+        ("grpc_debug_host", "grpc_debug_port"),
+        partial(machine.port, "GRPC_DEBUG"),
+    ),
+    Check("memory", ("worker_concurrency",), machine.memory),
 )
 
 
@@ -55,7 +72,10 @@ def run_checks(
     survey: sources.Survey, files: list[Path], limit: float = LIMIT
 ) -> list[CheckResult]:
     """All results in the order of the checks, without secrets and control characters."""
-    checks = [*CHECKS, *manifests.checks(files)]
+    checks = [*CHECKS]
+    if files:
+        needs = ("sqs_queue_url", "sqs_region")
+        checks.append(Check(manifests.NAME, needs, partial(manifests.compare, files)))
     rows = [*configuration(survey), *_run(checks, survey.known, limit)]
     clean = _cleaner(survey)
     return [
@@ -97,15 +117,14 @@ def _run(checks: list[Check], known: Known, limit: float) -> Iterator[CheckResul
             # Daemon threads, because a hanging name server must not delay the exit.
             threading.Thread(target=run, args=(check,), name=check.name, daemon=True).start()
     deadline = time.monotonic() + limit
-    with terminal.progress("checks") as bar:
-        task = bar.add_task("checking", total=len(checks), completed=len(found))
+    with terminal.progress("checking", "checks", len(checks)) as bar:
         while len(found) < len(checks) and (left := deadline - time.monotonic()) > 0:
             try:
                 name, rows = answers.get(timeout=left)
             except Empty:
                 break
             found[name] = rows
-            bar.advance(task)
+            bar(completed=len(found))
     for check in checks:
         late = unknown(
             check.name, f"no answer within {limit:g} s", "check the name servers and the network"
@@ -125,5 +144,4 @@ def _cleaner(survey: sources.Survey) -> Callable[[str], str]:
 
 def _plain(text: str) -> str:
     """One line without control characters, because it may quote a neighbour."""
-    text = " ".join(text.split())
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return visible(" ".join(text.split()))

@@ -1,4 +1,4 @@
-"""Sends entries in batches at a rate, a few calls at once, with further tries."""
+"""Sends entries in batches, a few calls at once."""
 
 import time
 from collections import Counter
@@ -8,17 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reservation_worker.cli.publish.targets import Entry, Target
+from reservation_worker.cli.sending import Sent, paced, send
 from reservation_worker.errors import OperationError
-from reservation_worker.sqs.batches import BATCH, batches
 
 PAUSES = (0.2, 0.4, 0.8, 1.6)
 """Seconds before each further try of entries that were refused for a passing reason."""
 
 PARALLEL = 8
 """So many calls at once, where the order does not matter: one call is mostly waiting."""
-
-_CALLS_A_SECOND = 4
-"""A low rate sends small batches, so that events are spread over each second."""
 
 
 @dataclass(slots=True)
@@ -46,6 +43,14 @@ class Summary:
         """Sent a second."""
         return self.sent / self.seconds if self.seconds else 0.0
 
+    def add(self, batch: Sent[Entry]) -> None:
+        """Count the entries of a batch."""
+        self.sent += len(batch.sent)
+        self.errors.update(str(failure) for _, failure in batch.refused)
+        if batch.error:
+            self.errors[str(batch.error)] += len(batch.unsure)
+            self.broken = True
+
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
         return {
@@ -58,89 +63,58 @@ class Summary:
             "interrupted": self.interrupted,
         }
 
-
-class Publisher:
-    """`pause` waits so many seconds and returns whether to stop; `rate` is events a second.
-
-    With `parallel` 1 the order is kept as far as the target keeps it.
-    """
-
-    def __init__(
-        self,
-        target: Target,
-        pause: Callable[[float], bool],
-        rate: float | None = None,
-        parallel: int = 1,
-        pauses: Sequence[float] = PAUSES,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._target = target
-        self._pause = pause
-        self._rate = rate
-        self._parallel = parallel
-        self._pauses = pauses
-        self._clock = clock
-
-    def publish(
-        self, entries: Sequence[Entry], watch: Callable[[Summary], None] = lambda summary: None
-    ) -> Summary:
-        """Send until all are sent, a call fails for good or a stop is asked for.
-
-        A batch under way is always finished, and counted.
-        """
-        summary = Summary(len(entries))
-        began = self._clock()
-        started = 0
-        running: set[Future[tuple[int, list[str], bool]]] = set()
-
-        def collect(until: str) -> None:
-            nonlocal running
-            done, running = wait(running, return_when=until)
-            for future in done:
-                sent, errors, broken = future.result()
-                summary.sent += sent
-                summary.errors.update(errors)
-                summary.broken |= broken
-                summary.seconds = self._clock() - began
-                watch(summary)
-
-        with ThreadPoolExecutor(self._parallel, "publish") as pool:
-            sized = ((entry, self._target.size(entry)) for entry in entries)
-            for batch in batches(sized, self._most(), self._target.most_bytes):
-                if len(running) == self._parallel:
-                    collect(FIRST_COMPLETED)
-                ahead = began + started / self._rate - self._clock() if self._rate else 0.0
-                summary.interrupted = self._pause(max(0.0, ahead))
-                if summary.interrupted or summary.broken:
-                    break
-                running.add(pool.submit(self._send, batch))
-                started += len(batch)
-            collect(ALL_COMPLETED)
-        summary.interrupted |= self._pause(0)
-        return summary
-
-    def _most(self) -> int:
+    def __str__(self) -> str:
+        head = "interrupted: " if self.interrupted else ""
+        failed = f", {self.failed} failed" if self.failed else ""
         return (
-            BATCH if self._rate is None else max(1, min(BATCH, int(self._rate / _CALLS_A_SECOND)))
+            f"{head}sent {self.sent} of {self.total} events in {self.seconds:.1f} s,"
+            f" {self.rate:.0f}/s{failed}"
         )
 
-    def _send(self, batch: Sequence[Entry]) -> tuple[int, list[str], bool]:
-        """The number sent, the error of each of the others, and whether a whole call failed."""
-        left = list(batch)
-        errors: list[str] = []
-        for pause in (*self._pauses, None):
-            try:
-                failures = self._target.send(left)
-            except OperationError as error:
-                return len(batch) - len(errors) - len(left), errors + [str(error)] * len(left), True
-            again = []
-            for position, failure in sorted(failures.items()):
-                if pause is None or failure.sender_fault:
-                    errors.append(str(failure))
-                else:
-                    again.append(left[position])
-            left = again
-            if not left or pause is None:
+    def exit_code(self) -> int:
+        """The exit code. Raises OperationError if something could not be sent."""
+        if self.failed:
+            errors = "; ".join(f"{error} ({count})" for error, count in self.errors.most_common(5))
+            raise OperationError(f"{self.failed} of {self.total} events failed: {errors}")
+        return 130 if self.interrupted else 0
+
+
+def publish(
+    target: Target,
+    entries: Sequence[Entry],
+    pause: Callable[[float], bool],
+    rate: float | None = None,
+    *,
+    parallel: int = 1,
+    pauses: Sequence[float] = PAUSES,
+    clock: Callable[[], float] = time.monotonic,
+    watch: Callable[[Summary], None] = lambda summary: None,
+) -> Summary:
+    """Send until all are sent, a call fails for good, or `pause` reports a stop (see `paced`).
+
+    A batch under way is always finished, and counted. With `parallel` 1 the order is kept as far
+    as the target keeps it.
+    """
+    summary = Summary(len(entries))
+    began = clock()
+    running: set[Future[Sent[Entry]]] = set()
+
+    def collect(until: str) -> None:
+        nonlocal running
+        done, running = wait(running, return_when=until)
+        for future in done:
+            summary.add(future.result())
+            summary.seconds = clock() - began
+            watch(summary)
+
+    with ThreadPoolExecutor(parallel, "publish") as pool:
+        sized = ((entry, target.size(entry)) for entry in entries)
+        for batch in paced(sized, pause, rate, clock, target.most_bytes):
+            running.add(pool.submit(send, batch, target.send, pauses))
+            if len(running) == parallel:
+                collect(FIRST_COMPLETED)
+            if summary.broken:
                 break
-            time.sleep(pause)
-        return len(batch) - len(errors), errors, False
+        collect(ALL_COMPLETED)
+    summary.interrupted = pause(0)
+    return summary

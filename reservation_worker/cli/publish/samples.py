@@ -1,12 +1,14 @@
-"""Sample events about invented reservations, one for each event. Pure."""
+"""Sample events about invented reservations, one for each event."""
 
+import argparse
 import itertools
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from reservation_worker.simulator.neighbours.reservations import Record
-from reservation_worker.simulator.story.samples import event
+from reservation_worker.simulator.story.samples import SEEDED_TIME, event
 from reservation_worker.simulator.story.variants import variants
 
 ALL = "all"
@@ -20,6 +22,24 @@ class Sample:
 
     body: str
     record: Record
+
+
+def samples_for(args: argparse.Namespace, count: int, types: Sequence[str]) -> list[Sample]:
+    """The samples that the options ask for; `count` and `types` are their defaults."""
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    try:
+        return samples(
+            args.count or count,
+            args.type or types,
+            now if args.seed is None else SEEDED_TIME,
+            random.Random(args.seed),  # noqa: S311 -- these are samples, no secrets
+            args.prefix or "",
+            args.variant or "canonical",
+            by_bus=args.bus is not None,
+        )
+    except ValueError as error:
+        args.refuse(str(error))
+        raise
 
 
 def samples(
@@ -41,16 +61,15 @@ def samples(
     made = []
     for number, kind in zip(range(1, count + 1), itertools.cycle(types), strict=False):
         record = Record(f"{prefix}-{number}", f"show-{prefix}", (f"{number}A", f"{number}B"))
-        bodies = variants(
-            event(
-                kind,
-                record,
-                f"pay-{prefix}-{number}",
-                identity=f"evt_{dice.getrandbits(128):032x}",
-                trace_id=f"{dice.getrandbits(128) | 1:032x}",
-                time=time,
-            )
+        canonical = event(
+            kind,
+            record,
+            f"pay-{prefix}-{number}",
+            identity=f"evt_{dice.getrandbits(128):032x}",
+            trace_id=f"{dice.getrandbits(128) | 1:032x}",
+            time=time,
         )
+        bodies = variants(canonical)
         if kind not in turns:
             turns[kind] = itertools.cycle(_fitting(kind, list(bodies), variant, by_bus))
         made.append(Sample(bodies[next(turns[kind])], record))

@@ -1,18 +1,20 @@
 """Where events go: a queue by SendMessageBatch, or a bus by PutEvents. One entry is one event."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from reservation_worker.cli import operator_aws
+from reservation_worker.config.settings import Settings
 from reservation_worker.errors import InvalidEvent
 from reservation_worker.events.envelopes import string
+from reservation_worker.sqs import session as aws
 from reservation_worker.sqs.batches import MAX_BYTES, BatchFailure, failures
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_sqs import SQSClient
-
-    from reservation_worker.config.settings import Settings
 
 Entry = Mapping[str, str]
 
@@ -20,107 +22,73 @@ Entry = Mapping[str, str]
 _PASSING = frozenset({"InternalFailure", "ThrottlingException"})
 
 
-class Target(Protocol):
+class Target(ABC):
     """`name` is for people; `most_bytes` is the limit of a call and of an entry."""
 
-    @property
-    def name(self) -> str: ...
+    most_bytes: int
 
-    @property
-    def most_bytes(self) -> int: ...
+    def __init__(self, name: str) -> None:
+        self.name = name
 
+    @abstractmethod
     def entry(self, body: str) -> Entry:
         """The entry for `body`. Raises InvalidEvent if there can be none."""
-        ...
 
     def size(self, entry: Entry) -> int:
         """Its weight against `most_bytes`."""
-        ...
+        return sum(len(text.encode()) for name, text in entry.items() if name != "EventBusName")
 
+    @abstractmethod
     def show(self, entry: Entry) -> str:
         """The entry as one line of JSON."""
-        ...
 
-    def connect(self, settings: "Settings") -> None:
-        """Make the client. Raises ConfigurationError."""
-        ...
+    @abstractmethod
+    def connect(self, settings: Settings) -> tuple[str, ...]:
+        """Make the client; returns the queue's URL, if any, and the endpoint that it calls.
 
-    @property
-    def urls(self) -> tuple[str, ...]:
-        """The queue's URL, if any, and the endpoint that the connected client calls.
-
-        AWS_ENDPOINT_URL may name another host than the queue's URL.
+        AWS_ENDPOINT_URL may name another host than the queue's URL. Raises ConfigurationError.
         """
-        ...
 
+    @abstractmethod
     def send(self, entries: Sequence[Entry]) -> dict[int, BatchFailure]:
         """One call; the failures by position. Raises OperationError when all of it failed."""
-        ...
 
 
-class QueueTarget:
-    """The body is the message; it has no attributes."""
+class QueueTarget(Target):
+    """The queue at the URL `name`. The body is the message; it has no attributes."""
 
     most_bytes = MAX_BYTES
 
-    def __init__(self, url: str) -> None:
-        self.name = url
-
     def entry(self, body: str) -> Entry:
-        """See Target."""
         return {"MessageBody": body}
 
-    def size(self, entry: Entry) -> int:
-        """See Target."""
-        return len(entry["MessageBody"].encode())
-
     def show(self, entry: Entry) -> str:
-        """See Target."""
         return entry["MessageBody"]
 
-    def connect(self, settings: "Settings") -> None:
-        """See Target."""
-        from reservation_worker.cli import operator_aws  # noqa: PLC0415
-        from reservation_worker.sqs import session as aws  # noqa: PLC0415
-
+    def connect(self, settings: Settings) -> tuple[str, ...]:
         session = operator_aws.session(settings.sqs_region)
         with aws.explained():
             self._client: SQSClient = session.client("sqs")
-
-    @property
-    def urls(self) -> tuple[str, ...]:
-        """See Target."""
         return self.name, self._client.meta.endpoint_url
 
     def send(self, entries: Sequence[Entry]) -> dict[int, BatchFailure]:
-        """See Target."""
-        from reservation_worker.cli import operator_aws  # noqa: PLC0415
-
+        batch: Any = [{"Id": str(at), **entry} for at, entry in enumerate(entries)]
         with operator_aws.asking(f"send to {self.name}"):
-            answer = self._client.send_message_batch(
-                QueueUrl=self.name,
-                Entries=[
-                    {"Id": str(position), "MessageBody": entry["MessageBody"]}
-                    for position, entry in enumerate(entries)
-                ],
-            )
+            answer = self._client.send_message_batch(QueueUrl=self.name, Entries=batch)
         return failures(answer)
 
 
-class BusTarget:
+class BusTarget(Target):
     """Of the body go `type` or `detail-type`, `source` and `detail`; the bus makes the envelope.
 
-    `bus` is a name or an ARN; an ARN has its region, too.
+    `name` is the bus's name or ARN; an ARN has its region, too.
     """
 
     # EventBridge documents "less than 256 KB".
     most_bytes = 262_143
 
-    def __init__(self, bus: str) -> None:
-        self.name = bus
-
     def entry(self, body: str) -> Entry:
-        """See Target. A trace_id beside the detail goes into it: the envelope has no place."""
+        """A trace_id beside the detail goes into it: the envelope has no place for it."""
         try:
             event: Any = json.loads(body)
         except (ValueError, RecursionError):
@@ -139,37 +107,20 @@ class BusTarget:
             "Detail": json.dumps(traced | event["detail"]),
         }
 
-    def size(self, entry: Entry) -> int:
-        """See Target; counted as EventBridge does."""
-        return sum(len(text.encode()) for name, text in entry.items() if name != "EventBusName")
-
     def show(self, entry: Entry) -> str:
-        """See Target."""
         return json.dumps(dict(entry))
 
-    def connect(self, settings: "Settings") -> None:
-        """See Target."""
-        from reservation_worker.cli import operator_aws  # noqa: PLC0415
-        from reservation_worker.sqs import session as aws  # noqa: PLC0415
-
+    def connect(self, settings: Settings) -> tuple[str, ...]:
         region = self.name.split(":")[3] if self.name.startswith("arn:") else settings.aws_region
         session = operator_aws.session(region)
         with aws.explained():
             self._client: EventBridgeClient = session.client("events")
-
-    @property
-    def urls(self) -> tuple[str, ...]:
-        """See Target."""
         return (self._client.meta.endpoint_url,)
 
     def send(self, entries: Sequence[Entry]) -> dict[int, BatchFailure]:
-        """See Target."""
-        from reservation_worker.cli import operator_aws  # noqa: PLC0415
-
+        batch: Any = entries
         with operator_aws.asking(f"put events on {self.name}"):
-            answer = self._client.put_events(Entries=[dict(entry) for entry in entries])  # type: ignore[misc]
-        if not answer["FailedEntryCount"]:
-            return {}
+            answer = self._client.put_events(Entries=batch)
         return {
             position: BatchFailure(code, code not in _PASSING, one.get("ErrorMessage", ""))
             for position, one in enumerate(answer["Entries"])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from responses import RequestsMock
 
-from reservation_worker.cli.burst.watch import Watch
+from reservation_worker.cli.burst.command import Watch
 from reservation_worker.cli.operator_aws import refuse_real
 from reservation_worker.errors import OperationError
 

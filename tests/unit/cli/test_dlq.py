@@ -15,7 +15,7 @@ from reservation_worker.cli.dlq.letters import Letter, by_origin
 from reservation_worker.cli.dlq.listing import groups
 from reservation_worker.cli.dlq.selection import FATES, matches
 from reservation_worker.cli.dlq.show import body_text, lines
-from reservation_worker.cli.dlq.text import cell, short, visible
+from reservation_worker.cli.text import cell, short, visible
 from reservation_worker.errors import OperationError
 
 NOW = 1_800_000_000.0
@@ -271,12 +271,12 @@ def test_an_exported_message_is_imported_unchanged() -> None:
         }
     )
     line = json.dumps(as_dict(one)).encode()
-    ((number, entry, _),) = imports.read(b"\n" + line + b"\n", ours=True)
+    ((number, (entry, _)),) = imports.read(b"\n" + line + b"\n", ours=True).items()
     assert number == 2
     assert entry["MessageBody"] == one.body
     assert entry["MessageAttributes"] == one.attributes
     assert entry["MessageSystemAttributes"]["AWSTraceHeader"]["StringValue"] == "Root=1"
-    ((_, bare, _),) = imports.read(line, ours=False)
+    ((bare, _),) = imports.read(line, ours=False).values()
     assert set(bare["MessageAttributes"]) == {"bytes", "n"}
 
 
@@ -319,10 +319,10 @@ def test_a_wrong_line_is_named_and_nothing_is_sent(line: Any, error: str | None)
     assert error in str(raised.value)
 
 
-def test_of_a_hundred_wrong_lines_ten_are_shown() -> None:
-    with pytest.raises(OperationError, match="100 wrong lines") as raised:
+def test_of_a_hundred_wrong_lines_twenty_are_shown() -> None:
+    with pytest.raises(OperationError, match="100 of 100 lines are wrong") as raised:
         imports.read(b"{\n" * 100, ours=True)
-    assert "and 90 more" in str(raised.value)
+    assert "and 80 more" in str(raised.value)
 
 
 def test_binary_is_base64_in_a_line() -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from reservation_worker.cli import main as cli
 from reservation_worker.cli.interrupt import interrupt_noted
-from reservation_worker.cli.publish.lines import entries
-from reservation_worker.cli.publish.publisher import Publisher, Summary
+from reservation_worker.cli.publish.command import entries_of
+from reservation_worker.cli.publish.publisher import Summary, publish
 from reservation_worker.cli.publish.targets import BusTarget, Entry, QueueTarget
 from reservation_worker.errors import OperationError
 from reservation_worker.sqs.batches import BatchFailure, batches
@@ -55,11 +55,12 @@ class Clock:
         return bool(self.stop_at) and self.pauses >= self.stop_at
 
 
-def send(target: FakeTarget, count: int, clock: Clock | None = None, **more: float) -> Summary:
+def send(
+    target: FakeTarget, count: int, clock: Clock | None = None, rate: float | None = None
+) -> Summary:
     clock = clock or Clock()
-    rate = more.get("rate")
-    publisher = Publisher(target, clock.pause, rate, pauses=(0, 0), clock=clock)
-    return publisher.publish([target.entry(str(number)) for number in range(count)])
+    entries = [target.entry(str(number)) for number in range(count)]
+    return publish(target, entries, clock.pause, rate, pauses=(0, 0), clock=clock)
 
 
 # sending
@@ -125,8 +126,7 @@ def test_ctrl_c_in_the_middle_of_a_call_lets_it_finish_and_counts_it() -> None:
 
     target = Interrupted()
     with interrupt_noted() as interrupt:
-        publisher = Publisher(target, interrupt.pause)
-        summary = publisher.publish([target.entry("x")] * 30)
+        summary = publish(target, [target.entry("x")] * 30, interrupt.pause)
     assert (summary.sent, summary.interrupted) == (10, True)
 
 
@@ -139,7 +139,7 @@ def test_several_calls_go_at_once_where_order_does_not_matter() -> None:
             return {}
 
     target = Meeting()
-    summary = Publisher(target, Clock().pause, parallel=4).publish([target.entry("x")] * 80)
+    summary = publish(target, [target.entry("x")] * 80, Clock().pause, parallel=4)
     assert summary.sent == 80
 
 
@@ -165,7 +165,7 @@ def test_a_dry_run_needs_no_configuration_and_can_be_sent_later(
     line = ["publish", "--dry-run", "--count", "12", "--variant", "all", "--type", "failed"]
     assert cli.main(line) == 0
     printed = capsys.readouterr().out
-    assert len(entries(printed.encode(), QUEUE)) == 12
+    assert len(entries_of(printed.encode(), QUEUE)) == 12
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from reservation_worker.cli import operator_aws, publish
-from reservation_worker.cli.publish.lines import entries
+from reservation_worker.cli.publish.command import entries_of
 from reservation_worker.cli.publish.samples import samples
 from reservation_worker.cli.publish.targets import BusTarget, QueueTarget
 from reservation_worker.config.settings import Settings
@@ -67,7 +67,7 @@ def test_a_bus_gets_no_variant_that_never_came_by_one() -> None:
 def test_each_wrong_line_is_named_with_its_mistake() -> None:
     content = f'{EVENT}\n\nhello\n{{"type":"x"}}\n'.encode() + b"\xff\n"
     with pytest.raises(OperationError) as error:
-        entries(content, QUEUE)
+        entries_of(content, QUEUE)
     head, *named = str(error.value).splitlines()
     assert head.startswith("3 of 4 lines are wrong, and nothing was sent")
     assert [line.strip().partition(":")[0] for line in named] == ["line 3", "line 4", "line 5"]
@@ -75,18 +75,18 @@ def test_each_wrong_line_is_named_with_its_mistake() -> None:
 
 
 def test_force_sends_every_line_that_can_be_sent_and_no_other() -> None:
-    assert [dict(entry) for entry in entries(b"hello\n\n{}", QUEUE, force=True)] == [
+    assert [dict(entry) for entry in entries_of(b"hello\n\n{}", QUEUE, force=True)] == [
         {"MessageBody": "hello"},
         {"MessageBody": "{}"},
     ]
     for content, target in ((b"\xff", QUEUE), (b"x" * 1_048_577, QUEUE), (b"hello", BUS)):
         with pytest.raises(OperationError, match="line 1"):
-            entries(content, target, force=True)
+            entries_of(content, target, force=True)
 
 
 def test_a_line_separator_inside_a_string_ends_no_line() -> None:
     body = EVENT.replace('"s"', '"a\u2028b"')
-    assert len(entries(body.encode(), QUEUE)) == 1
+    assert len(entries_of(body.encode(), QUEUE)) == 1
 
 
 # entries for a bus
@@ -103,7 +103,7 @@ def test_a_bus_makes_the_envelope_and_the_trace_goes_into_the_detail() -> None:
 
 def test_a_lone_surrogate_that_the_worker_ignores_goes_through_a_bus() -> None:
     body = EVENT.replace('"r"', r'"r", "user_id": "\ud800"')
-    (entry,) = entries(body.encode(), BUS)
+    (entry,) = entries_of(body.encode(), BUS)
     assert r'"user_id": "\ud800"' in entry["Detail"]
 
 

@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reservation_worker.cli import terminal
-from reservation_worker.cli.doctor.result import failure
-from reservation_worker.cli.doctor.show import show
+from reservation_worker.cli.doctor.result import failure, show
 
 URL = "https://sqs.ap-northeast-2.amazonaws.com/137406935518/traffic-tacos-reservation-events-dlq"
 ID = "8dc46fe0-fa9c-469a-9623-2b0ddc768067"

@@ -46,7 +46,7 @@ def test_the_environment_adds_neither_a_proxy_nor_credentials(
     assert headers["User-Agent"] == f"reservation-worker/{__version__}"
 
 
-def test_a_post_sends_json_as_it_is_given(http: RequestsMock) -> None:
+def test_a_post_sends_json(http: RequestsMock) -> None:
     http.post(
         URL,
         match=[
@@ -54,7 +54,7 @@ def test_a_post_sends_json_as_it_is_given(http: RequestsMock) -> None:
             matchers.json_params_matcher({"reservations": []}),
         ],
     )
-    assert worker_http.post_json(URL, b'{"reservations": []}').status == 200
+    assert worker_http.post_json(URL, {"reservations": []}).status == 200
 
 
 @pytest.mark.parametrize(

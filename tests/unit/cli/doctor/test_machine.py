@@ -8,7 +8,7 @@ from reservation_worker.cli.doctor import (
     collector,
     machine,
 )
-from reservation_worker.cli.doctor.network import split
+from reservation_worker.cli.doctor.protocols import split
 from reservation_worker.cli.doctor.result import (
     CheckStatus,
 )

@@ -12,15 +12,16 @@ from reservation_worker.cli.doctor import (
     runner,
 )
 from reservation_worker.cli.doctor.result import (
-    Check,
     CheckResult,
     CheckStatus,
+    as_json,
     failure,
     ok,
+    show,
     unknown,
     warning,
 )
-from reservation_worker.cli.doctor.show import as_json, show
+from reservation_worker.cli.doctor.runner import Check
 from reservation_worker.config.sources import Survey
 from tests.unit.cli.doctor.settings import KNOWN
 
@@ -95,7 +96,7 @@ def test_no_result_has_secrets_or_control_characters(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2hunter2")
     said = "hunter2hunter2 at http://me:pw@host/\x1b[2J\n"
     row = examined(monkeypatch, Check("x", (), lambda known: [failure("x", said, said)]))[1]
-    assert row.detail == row.advice == "*** at http://***@host/\N{REPLACEMENT CHARACTER}[2J"
+    assert row.detail == row.advice == "*** at http://***@host/\\x1b[2J"
 
 
 def shown(encoding: str) -> str:

@@ -1,5 +1,7 @@
 """Text of messages for a person's terminal and spreadsheet: nothing in it may act."""
 
+from collections.abc import Sequence
+
 # A spreadsheet takes a cell that begins so for a formula; the last four are full-width.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
 
@@ -28,3 +30,9 @@ def cell(text: str) -> str:
 def plural(count: int, noun: str) -> str:
     """ "1 message", "2 messages"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def first(lines: Sequence[str], most: int) -> list[str]:
+    """At most `most` of the lines, and how many more there are."""
+    more = len(lines) - most
+    return [*lines[:most], f"and {more} more"] if more > 0 else list(lines)
