@@ -18,10 +18,8 @@ from reservation_worker.config.redaction import hide_userinfo
 from reservation_worker.errors import OperationError
 from reservation_worker.sqs.batches import BATCH
 
-_SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
-"""A terminal that is closed, or a pod that is ended, counts as ctrl-C. Windows has no SIGHUP."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""A terminal that is closed, or a pod that is ended, counts as ctrl-C."""
 _WAIT = 1
 """A long poll asks all of SQS's servers, so an empty answer mostly means that nothing is there."""
 _IDLE = 3
