@@ -101,6 +101,8 @@ ROWS = (
     Row("40 ms, no spans", "settle", replace(BASE, spans=NO_SPANS), 5_120, 1_024),
     Row("40 ms, 20 viewers", "settle", replace(BASE, viewers=20), 5_120),
     Row("40 ms, half a CPU", "settle", HALF, 5_120, 1_024),
+    Row("40 ms, half a CPU, 50 threads", "settle", replace(HALF, concurrency=50), 5_120),
+    Row("40 ms, half a CPU, 100 threads", "settle", replace(HALF, concurrency=100), 5_120),
     Row("40±20 ms", "settle", replace(BASE, jitter_ms=20), 5_120),
     Row("5 ms", "settle", replace(BASE, latency_ms=5), 5_120),
     Row("0 ms", "settle", NOTHING, 5_120),

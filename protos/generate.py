@@ -39,6 +39,9 @@ def generate(output: Path) -> None:
     for stub in (*output.rglob("*_pb2*.py"), *output.rglob("*_pb2.pyi")):
         text = re.sub(r"^from proto\.", f"from {PACKAGE}.proto.", stub.read_text(), flags=re.M)
         stub.write_text(text)
+    for stub in output.rglob("*_pb2_grpc.py"):
+        if "add_" not in stub.read_text():  # of a file without a service: nobody imports it
+            stub.unlink()
     for directory in (output, *(path for path in output.rglob("*") if path.is_dir())):
         if directory.name != "__pycache__":
             (directory / "__init__.py").touch()

@@ -70,7 +70,7 @@ def build(
     pipeline = assemble(settings, ports, handlers, metrics, tracing, clocks, watchers)
     if real.watch:
         real.watch.on_change = lambda facts: pipeline.leases.resize(facts.visibility)
-    dispatcher, poller = pipeline.dispatcher, pipeline.poller
+    dispatcher = pipeline.dispatcher
     deadline = DEADLINE_CALLS * settings.call_timeout
     history = History(
         metrics,
@@ -79,34 +79,14 @@ def build(
         clocks.monotonic,
         clocks.wall,
     )
-    probes = Probes(poller, dispatcher, pipeline.breakers, deadline, draining.is_set, real.refused)
-    depths = DepthReader(ports.queue.depths, clocks.monotonic)
-    status = Status(
-        settings,
-        metrics,
-        probes,
-        dispatcher,
-        pipeline.breakers,
-        pipeline.leases,
-        poller,
-        recent,
-        history,
-        depths,
-        draining.is_set,
-    )
+    probes = Probes(pipeline, deadline, draining.is_set, real.refused)
+    depth = DepthReader(ports.queue.depths, clocks.monotonic)
+    status = Status(settings, metrics, pipeline, probes, recent, history, depth, draining.is_set)
     state = WorkerState(
-        settings.pod_name,
-        probes,
-        draining.is_set,
-        recent,
-        dispatcher,
-        depths,
-        clocks.monotonic,
+        settings.pod_name, dispatcher, probes, recent, history, depth, draining.is_set
     )
-    direct = DirectHandler(
-        dispatcher, pipeline.processor, pipeline.leases, deadline, clocks.monotonic
-    )
-    health, debug = _servers(settings, metrics, probes, status, state, direct)
+    direct = DirectHandler(pipeline, deadline, clocks.monotonic)
+    health, debug = _servers(settings, status, state, direct)
     return Worker(
         settings=settings,
         metrics=metrics,
@@ -175,25 +155,19 @@ class _RealPorts:
 
 
 def _tracing(settings: Settings) -> Tracing:
-    queue_name = settings.sqs_queue_url.rsplit("/", 1)[-1]
     export = exporter(*settings.collector) if settings.collector else None
-    return Tracing(settings.pod_name, queue_name, export)
+    return Tracing(settings.pod_name, settings.queue_name, export)
 
 
 def _servers(
-    settings: Settings,
-    metrics: Metrics,
-    probes: Probes,
-    status: Status,
-    state: WorkerState,
-    direct: DirectHandler,
+    settings: Settings, status: Status, state: WorkerState, direct: DirectHandler
 ) -> tuple[HealthServer, DebugServer]:
     pages = [make_pages(status.document, settings.explained())]
     if settings.debug_endpoints:
         pages.append(make_profiles())
     listen_errors = ListenErrors()
     with listen_errors.opening("SERVER", settings.server_host, settings.server_port):
-        web = make_app(probes, metrics.registry, *pages)
+        web = make_app(status.probes, status.metrics.registry, *pages)
         health = HealthServer(web, settings.server_host, settings.server_port)
     host, port = settings.grpc_debug_host, settings.grpc_debug_port
     handle = direct.handle if settings.grpc_debug_allow_write else None

@@ -1,17 +1,4 @@
-"""Every error the worker raises on purpose.
-
-WorkerError
-├── ConfigurationError     the settings must be changed: exit 2
-├── OperationError         an operator's verb failed: exit 1
-├── InvalidEvent           the message can never be understood: dead-lettered at once
-├── PermanentError         a neighbour refused this message for good
-├── TransientError         may pass: the message is given back, and the breaker counts it
-├── BreakerOpen            not tried: the neighbour's breaker is open
-├── LeaseTooShort          not tried: the message is ours, but not long enough for a call
-├── LeaseLost              not tried: the message is no longer ours
-├── NotNow                 not taken on: the worker stops, or handles the same reservation
-└── SqsError               SQS refused or did not answer
-"""
+"""Every error the worker raises on purpose."""
 
 
 class WorkerError(Exception):
@@ -19,7 +6,7 @@ class WorkerError(Exception):
 
 
 class ConfigurationError(WorkerError):
-    """Wrong settings. `problems` holds one plain sentence for each."""
+    """Wrong settings: exit code 2. `problems` holds one plain sentence for each."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -27,11 +14,11 @@ class ConfigurationError(WorkerError):
 
 
 class OperationError(WorkerError):
-    """A verb failed; the text names the problem, its place and the remedy."""
+    """A verb failed: exit code 1. The text names the problem, its place and the remedy."""
 
 
 class InvalidEvent(WorkerError):
-    """The body of a message can never be understood (docs/contract.md#events)."""
+    """The message can never be understood: dead-lettered at once (docs/contract.md#events)."""
 
 
 class PermanentError(WorkerError):
@@ -39,7 +26,10 @@ class PermanentError(WorkerError):
 
 
 class TransientError(WorkerError):
-    """A failure that may pass. `retry_after` is the neighbour's Retry-After in seconds."""
+    """A failure that may pass: the message is given back, and the breaker counts it.
+
+    `retry_after` is the neighbour's Retry-After in seconds.
+    """
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)

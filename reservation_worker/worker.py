@@ -16,7 +16,6 @@ from reservation_worker.pipeline.assembly import Pipeline
 from reservation_worker.servers.debug.direct import DirectHandler
 from reservation_worker.servers.debug.server import DebugServer
 from reservation_worker.servers.health import HealthServer
-from reservation_worker.sqs.identity import QueueIdentity
 from reservation_worker.sqs.watch import AttributeWatch
 from reservation_worker.status.history import History
 
@@ -62,7 +61,7 @@ class Worker:
             "reservation-worker {} started on queue {} in {}; status page {}, debug server on {}"
             " port {}",
             __version__,
-            QueueIdentity.of_url(self.settings.sqs_queue_url).name,
+            self.settings.queue_name,
             self.settings.sqs_region,
             self.health.url,
             self.debug.host,

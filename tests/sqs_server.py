@@ -46,6 +46,8 @@ class SqsServer:
         """Action and access key of each request."""
         self.messages: list[dict[str, Any]] = []
         """The answer to each receive."""
+        self.page: bytes | None = None
+        """A proxy's answer to each request, in place of SQS's."""
         self.date: str | None = None
         """The Date of each answer; None: this machine's."""
         self.sent: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -57,6 +59,12 @@ class SqsServer:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                if server.page is not None:
+                    self.send_response(403)
+                    self.send_header("Content-Length", str(len(server.page)))
+                    self.end_headers()
+                    self.wfile.write(server.page)
+                    return
                 action = self.headers["X-Amz-Target"].rpartition(".")[2]
                 signature = self.headers.get("Authorization", "")
                 key = signature.partition("Credential=")[2].partition("/")[0]

@@ -58,7 +58,7 @@ def fill(page: str, tables: Mapping[str, str]) -> str:
 def charts(plan: CapacityPlan) -> dict[str, str]:
     """Every chart by its name."""
     base = plan.shipped
-    lighter = base.with_cpu_per_event(1.0).change(concurrency=50)
+    lighter = base.with_cpu_per_event(1.0)
     shipped, more, quick, slow = (
         plan.run(load, sizing)
         for load, sizing in (
@@ -77,7 +77,7 @@ def charts(plan: CapacityPlan) -> dict[str, str]:
             {
                 "as shipped": _column(shipped, 1),
                 "150 pods": _column(more, 1),
-                "1.0 ms an event, 50 threads": _column(quick, 1),
+                "1.0 ms an event": _column(quick, 1),
             },
         ),
         "delay": line_chart(

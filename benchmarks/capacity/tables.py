@@ -31,17 +31,15 @@ def headline(plan: CapacityPlan) -> str:
     """The effect of each change on the headline."""
     base = plan.shipped
     lighter = base.with_cpu_per_event(1.0)
-    half, full = {"cpu": 0.5}, {"cpu": 1.0}
+    full = {"cpu": 1.0}
     sizings = {
         "as shipped": base,
+        "20 threads": base.change(concurrency=20),
         "CPU limit 1": base.change(**full),
-        "50 threads, CPU limit 0.5": base.change(concurrency=50, **half),
-        "50 threads, CPU limit 1": base.change(concurrency=50, **full),
-        "50 threads, CPU limit 1, 100 pods": base.change(concurrency=50, most=100, **full),
+        "CPU limit 1, 100 pods": base.change(most=100, **full),
         "100 pods": base.change(most=100),
         "150 pods": base.change(most=150),
         "1.0 ms an event": lighter,
-        "1.0 ms an event, 50 threads, CPU limit 0.5": lighter.change(concurrency=50, **half),
         "1.0 ms an event, 100 threads, CPU limit 1": lighter.change(concurrency=100, **full),
     }
     rows = [
@@ -51,9 +49,9 @@ def headline(plan: CapacityPlan) -> str:
     warm = base.change(least=base.scaling.most)
     announced = plan.run(plan.announced, warm)
     rows.append(_headline_row("50 pods before the sale", warm, announced, LEAD))
-    wide = warm.change(concurrency=50, **full)
+    wide = warm.change(**full)
     announced = plan.run(plan.announced, wide)
-    rows.append(_headline_row("the same, 50 threads, CPU limit 1", wide, announced, LEAD))
+    rows.append(_headline_row("the same, CPU limit 1", wide, announced, LEAD))
     nodes = plan.run(plan.headline, base, schedule=90)
     rows.append(_headline_row("as shipped, each pod waits 90 s for a node", base, nodes))
     return table(("change", "pod events/s", "pods for 30,000/s", *_OUTCOME), rows)
@@ -61,7 +59,7 @@ def headline(plan: CapacityPlan) -> str:
 
 def queue_length(plan: CapacityPlan) -> str:
     """The effect of queueLength, mostly at everyday loads: a flash sale needs every pod anyway."""
-    wide = plan.shipped.change(concurrency=50, cpu=1.0)
+    wide = plan.shipped.change(cpu=1.0)
     rows = []
     for length in (5, 10, 20, 30, 50, 100, 500):
         everyday, stadium, many = (
@@ -74,7 +72,7 @@ def queue_length(plan: CapacityPlan) -> str:
         )
         rows.append((length, *_brief(everyday), *_brief(stadium), *_brief(many)))
     head = ["queueLength"]
-    for load in ("everyday", "stadium", "everyday, 50 threads, CPU limit 1"):
+    for load in ("everyday", "stadium", "everyday, CPU limit 1"):
         head += [f"{load}: P99.9, worst", "most pods", "pod-hours"]
     return table(head, rows)
 

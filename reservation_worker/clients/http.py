@@ -86,7 +86,7 @@ class HttpTransport:
             return self._send(method, path, deadline, headers, body)
         token = self._token.current()
         answer = self._send(method, path, deadline, headers | bearer(token), body)
-        if answer.status == 401 and (other := self._token.read_again()) != token:
+        if answer.status == 401 and (other := self._token.current(refused=True)) != token:
             answer = self._send(method, path, deadline, headers | bearer(other), body)
         return answer
 

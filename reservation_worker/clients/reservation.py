@@ -95,10 +95,6 @@ class ReservationClient:
         if answer.status in NOT_THE_API:
             _fail("GET", answer, Meaning.TRANSIENT)
 
-    def reconnect(self) -> None:
-        """Later calls make new connections. Calls in flight keep theirs until they end."""
-        self._http.reconnect()
-
     def close(self) -> None:
         """Close the idle connections."""
         self._http.close()

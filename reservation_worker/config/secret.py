@@ -79,7 +79,7 @@ def _json_object(text: str) -> dict[str, Any] | None:
 def _fetch(name: str, region: str, unattended: bool) -> str:
     """The text of secret `name`; each call ends within 35 s. Raises ConfigurationError."""
     from botocore.config import Config  # noqa: PLC0415 -- slow to load; most starts need no secret
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore.exceptions import ClientError  # noqa: PLC0415
 
     from reservation_worker.sqs import session as aws  # noqa: PLC0415
 
@@ -95,8 +95,7 @@ def _fetch(name: str, region: str, unattended: bool) -> str:
     except ClientError as error:
         advice = ADVICE.get(error.response.get("Error", {}).get("Code", ""), advice)
         why = str(error)
-    # OSError: a missing token file or CA bundle. ValueError: AWS_* that boto3 parses.
-    except (BotoCoreError, OSError, ValueError) as error:
+    except aws.ERRORS as error:
         why = str(error)
     else:
         if "SecretString" in answer:

@@ -90,6 +90,11 @@ class Settings:
         return cls(**parsed, sources=tuple((n, origin.get(n, "environment")) for n in given))
 
     @property
+    def queue_name(self) -> str:
+        """The name of the queue, by its URL."""
+        return QueueIdentity.of_url(self.sqs_queue_url).name
+
+    @property
     def collector(self) -> Collector | None:
         """Where the traces are exported to; None: nowhere."""
         return collector({v.field: getattr(self, v.field) for v in VARIABLES})

@@ -49,21 +49,6 @@ class Survey:
         return Settings.from_mapping(self.values, self.sources)
 
 
-def load_settings(
-    environ: MutableMapping[str, str] = os.environ,
-    directory: Path = Path("."),
-    given: Mapping[str, str] = MappingProxyType({}),
-) -> Settings:
-    """The settings in force for `environ` and the .env files of `directory`.
-
-    `given` are values from a verb's options, by variable name: they win over everything.
-    Prepares `environ` for the libraries: adds their variables from the files, and removes those
-    that are empty, wrong or reserved to the worker.
-    Raises ConfigurationError with every problem at once.
-    """
-    return survey(environ, directory, given).settings()
-
-
 def survey(
     environ: MutableMapping[str, str] = os.environ,
     directory: Path = Path("."),
@@ -71,7 +56,11 @@ def survey(
     *,
     unattended: bool = False,
 ) -> Survey:
-    """Like load_settings, but the valid values can be used although others are wrong.
+    """The settings for `environ` and the .env files of `directory`; valid ones can be used alone.
+
+    `given` are values from a verb's options, by variable name: they win over everything.
+    Prepares `environ` for the libraries: adds their variables from the files, and removes those
+    that are empty, wrong or reserved to the worker.
 
     `unattended`: nobody can answer a credential_process's prompt, so the read of the secret is
     bounded.

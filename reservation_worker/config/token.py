@@ -36,20 +36,13 @@ class TokenFile:
                 ]
             ) from None
 
-    def current(self) -> str:
-        """The token now; the file is read again if it has changed."""
-        return self._refreshed(always=False)
-
-    def read_again(self) -> str:
-        """The token now, read again even if the file looks unchanged: the last one was refused."""
-        return self._refreshed(always=True)
-
-    def _refreshed(self, always: bool) -> str:
+    def current(self, *, refused: bool = False) -> str:
+        """The token now; the file is read again if it has changed, or if the last was `refused`."""
         try:
             # Taken before reading, so that a change in between causes one read too many, not one
             # too few.
             version = self._stat()
-            if always or version != self._version:
+            if refused or version != self._version:
                 with self._lock:
                     self._token = self._read()
                     self._version = version

@@ -121,8 +121,8 @@ class Leases:
         """
         if not self.held(lease):
             raise LeaseLost("the lease is over: the message may be with another worker")
-        # Where the visibility timeout is shorter than the call, the call gets the time left.
-        needed = wanted if self.visibility >= wanted else self.visibility / 2
+        # Where the visibility timeout is no longer than the call, the call gets the time left.
+        needed = wanted if self.visibility > wanted else self.visibility / 2
         if lease.deadline - self._clock() < needed:
             before = lease.deadline
             if self._clock() < lease.renew_until:

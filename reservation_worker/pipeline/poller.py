@@ -14,6 +14,7 @@ from reservation_worker.pipeline.custody import Custody
 from reservation_worker.pipeline.delivery import Delivery, open_delivery
 from reservation_worker.pipeline.dispatcher import Dispatcher
 from reservation_worker.pipeline.leases import Leases
+from reservation_worker.sqs.facts import HOPELESS
 from reservation_worker.sqs.queue import READ_MARGIN, Queue
 
 LONGEST_PAUSE = 30
@@ -103,6 +104,9 @@ class Poller:
                 pauses = _pauses()
 
     def _poll(self) -> None:
+        if self._leases.visibility == 0:
+            # Each receive would only bring the messages closer to maxReceiveCount.
+            raise SqsError("NoVisibilityTimeout", HOPELESS)
         self._breakers.probe_due_ones()
         limit = self._breakers.limit()
         if limit == 0:

@@ -23,6 +23,8 @@ RAMP = 20
 """So many good calls while half-open close the breaker."""
 QUIET = 10.0
 """Half-open for so many seconds without a failed call closes it, too."""
+REMEMBERED = 1000
+"""So many messages that reopened it are remembered."""
 
 
 class State(IntEnum):
@@ -39,7 +41,8 @@ class Breaker:
     Closed: calls pass. Open: calls are refused with BreakerOpen and nothing is polled; when the
     time is over a probe that touches no message is due. Half-open: one message may be in flight,
     and one more for each good call (slow start) or message that needed no call; RAMP good calls
-    close it, or QUIET seconds without a failed one.
+    close it, or QUIET seconds without a failed one. Until it closes, each message can reopen it
+    once: later failures of the same message may be the message's own.
 
     `clock` gives monotonic seconds, `random` numbers in [0, 1). `on_change` is called, outside
     the lock, with the new state.
@@ -63,6 +66,7 @@ class Breaker:
         self._open_for = FIRST_OPEN
         self._open_until = 0.0
         self._spared = 0
+        self._reopened_by: deque[str] = deque(maxlen=REMEMBERED)
         self._reset_counts()
 
     @property
@@ -113,7 +117,7 @@ class Breaker:
             if before is State.CLOSED:
                 self._record_closed(message_id, ok)
             else:
-                self._record_half_open(ok)
+                self._record_half_open(message_id, ok)
             after = self._state
         if after is not before:
             self._on_change(self.name, after)
@@ -157,17 +161,21 @@ class Breaker:
         ):
             self._open()
 
-    def _record_half_open(self, ok: bool) -> None:
+    def _record_half_open(self, message_id: str, ok: bool) -> None:
         if ok:
             self._good += 1
             if self._good >= RAMP:
                 self._close()
-        else:
-            self._bad += 1
-            self._quiet_since = self._clock()
-            # The first call decides alone; later a rare failure does not stop the recovery.
-            if self._bad >= (self._good + self._bad) * FAILED_SHARE:
-                self._open()
+            return
+        self._quiet_since = self._clock()
+        # Otherwise a message that always fails and always comes first would keep it open.
+        if message_id in self._reopened_by:
+            return
+        self._bad += 1
+        # The first call decides alone; later a rare failure does not stop the recovery.
+        if self._bad >= (self._good + self._bad) * FAILED_SHARE:
+            self._reopened_by.append(message_id)
+            self._open()
 
     def _open(self) -> None:
         varied = self._open_for * (1 - JITTER + 2 * JITTER * self._random())
@@ -177,6 +185,7 @@ class Breaker:
 
     def _close(self) -> None:
         self._open_for = FIRST_OPEN
+        self._reopened_by.clear()
         self._enter(State.CLOSED)
 
     def _enter(self, state: State) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -93,16 +94,14 @@ class Play:
 
     def __enter__(self) -> Self:
         self._say("starting the queue, the neighbours and the worker")
-        self.stack.__enter__()
-        try:
+        with ExitStack() as undo:
+            undo.enter_context(self.stack)
             self.stack.neighbours.seed(self.scenario.seeds, self.scenario.pools)
             server, debug = map(str, free_ports(2))
             env = {"SERVER_PORT": server, "GRPC_DEBUG_PORT": debug}
             self.worker = self.stack.worker(env).start()
             self.worker.ready()
-        except BaseException as error:
-            self.stack.__exit__(type(error), error, error.__traceback__)
-            raise
+            undo.pop_all()
         return self
 
     def __exit__(self, *error: Any) -> None:

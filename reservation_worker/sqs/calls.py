@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from reservation_worker.errors import SqsError
 from reservation_worker.sqs import session as aws
@@ -62,8 +62,7 @@ class SqsCalls:
         except ClientError as error:
             details = error.response.get("Error", {})
             raise SqsError(plain(details.get("Code")), str(error)) from error
-        # RuntimeError: botocore's for credentials that have expired before they came.
-        except (BotoCoreError, OSError, ValueError, RuntimeError) as error:
+        except aws.ERRORS as error:
             raise SqsError(type(error).__name__, str(error)) from error
 
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -10,7 +11,7 @@ from loguru import logger
 
 from reservation_worker.errors import SqsError
 from reservation_worker.sqs.credentials import CredentialProcess, of_credentials
-from reservation_worker.sqs.session import explained
+from reservation_worker.sqs.session import ERRORS, explained
 
 RENEWAL = 15.0
 """New clients are made at most once in so many seconds."""
@@ -19,12 +20,12 @@ C = TypeVar("C")
 T = TypeVar("T")
 
 
+@dataclass(eq=False)
 class _Made(Generic[C]):
     """The clients of one session, and how many calls use them now."""
 
-    def __init__(self, clients: C) -> None:
-        self.clients = clients
-        self.users = 0
+    clients: C
+    users: int = 0
 
 
 class RenewedClients(Generic[C]):
@@ -122,7 +123,7 @@ class RenewedClients(Generic[C]):
                 self._renewed_at = self._clock()
             try:
                 made = _Made(self._make())
-            except (BotoCoreError, ClientError, OSError, ValueError, RuntimeError) as error:
+            except (ClientError, *ERRORS) as error:
                 self._failed(error)
                 return False
             with self._lock:

@@ -1,17 +1,13 @@
 """The dead-letter queue: which one it is now, and how letters are sent to it."""
 
 from collections.abc import Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reservation_worker.errors import SqsError
 from reservation_worker.sqs.batches import Attributes, fit, message, without_last_mark
 from reservation_worker.sqs.calls import SqsCalls
 from reservation_worker.sqs.facts import DeadLetterQueue, QueueFacts, dead_letter_arn
 from reservation_worker.sqs.identity import identity
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
 
 NO_QUEUE = frozenset({"NonExistentQueue", "QueueDoesNotExist"})
 """Error codes of a queue that does not exist."""
@@ -93,20 +89,14 @@ class DeadLetters:
     ) -> None:
         """Send with as many of our marks as fit; the known limit may be out of date."""
         fitting = fit(body, attributes, dlq.max_bytes)
-        while True:
-            letter = message(body, fitting, trace)
-            try:
-                self._calls.control(partial(_send, dlq.url, letter))
-                return
-            except SqsError as error:
-                fewer = without_last_mark(fitting)
-                if error.code not in TOO_LONG or fewer is None:
-                    raise
-                fitting = fewer
-
-
-def _send(url: str, letter: Mapping[str, Any], client: "SQSClient") -> None:
-    client.send_message(QueueUrl=url, **letter)
+        letter = message(body, fitting, trace)
+        try:
+            self._calls.control(lambda client: client.send_message(QueueUrl=dlq.url, **letter))
+        except SqsError as error:
+            fewer = without_last_mark(fitting)
+            if error.code not in TOO_LONG or fewer is None:
+                raise
+            self._send(dlq, body, fewer, trace)
 
 
 def read_attributes(calls: SqsCalls, url: str) -> Mapping[Any, str]:

@@ -16,7 +16,7 @@ WANTED_RECEIVES = 30
 DAY = 86_400
 WANTED_RETENTION = 4 * DAY
 
-HOPELESS = "VisibilityTimeout is 0 s: nothing can be handled, every message is lost at once"
+HOPELESS = "VisibilityTimeout is 0 s: nothing can be handled, so nothing is received"
 """The one misfit with which the worker can't work."""
 
 
@@ -50,11 +50,11 @@ class QueueFacts:
     @classmethod
     def read(cls, attributes: Mapping[Any, str]) -> Self:
         """From the answer to GetQueueAttributes, without the DLQ."""
-        count = _redrive(attributes).get("maxReceiveCount")
+        count = str(_redrive(attributes).get("maxReceiveCount"))
         retention = attributes.get("MessageRetentionPeriod")
         return cls(
             visibility=int(attributes.get("VisibilityTimeout") or UNKNOWN_VISIBILITY),
-            max_receive_count=int(count) if count is not None else None,
+            max_receive_count=int(count) if count.isdecimal() else None,
             retention=int(retention) if retention else None,
             max_bytes=int(attributes.get("MaximumMessageSize") or MAX_BYTES),
             arn=attributes.get("QueueArn"),
@@ -64,12 +64,17 @@ class QueueFacts:
 
 def dead_letter_arn(attributes: Mapping[Any, str]) -> str | None:
     """The DLQ that the queue's RedrivePolicy names."""
-    return _redrive(attributes).get("deadLetterTargetArn")
+    arn = str(_redrive(attributes).get("deadLetterTargetArn"))
+    return arn if arn.count(":") == 5 else None
 
 
 def _redrive(attributes: Mapping[Any, str]) -> dict[str, Any]:
-    policy: dict[str, Any] = json.loads(attributes.get("RedrivePolicy") or "{}")
-    return policy
+    """The RedrivePolicy; empty if there is none, or if it is no JSON object."""
+    try:
+        policy = json.loads(attributes.get("RedrivePolicy", ""))
+    except ValueError:
+        return {}
+    return policy if isinstance(policy, dict) else {}
 
 
 def refusals(facts: QueueFacts) -> list[str]:

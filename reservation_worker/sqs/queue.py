@@ -170,11 +170,8 @@ class SqsQueue:
         return [_message(raw, now) for raw in raws]
 
     def delete(self, receipts: Sequence[str]) -> dict[int, BatchFailure]:
-        """See Queue. Entry ids are positions: two copies of a message may be in one batch."""
-        entries: Any = [
-            {"Id": str(position), "ReceiptHandle": receipt}
-            for position, receipt in enumerate(receipts)
-        ]
+        """See Queue."""
+        entries = _entries(receipts)
         with self._rights.noted("sqs:DeleteMessage", "the queue") as failed:
             answer = self._calls.control(
                 lambda client: client.delete_message_batch(QueueUrl=self._url, Entries=entries)
@@ -184,10 +181,7 @@ class SqsQueue:
 
     def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, BatchFailure]:
         """See Queue."""
-        entries: Any = [
-            {"Id": str(position), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
-            for position, receipt in enumerate(receipts)
-        ]
+        entries = _entries(receipts, VisibilityTimeout=seconds)
         with self._rights.noted("sqs:ChangeMessageVisibility", "the queue") as failed:
             answer = self._calls.control(
                 lambda client: client.change_message_visibility_batch(
@@ -209,6 +203,14 @@ class SqsQueue:
     def close(self) -> None:
         """Close the connections."""
         self._calls.close()
+
+
+def _entries(receipts: Sequence[str], **more: int) -> Any:
+    """A batch's entries. Their ids are positions: two copies of a message may be in one batch."""
+    return [
+        {"Id": str(position), "ReceiptHandle": receipt, **more}
+        for position, receipt in enumerate(receipts)
+    ]
 
 
 def _sqs_time(answer: "ReceiveMessageResultTypeDef") -> float:

@@ -7,9 +7,17 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
+from botocore.parsers import ResponseParserError
 
 from reservation_worker.errors import ConfigurationError
 from reservation_worker.sqs.credentials import bound_processes
+
+ERRORS = (BotoCoreError, ResponseParserError, OSError, ValueError, RuntimeError)
+"""What boto3's calls raise besides ClientError.
+
+ResponseParserError is raised for an answer that is not AWS's, such as a proxy's page. RuntimeError
+is raised for credentials that have expired before they came.
+"""
 
 
 def session(region: str, config: Config, *, unattended: bool = False) -> boto3.session.Session:

@@ -24,9 +24,3 @@ class Finding:
     title: str
     detail: str
     advice: str
-
-
-def worst_first(findings: list[Finding]) -> list[Finding]:
-    """Findings of the same condition keep their order."""
-    order = list(Condition)
-    return sorted(findings, key=lambda finding: -order.index(finding.condition))

@@ -4,7 +4,7 @@ The worker may read the depth of the dead-letter queue but no letter in it. It k
 those letters alone that it has sent itself since its start.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reservation_worker.status.condition import Condition, Finding
@@ -29,13 +29,11 @@ def dead_letter_findings(figures: Mapping[str, Any]) -> list[Finding]:
     ]
 
 
-def _critical_share(window: Mapping[str, Any]) -> list[Finding]:
+def _critical_share(window: Mapping[str, Any]) -> Iterator[Finding]:
     dead = window["dead_lettered"]
     deliveries = window["settled"] + dead + window["retried"]
-    if dead < FEWEST or dead / deliveries <= CRITICAL_SHARE:
-        return []
-    return [
-        Finding(
+    if dead >= FEWEST and dead / deliveries > CRITICAL_SHARE:
+        yield Finding(
             Condition.CRITICAL,
             f"{_percent(dead / deliveries)} of the deliveries are dead-lettered",
             f"{dead:,} of {deliveries:,} in the last {CRITICAL_WINDOW / 60:.0f} minutes; more than"
@@ -43,7 +41,6 @@ def _critical_share(window: Mapping[str, Any]) -> list[Finding]:
             "The failures below show the cause: often a release of a producer or a neighbour."
             " Roll it back first, then `reservation-worker dlq redrive`.",
         )
-    ]
 
 
 def _percent(share: float) -> str:
@@ -51,24 +48,21 @@ def _percent(share: float) -> str:
     return f"{int(share * 1000 + 1e-9) / 10:g} %"
 
 
-def _waiting(dead: Mapping[str, Any], read_seconds_ago: float | None) -> list[Finding]:
+def _waiting(dead: Mapping[str, Any], read_seconds_ago: float | None) -> Iterator[Finding]:
     depth, sent_ago = dead["depth"], dead["last_seconds_ago"]
     read_ago = read_seconds_ago or 0.0
     up_to_date = sent_ago is None or sent_ago - read_ago >= CONSISTENT_AFTER
     if depth == 0 and up_to_date:
-        return []  # somebody has resolved all of them
-    found = []
+        return  # somebody has resolved all of them
     if owed := dead["by_reason"]["compensation_required"]:
         detail = f"this worker dead-lettered {owed:,} as compensation_required since its start"
         if up_to_date and depth and depth < owed:
             detail += f"; at most {depth:,} of them still wait"
-        found.append(
-            Finding(
-                Condition.ATTENTION,
-                "Somebody paid and has no seat",
-                detail,
-                "Refund them: `reservation-worker dlq compensations` lists the payments.",
-            )
+        yield Finding(
+            Condition.ATTENTION,
+            "Somebody paid and has no seat",
+            detail,
+            "Refund them: `reservation-worker dlq compensations` lists the payments.",
         )
     recent = dead["in_window"]
     if depth:
@@ -82,38 +76,34 @@ def _waiting(dead: Mapping[str, Any], read_seconds_ago: float | None) -> list[Fi
     elif recent:
         title, detail = "Events are dead-lettered", f"{recent:,} in the last 15 minutes"
     else:
-        return found
-    advice = (
+        return
+    yield Finding(
+        Condition.ATTENTION,
+        title,
+        detail,
         "`reservation-worker dlq list` groups them by reason, `reservation-worker dlq"
-        " compensations` lists the payments without a seat."
+        " compensations` lists the payments without a seat.",
     )
-    return [*found, Finding(Condition.ATTENTION, title, detail, advice)]
 
 
-def _unreadable(figures: Mapping[str, Any]) -> list[Finding]:
+def _unreadable(figures: Mapping[str, Any]) -> Iterator[Finding]:
     # Where the queue itself can't be read, another finding reports it.
-    if figures["queue"]["visible"] is None or figures["dead_letters"]["depth"] is not None:
-        return []
-    return [
-        Finding(
+    if figures["queue"]["visible"] is not None and figures["dead_letters"]["depth"] is None:
+        yield Finding(
             Condition.ATTENTION,
             "The depth of the dead-letter queue can't be read",
             "this page knows only the dead letters that this worker has sent since its start",
             "Allow sqs:GetQueueUrl and sqs:GetQueueAttributes on the dead-letter queue. Where there"
             " is none, give the queue a RedrivePolicy.",
         )
-    ]
 
 
-def _unsent(unsent: int) -> list[Finding]:
-    if not unsent:
-        return []
-    return [
-        Finding(
+def _unsent(unsent: int) -> Iterator[Finding]:
+    if unsent:
+        yield Finding(
             Condition.ATTENTION,
             "Dead letters could not be sent",
             f"{unsent:,} since the start; their messages stay in the queue for now",
             "Check that the queue has a dead-letter queue (or SQS_DLQ_URL) and that"
             " sqs:SendMessage on it is allowed.",
         )
-    ]

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from prometheus_client import Counter
@@ -12,11 +12,7 @@ from reservation_worker.config.redaction import Redactor
 from reservation_worker.config.settings import Settings
 from reservation_worker.observability.metrics import OUTCOMES, TYPES, Metrics
 from reservation_worker.outcome import Completed
-from reservation_worker.pipeline.breakers import Breakers
-from reservation_worker.pipeline.dispatcher import Dispatcher
-from reservation_worker.pipeline.leases import Leases
-from reservation_worker.pipeline.poller import Poller
-from reservation_worker.sqs.identity import QueueIdentity
+from reservation_worker.pipeline.assembly import Pipeline
 from reservation_worker.status.dead_letters import CRITICAL_WINDOW
 from reservation_worker.status.depth import DepthReader
 from reservation_worker.status.findings import assess
@@ -31,58 +27,41 @@ LONGEST = 300
 """The longest text of a failure, in characters."""
 
 
+@dataclass(eq=False)
 class Status:
     """Reads live state at each call; waits for no neighbour, and for SQS at most depth.PATIENCE."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        metrics: Metrics,
-        probes: Probes,
-        dispatcher: Dispatcher,
-        breakers: Breakers,
-        leases: Leases,
-        poller: Poller,
-        recent: RecentOutcomes,
-        history: History,
-        depth: DepthReader,
-        draining: Callable[[], bool],
-    ) -> None:
-        self._settings = settings
-        self._metrics = metrics
-        self._probes = probes
-        self._dispatcher = dispatcher
-        self._breakers = breakers
-        self._leases = leases
-        self._poller = poller
-        self._recent = recent
-        self._history = history
-        self._depth = depth
-        self._draining = draining
-        self._shown_settings = settings.redacted()
-        self._redact = Redactor(os.environ)
+    settings: Settings
+    metrics: Metrics
+    pipeline: Pipeline
+    probes: Probes
+    recent: RecentOutcomes
+    history: History
+    depth: DepthReader
+    draining: Callable[[], bool]
+    _redact: Redactor = field(default_factory=lambda: Redactor(os.environ), init=False)
 
     def document(self) -> dict[str, Any]:
         """Everything, in types of JSON; docs/status-page.md describes it."""
-        now = self._history.now()
-        points = self._history.points()
-        recent = self._recent.snapshot()
+        now = self.history.now()
+        points = self.history.points()
+        recent = self.recent.snapshot()
         whole = window(points, now, SPAN)
-        health, ready = self._probes.health(), self._probes.ready()
+        health, ready = self.probes.health(), self.probes.ready()
         breakers = {
-            name: (state, self._breakers.of(name).remaining())
-            for name, state in self._breakers.states().items()
+            name: (state, self.pipeline.breakers.of(name).remaining())
+            for name, state in self.pipeline.breakers.states().items()
         }
         document = {
             "worker": {
-                "queue_name": QueueIdentity.of_url(self._settings.sqs_queue_url).name,
-                "region": self._settings.sqs_region,
-                "pod_name": self._settings.pod_name,
+                "queue_name": self.settings.queue_name,
+                "region": self.settings.sqs_region,
+                "pod_name": self.settings.pod_name,
                 "version": __version__,
                 "now": round(now, 1),
-                "started_at": round(self._history.started_at, 1),
-                "uptime_seconds": round(now - self._history.started_at, 1),
-                "draining": self._draining(),
+                "started_at": round(self.history.started_at, 1),
+                "uptime_seconds": round(now - self.history.started_at, 1),
+                "draining": self.draining(),
             },
             "checks": {"health": _shown(health), "ready": _shown(ready)},
             "outcomes": self._outcomes(),
@@ -95,7 +74,7 @@ class Status:
                     "neighbour": name,
                     "state": state.name.lower(),
                     "retry_in_seconds": round(remaining, 1),
-                    "in_flight_limit": self._breakers.of(name).limit(),
+                    "in_flight_limit": self.pipeline.breakers.of(name).limit(),
                 }
                 for name, (state, remaining) in breakers.items()
             ],
@@ -105,7 +84,7 @@ class Status:
             "failures": [self._failure(one) for one in recent.failures[:FAILURES]],
             "series": columns(points),
         }
-        condition, findings = assess(health, ready, breakers, self._shown_settings, document)
+        condition, findings = assess(health, ready, breakers, self.settings.redacted(), document)
         return document | {
             "condition": condition.value,
             "findings": [asdict(finding) for finding in findings],
@@ -113,25 +92,25 @@ class Status:
 
     def _outcomes(self) -> dict[str, Any]:
         counts = {kind: dict.fromkeys(OUTCOMES, 0) for kind in TYPES}
-        for labels, value in self._metrics.values(self._metrics.events):
+        for labels, value in self.metrics.values(self.metrics.events):
             counts[labels["type"]][labels["outcome"]] = int(value)
         settled = sum(by_outcome[name] for by_outcome in counts.values() for name in SETTLED)
         return {"settled": settled, "by_type": counts}
 
     def _pool(self) -> dict[str, int]:
-        busy, in_flight = self._dispatcher.busy, self._dispatcher.in_flight
+        busy, in_flight = self.pipeline.dispatcher.busy, self.pipeline.dispatcher.in_flight
         return {
-            "threads": self._dispatcher.concurrency,
+            "threads": self.pipeline.dispatcher.concurrency,
             "threads_busy": busy,
-            "slots": self._dispatcher.slots,
+            "slots": self.pipeline.dispatcher.slots,
             "in_flight": in_flight,
             "waiting": max(0, in_flight - busy),
         }
 
     def _queues(self, recent: Snapshot, now: float, in_window: int) -> dict[str, Any]:
-        depths, age = self._depth.depths(), self._depth.age
+        depths, age = self.depth.depths(), self.depth.age
         last = recent.last_dead_letter_at
-        refused = depths is None and self._depth.refused
+        refused = depths is None and self.depth.refused
         return {
             "queue": {
                 "visible": depths and depths.visible,
@@ -144,10 +123,10 @@ class Status:
                 "depth": depths and depths.dead,
                 "by_reason": {
                     labels["reason"]: int(value)
-                    for labels, value in self._metrics.values(self._metrics.dead_lettered)
+                    for labels, value in self.metrics.values(self.metrics.dead_lettered)
                 },
                 "in_window": in_window,
-                "unsent": self._count(self._metrics.dead_letter_failures),
+                "unsent": self._count(self.metrics.dead_letter_failures),
                 "last_seconds_ago": None if last is None else max(0.0, round(now - last, 1)),
             },
         }
@@ -155,26 +134,26 @@ class Status:
     def _polling(self) -> dict[str, int]:
         receives = {
             labels["result"]: int(value)
-            for labels, value in self._metrics.values(self._metrics.receives)
+            for labels, value in self.metrics.values(self.metrics.receives)
         }
         return {
             "receives_with_messages": receives["messages"],
             "receives_empty": receives["empty"],
-            "errors": self._count(self._metrics.poll_errors),
-            "errors_in_a_row": self._poller.errors_in_a_row,
+            "errors": self._count(self.metrics.poll_errors),
+            "errors_in_a_row": self.pipeline.poller.errors_in_a_row,
         }
 
     def _lease_figures(self) -> dict[str, int]:
         return {
-            "open": self._leases.count,
-            "renewed": self._count(self._metrics.leases_renewed),
-            "renewal_failures": self._count(self._metrics.lease_renewal_failures),
-            "lost": self._count(self._metrics.leases_lost),
-            "visibility_seconds": self._leases.visibility,
+            "open": self.pipeline.leases.count,
+            "renewed": self._count(self.metrics.leases_renewed),
+            "renewal_failures": self._count(self.metrics.lease_renewal_failures),
+            "lost": self._count(self.metrics.leases_lost),
+            "visibility_seconds": self.pipeline.leases.visibility,
         }
 
     def _count(self, counter: Counter) -> int:
-        return sum(int(value) for _, value in self._metrics.values(counter))
+        return sum(int(value) for _, value in self.metrics.values(counter))
 
     def _failure(self, one: Completed) -> dict[str, Any]:
         # The ids that the log has; no payment's id.

@@ -71,7 +71,11 @@ class History:
 
     def now(self) -> float:
         """The time in Unix seconds, by the clock of the points."""
-        return self._epoch + self._clock()
+        return self.unix(self._clock())
+
+    def unix(self, at: float) -> float:
+        """A time of `clock` in Unix seconds."""
+        return self._epoch + at
 
     def points(self) -> list[Point]:
         """The points that are not older than SPAN, the oldest first."""

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from reservation_worker.pipeline.breakers import Breakers
-from reservation_worker.pipeline.dispatcher import Dispatcher
-from reservation_worker.pipeline.poller import Poller
+from reservation_worker.pipeline.assembly import Pipeline
 
 POLL_ERRORS = 3
 """The number of failed receives in a row that turns /ready red."""
@@ -20,49 +18,40 @@ class Check:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
 class Probes:
     """Checks live state. `deadline` is the limit of a message's whole handling, in seconds.
 
     `refused` returns a sentence for each action that AWS refuses for lack of rights.
     """
 
-    def __init__(
-        self,
-        poller: Poller,
-        dispatcher: Dispatcher,
-        breakers: Breakers,
-        deadline: float,
-        draining: Callable[[], bool],
-        refused: Callable[[], Mapping[str, str]] = dict,
-    ) -> None:
-        self._poller = poller
-        self._dispatcher = dispatcher
-        self._breakers = breakers
-        self._deadline = deadline
-        self._draining = draining
-        self._refused = refused
+    pipeline: Pipeline
+    deadline: float
+    draining: Callable[[], bool]
+    refused: Callable[[], Mapping[str, str]]
 
     def health(self) -> list[Check]:
         """The checks of /health: red only where a restart would help."""
         # While draining the poller has ended on purpose.
-        late = self._poller.late() and not self._draining()
-        overdue = self._dispatcher.overdue(self._deadline)
-        threads = self._dispatcher.concurrency
+        late = self.pipeline.poller.late() and not self.draining()
+        overdue = self.pipeline.dispatcher.overdue(self.deadline)
+        threads = self.pipeline.dispatcher.concurrency
         return [
             Check("poller", not late, "late or dead" if late else "polling"),
             Check(
                 "threads",
                 overdue < threads,
                 f"{overdue:,} of {threads:,} are beyond a message's deadline of"
-                f" {self._deadline:g} s",
+                f" {self.deadline:g} s",
             ),
         ]
 
     def ready(self) -> list[Check]:
         """The checks of /ready: red while no event gets through and a restart would not help."""
-        poller = self._poller
+        poller = self.pipeline.poller
         failing = poller.errors_in_a_row
-        refused = self._refused()
+        refused = self.refused()
+        draining = self.draining()
         checks = [
             Check(
                 "queue",
@@ -73,10 +62,10 @@ class Probes:
                 if poller.has_received
                 else "no receive has succeeded yet",
             ),
-            Check("draining", not self._draining(), "stopping" if self._draining() else "no"),
+            Check("draining", not draining, "stopping" if draining else "no"),
             Check("rights", not refused, "; ".join(refused.values()) or "nothing is refused"),
         ]
-        for name, state in self._breakers.states().items():
+        for name, state in self.pipeline.breakers.states().items():
             shown = state.name.lower().replace("_", "-")
             checks.append(Check(f"breaker_{name}", shown != "open", shown))
         return checks

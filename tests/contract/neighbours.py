@@ -12,10 +12,11 @@ from reservation_worker.clients.ports import (
 from reservation_worker.clients.reservation import ReservationClient
 from reservation_worker.errors import PermanentError, TransientError
 from reservation_worker.simulator.neighbours.inventory import InventoryServer
-from reservation_worker.simulator.neighbours.ledger import Ledger, Record
+from reservation_worker.simulator.neighbours.ledger import Ledger
 from reservation_worker.simulator.neighbours.reservation_api import (
     ReservationApi as ReservationApiServer,
 )
+from reservation_worker.simulator.neighbours.reservations import Record
 from tests.fakes import FakeInventory, FakePool, FakeReservationApi, Lost
 
 CALL = CallContext(timeout=10.0)

@@ -31,7 +31,7 @@ def test_every_variable_is_one_that_the_worker_its_sdks_or_the_runtime_reads(
 def test_the_worker_accepts_its_environment(manifests: Manifests) -> None:
     settings = Settings.from_mapping(manifests.environment())
     assert settings.pod_name == "reservation-worker-7c9f-x2"
-    assert settings.worker_concurrency == 20
+    assert settings.worker_concurrency == 50
 
 
 def test_the_pod_may_take_15_seconds_longer_to_end_than_the_worker(manifests: Manifests) -> None:

@@ -9,8 +9,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from reservation_worker.simulator.processes import SqsProcess
-from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
+from reservation_worker.simulator.processes.sqs import SqsProcess
+from reservation_worker.simulator.sqs.emulator import sqs_client
+from tests.sqs_proxy.process import SqsProxyProcess
 
 _names = itertools.count()
 
@@ -20,7 +21,7 @@ class Setup:
 
     def __init__(self, sqs: SqsProcess, proxy: SqsProxyProcess) -> None:
         self.proxy = proxy
-        self.direct = sqs.client()
+        self.direct = sqs_client(sqs.url)
         self.client = boto3.client(
             "sqs",
             endpoint_url=proxy.url_for("me"),

@@ -12,7 +12,7 @@ from reservation_worker.events.parse import parse
 from reservation_worker.simulator.processes.child import Child
 from reservation_worker.simulator.processes.sqs import SqsProcess
 from reservation_worker.simulator.sqs import provision
-from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
+from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION, sqs_client
 from reservation_worker.simulator.story.variants import variants
 
 EVENT = {
@@ -60,7 +60,7 @@ def test_an_event_on_the_bus_arrives_on_the_queue_also_after_a_second_run(sqs: S
             for body in bodies
         ]
     )
-    answer = sqs.client().receive_message(
+    answer = sqs_client(sqs.url).receive_message(
         QueueUrl=said["queue"], MaxNumberOfMessages=10, WaitTimeSeconds=10
     )
     [message] = answer["Messages"]

@@ -13,7 +13,7 @@ from reservation_worker.errors import LeaseLost
 from reservation_worker.events.kinds import Kind
 from reservation_worker.outcome import Ack
 from reservation_worker.simulator.processes.sqs import SqsProcess
-from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
+from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION, sqs_client
 from reservation_worker.simulator.sqs.provision import create_queues
 from reservation_worker.sqs.watch import AttributeWatch
 from tests.fake_queue import event_body, eventually, sample
@@ -24,7 +24,7 @@ class Rig:
     """A worker that reads the attributes every 0.1 s instead of every 60 s, and a second one."""
 
     def __init__(self, sqs: SqsProcess) -> None:
-        self.client = sqs.client()
+        self.client = sqs_client(sqs.url)
         self.url, _ = create_queues(self.client, visibility=60)
         self.work, self.neighbour = Work(), Neighbour()
         self.worker = bootstrap.build(

@@ -24,10 +24,13 @@ class Model:
     opened: int = 0  # how often in a row it opened without closing
     until: float = 0.0
     entered: float = 0.0  # when it became half-open
+    reopened_by: set[str] = field(default_factory=set)  # since it was last closed
     calls: list[tuple[float, str, bool]] = field(default_factory=list)  # of this epoch
 
     def enter(self, state: State) -> None:
         self.state = state
+        if state is State.CLOSED:
+            self.reopened_by = set()
         self.epoch += 1
         self.calls = []
 
@@ -47,10 +50,14 @@ class Model:
         self.calls.append((now, message, ok))
         oks = [call[2] for call in self.calls]
         if self.state is State.HALF_OPEN:
+            told = [good for _, who, good in self.calls if good or who not in self.reopened_by]
             if oks.count(True) == 20:
                 self.opened = 0
                 self.enter(State.CLOSED)
-            elif not ok and oks.count(False) >= oks.count(True):
+            elif (
+                not ok and message not in self.reopened_by and told.count(False) >= told.count(True)
+            ):
+                self.reopened_by.add(message)
                 self.open(now, dice)
         elif not ok:
             recent = [good for at, _, good in self.calls if now - at < 10]
@@ -155,7 +162,7 @@ class BreakerMachine(RuleBasedStateMachine):
         assert self.breaker.remaining() == pytest.approx(rest)
 
 
-BreakerMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+BreakerMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 
 
 class TestTheBreakerFollowsItsModel(BreakerMachine.TestCase):  # type: ignore[misc,name-defined]

@@ -11,7 +11,7 @@ from reservation_worker.cli.outcomes_view import outcomes
 from reservation_worker.cli.publish.publisher import PARALLEL, Summary, publish
 from reservation_worker.cli.publish.samples import Sample, samples_for
 from reservation_worker.cli.publish.targets import QueueTarget
-from reservation_worker.config.sources import load_settings
+from reservation_worker.config.sources import survey
 from reservation_worker.errors import OperationError
 from reservation_worker.simulator.metrics import Metrics
 from reservation_worker.simulator.story.samples import TYPES
@@ -25,7 +25,7 @@ _SAME_START = 2.0
 
 def run(args: argparse.Namespace) -> int:
     """See burst.run."""
-    settings = load_settings(given={"SQS_QUEUE_URL": args.queue_url} if args.queue_url else {})
+    settings = survey(given={"SQS_QUEUE_URL": args.queue_url} if args.queue_url else {}).settings()
     target = QueueTarget(settings.sqs_queue_url)
     urls = target.connect(settings)
     if not args.yes:

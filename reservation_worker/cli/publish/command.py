@@ -10,7 +10,7 @@ from reservation_worker.cli.publish.publisher import PARALLEL, publish
 from reservation_worker.cli.publish.samples import samples_for
 from reservation_worker.cli.publish.targets import BusTarget, Entry, QueueTarget, Target
 from reservation_worker.config.redaction import Redactor
-from reservation_worker.config.sources import load_settings
+from reservation_worker.config.sources import survey
 from reservation_worker.errors import InvalidEvent, OperationError
 from reservation_worker.events.parse import parse
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
             print(target.show(entry))
         return 0
     url = _NO_QUEUE if args.bus else args.queue_url
-    settings = load_settings(given={"SQS_QUEUE_URL": url} if url else {})
+    settings = survey(given={"SQS_QUEUE_URL": url} if url else {}).settings()
     target = BusTarget(args.bus) if args.bus else QueueTarget(settings.sqs_queue_url)
     entries = _entries(args, target)
     urls = target.connect(settings)

@@ -1,38 +1,29 @@
 """Handles the events of the debug server, which came by no queue, by the same rules."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 from reservation_worker.errors import NotNow
 from reservation_worker.events.parse import parse
 from reservation_worker.outcome import Outcome
+from reservation_worker.pipeline.assembly import Pipeline
 from reservation_worker.pipeline.delivery import Delivery
-from reservation_worker.pipeline.dispatcher import Dispatcher
-from reservation_worker.pipeline.leases import Lease, Leases
-from reservation_worker.pipeline.processor import Processor
+from reservation_worker.pipeline.leases import Lease
 from reservation_worker.sqs.queue import Message
 
 
+@dataclass(eq=False)
 class DirectHandler:
     """Handles an event in its caller's thread, without a slot of the pool and without a message.
 
     `deadline`, in seconds, takes the place of a message's lease and is not renewed.
     """
 
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        processor: Processor,
-        leases: Leases,
-        deadline: float,
-        clock: Callable[[], float],
-    ) -> None:
-        self._dispatcher = dispatcher
-        self._processor = processor
-        self._leases = leases
-        self.deadline = deadline
-        self._clock = clock
-        self._running: set[Lease] = set()
+    pipeline: Pipeline
+    deadline: float
+    clock: Callable[[], float]
+    _running: set[Lease] = field(default_factory=set, init=False)
 
     def handle(self, body: str, attempt: int, patience: float) -> tuple[Outcome, str]:
         """The outcome of the event in `body` on its try number `attempt`, and its trace id.
@@ -42,15 +33,15 @@ class DirectHandler:
         """
         message = Message(f"debug-{uuid4()}", "", body, receive_count=attempt)
         lease = Lease("", float("inf"), renew_until=0.0)
-        delivery = Delivery(message, parse(body), lease, self._clock())
+        delivery = Delivery(message, parse(body), lease, self.clock())
         # Before the reservation is taken, so that `fence` knows every holder of one.
         self._running.add(lease)
         try:
-            with self._dispatcher.exclusive(delivery.key, patience) as exclusive:
+            with self.pipeline.dispatcher.exclusive(delivery.key, patience) as exclusive:
                 if not exclusive:
                     raise NotNow(f"{delivery.key} is being handled, or the worker stops: try later")
-                lease.deadline = self._clock() + self.deadline
-                outcome, trace_id = self._processor.handle(delivery)
+                lease.deadline = self.clock() + self.deadline
+                outcome, trace_id = self.pipeline.processor.handle(delivery)
         finally:
             self._running.discard(lease)
         if outcome is None:
@@ -62,4 +53,4 @@ class DirectHandler:
     def fence(self) -> None:
         """Stop the running events from starting new calls of a neighbour."""
         for lease in tuple(self._running):
-            self._leases.fence(lease)
+            self.pipeline.leases.fence(lease)

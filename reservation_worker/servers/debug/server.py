@@ -1,6 +1,5 @@
 """gRPC on GRPC_DEBUG_PORT: WorkerService, health and reflection, for debugging."""
 
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -13,6 +12,7 @@ from loguru import logger
 from reservation_worker.servers.debug.grpc_health import HealthService
 from reservation_worker.servers.debug.service import Handle, WorkerService
 from reservation_worker.servers.debug.state import WorkerState
+from reservation_worker.servers.listening import listen
 from reservation_worker.servers.profiles import is_local
 from reservation_worker.stubs.proto.reservation.v1 import worker_pb2, worker_pb2_grpc
 
@@ -30,7 +30,7 @@ class DebugServer:
     """
 
     def __init__(
-        self, host: str, port: int, live: WorkerState, handle: Handle | None, deadline: float
+        self, host: str, port: int, state: WorkerState, handle: Handle | None, deadline: float
     ) -> None:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="debug")
         self._server = grpc.server(
@@ -47,8 +47,8 @@ class DebugServer:
             ],
         )
         service: Any = worker_pb2_grpc
-        service.add_WorkerServiceServicer_to_server(WorkerService(live, handle), self._server)
-        health_service = HealthService(live.probes.ready, SERVICE)
+        service.add_WorkerServiceServicer_to_server(WorkerService(state, handle), self._server)
+        health_service = HealthService(state.probes.ready, SERVICE)
         health_pb2_grpc.add_HealthServicer_to_server(health_service, self._server)
         reflection.enable_server_reflection(
             (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
@@ -63,8 +63,7 @@ class DebugServer:
             return self._server.add_insecure_port(address)
         except RuntimeError as error:
             # gRPC does not report the cause; the system's error does.
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            socket.create_server((host, port), family=family).close()
+            listen(host, port).close()
             raise OSError(str(error)) from error
 
     def start(self) -> None:

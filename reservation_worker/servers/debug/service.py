@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, Protocol, TypeVar
 
 import grpc
@@ -47,64 +48,86 @@ class _Refused(Exception):
         self.code = code
 
 
+Call = Callable[["WorkerService", Request, grpc.ServicerContext], Answer]
+
+
+def _answered(call: Call[Request, Answer]) -> Call[Request, Answer]:
+    """`call`, whose exceptions become statuses; no text of a bug gets out."""
+
+    @wraps(call)
+    def answer(service: "WorkerService", request: Request, context: grpc.ServicerContext) -> Answer:
+        try:
+            return call(service, request, context)
+        except _Refused as refused:
+            context.abort(refused.code, str(refused))
+        except Exception:
+            logger.exception("a call of the debug server failed")
+            context.abort(grpc.StatusCode.INTERNAL, "an error of the worker, see its log")
+
+    return answer
+
+
 class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
     """The calls. Without `handle` the calls that write are refused."""
 
-    def __init__(self, live: WorkerState, handle: Handle | None) -> None:
-        self._live = live
+    def __init__(self, state: WorkerState, handle: Handle | None) -> None:
+        self._state = state
         self._handle = handle
         self._room = threading.BoundedSemaphore(MOST_WRITES)
 
+    @_answered
     def HealthCheck(
         self, request: worker_pb2.HealthCheckRequest, context: grpc.ServicerContext
     ) -> worker_pb2.HealthCheckResponse:
         """The state of the worker."""
-        return _answer(context, lambda: self._health(request.worker_instance_id))
+        if request.worker_instance_id not in ("", self._state.worker_id):
+            raise _Refused(
+                grpc.StatusCode.NOT_FOUND,
+                f"this worker is {self._state.worker_id}; leave worker_instance_id empty to ask it",
+            )
+        return self._state.health()
 
+    @_answered
     def GetJobStatus(
         self, request: worker_pb2.GetJobStatusRequest, context: grpc.ServicerContext
     ) -> worker_pb2.GetJobStatusResponse:
         """The messages being handled, and the last deliveries."""
-        return _answer(context, lambda: self._jobs(request))
+        if request.event_type not in ("", *_TYPES):
+            raise _Refused(
+                grpc.StatusCode.INVALID_ARGUMENT, f"event_type is not one of {', '.join(_TYPES)}"
+            )
+        return self._state.jobs(request.job_id, request.event_type)
 
+    @_answered
     def ProcessReservationExpiry(
         self, request: worker_pb2.ProcessReservationExpiryRequest, context: grpc.ServicerContext
     ) -> worker_pb2.ProcessReservationExpiryResponse:
         """Settle a reservation whose hold has expired."""
+        outcome, found = self._process(expiry_event, request, context)
+        return worker_pb2.ProcessReservationExpiryResponse(
+            status=found.status,
+            released_seats=moved(outcome, types_pb2.SEAT_STATUS_AVAILABLE),
+            processed_at=self._state.now(),
+            next_action=found.next_action,
+            error=found.error,
+        )
 
-        def answer() -> worker_pb2.ProcessReservationExpiryResponse:
-            outcome, found = self._process(expiry_event, request, context)
-            return worker_pb2.ProcessReservationExpiryResponse(
-                status=found.status,
-                released_seats=moved(outcome, types_pb2.SEAT_STATUS_AVAILABLE),
-                processed_at=self._live.now(),
-                next_action=found.next_action,
-                error=found.error,
-            )
-
-        return _answer(context, answer)
-
+    @_answered
     def ProcessPaymentResult(
         self, request: worker_pb2.ProcessPaymentResultRequest, context: grpc.ServicerContext
     ) -> worker_pb2.ProcessPaymentResultResponse:
         """Settle a reservation by the result of its payment."""
-
-        def answer() -> worker_pb2.ProcessPaymentResultResponse:
-            outcome, found = self._process(payment_event, request, context)
-            sold = request.result_type == worker_pb2.PAYMENT_RESULT_TYPE_APPROVED
-            return worker_pb2.ProcessPaymentResultResponse(
-                status=found.status,
-                order_id=getattr(outcome, "order_id", None) or "",
-                affected_seats=moved(
-                    outcome,
-                    types_pb2.SEAT_STATUS_SOLD if sold else types_pb2.SEAT_STATUS_AVAILABLE,
-                ),
-                processed_at=self._live.now(),
-                next_action=found.next_action,
-                error=found.error,
-            )
-
-        return _answer(context, answer)
+        outcome, found = self._process(payment_event, request, context)
+        sold = request.result_type == worker_pb2.PAYMENT_RESULT_TYPE_APPROVED
+        status = types_pb2.SEAT_STATUS_SOLD if sold else types_pb2.SEAT_STATUS_AVAILABLE
+        return worker_pb2.ProcessPaymentResultResponse(
+            status=found.status,
+            order_id=getattr(outcome, "order_id", None) or "",
+            affected_seats=moved(outcome, status),
+            processed_at=self._state.now(),
+            next_action=found.next_action,
+            error=found.error,
+        )
 
     def ProcessCompensation(
         self, request: worker_pb2.ProcessCompensationRequest, context: grpc.ServicerContext
@@ -116,21 +139,6 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             " dlq compensations`, refund at the payment provider, and free seats by"
             " ProcessReservationExpiry or ProcessPaymentResult",
         )
-
-    def _health(self, wanted: str) -> worker_pb2.HealthCheckResponse:
-        if wanted not in ("", self._live.worker_id):
-            raise _Refused(
-                grpc.StatusCode.NOT_FOUND,
-                f"this worker is {self._live.worker_id}; leave worker_instance_id empty to ask it",
-            )
-        return self._live.health()
-
-    def _jobs(self, request: worker_pb2.GetJobStatusRequest) -> worker_pb2.GetJobStatusResponse:
-        if request.event_type not in ("", *_TYPES):
-            raise _Refused(
-                grpc.StatusCode.INVALID_ARGUMENT, f"event_type is not one of {', '.join(_TYPES)}"
-            )
-        return self._live.jobs(request.job_id, request.event_type)
 
     def _process(
         self, event: Callable[[Request], str], request: Request, context: grpc.ServicerContext
@@ -169,14 +177,3 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             error=found.error.message if found.error else None,
         ).warning(_ASKED, type(request).__name__)
         return outcome, found
-
-
-def _answer(context: grpc.ServicerContext, work: Callable[[], Answer]) -> Answer:
-    """The answer of `work`. Its exceptions become statuses; no text of a bug gets out."""
-    try:
-        return work()
-    except _Refused as refused:
-        context.abort(refused.code, str(refused))
-    except Exception:
-        logger.exception("a call of the debug server failed")
-        context.abort(grpc.StatusCode.INTERNAL, "an error of the worker, see its log")

@@ -1,7 +1,7 @@
 """The answers of WorkerService about the worker, read from live state at each call."""
 
-import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -9,6 +9,7 @@ from reservation_worker.outcome import Completed
 from reservation_worker.pipeline.delivery import Delivery
 from reservation_worker.pipeline.dispatcher import Dispatcher
 from reservation_worker.status.depth import DepthReader
+from reservation_worker.status.history import History
 from reservation_worker.status.probes import Check, Probes
 from reservation_worker.status.recent import RecentOutcomes, Snapshot
 from reservation_worker.stubs.proto.common.v1 import errors_pb2
@@ -22,44 +23,32 @@ _ENDED = {
 }
 
 
+@dataclass(frozen=True, slots=True)
 class WorkerState:
-    """The answers to the calls that only read. `clock` is the dispatcher's."""
+    """The answers to the calls that only read. `history` has the dispatcher's clock."""
 
-    def __init__(
-        self,
-        worker_id: str,
-        probes: Probes,
-        draining: Callable[[], bool],
-        recent: RecentOutcomes,
-        dispatcher: Dispatcher,
-        depths: DepthReader,
-        clock: Callable[[], float],
-        wall_clock: Callable[[], float] = time.time,
-    ) -> None:
-        self.worker_id = worker_id
-        self.probes = probes
-        self._draining = draining
-        self._recent = recent
-        self._dispatcher = dispatcher
-        self._depths = depths
-        self._clock = clock
-        self._wall_clock = wall_clock
-        self._started_at = wall_clock()
+    worker_id: str
+    dispatcher: Dispatcher
+    probes: Probes
+    recent: RecentOutcomes
+    history: History
+    depth: DepthReader
+    draining: Callable[[], bool]
 
     def now(self) -> Timestamp:
         """The time, for an answer."""
-        return _stamp(self._wall_clock())
+        return _stamp(self.history.now())
 
     def health(self) -> worker_pb2.HealthCheckResponse:
         """The worker's state by /health and /ready, and its counts since the start."""
         dead, red = _failing(self.probes.health()), _failing(self.probes.ready())
-        if self._draining():
+        if self.draining():
             status = worker_pb2.WORKER_STATUS_TERMINATED
         elif dead:
             status = worker_pb2.WORKER_STATUS_UNHEALTHY
         else:
             status = worker_pb2.WORKER_STATUS_DEGRADED if red else worker_pb2.WORKER_STATUS_HEALTHY
-        snapshot, depths = self._recent.snapshot(), self._depths.depths()
+        snapshot, depths = self.recent.snapshot(), self.depth.depths()
         last = next((one for one in snapshot.deliveries if one.counted != "retried"), None)
         return worker_pb2.HealthCheckResponse(
             status=status,
@@ -67,13 +56,13 @@ class WorkerState:
             failed_events_count=int32(snapshot.total_failures),
             last_processed_at=_stamp(last.at) if last else None,
             queue_depth=int32(depths.visible) if depths else -1,
-            started_at=_stamp(self._started_at),
+            started_at=_stamp(self.history.started_at),
             error=_unavailable([*dead, *red]),
         )
 
     def jobs(self, job_id: str, event_type: str) -> worker_pb2.GetJobStatusResponse:
         """The messages being handled and the last deliveries, newest first; "" selects all."""
-        snapshot, running = self._recent.snapshot(), self._dispatcher.running()
+        snapshot, running = self.recent.snapshot(), self.dispatcher.running()
         found: dict[str, worker_pb2.JobInstance] = {}
         for delivery in running:
             if _wanted(delivery.message.id, delivery.event_type, job_id, event_type):
@@ -93,12 +82,12 @@ class WorkerState:
         )
 
     def _running_job(self, delivery: Delivery) -> worker_pb2.JobInstance:
-        since = self._clock() - (delivery.started_at or self._clock())
+        since = delivery.started_at
         return worker_pb2.JobInstance(
             job_id=delivery.message.id,
             worker_id=self.worker_id,
             status=worker_pb2.JOB_INSTANCE_STATUS_RUNNING,
-            started_at=_stamp(self._wall_clock() - since),
+            started_at=_stamp(self.history.now() if since is None else self.history.unix(since)),
         )
 
     def _ended_job(self, completed: Completed) -> worker_pb2.JobInstance:
@@ -115,7 +104,7 @@ class WorkerState:
         )
 
     def _metrics(self, snapshot: Snapshot, running: int) -> worker_pb2.JobMetrics:
-        depths, held = self._depths.depths(), self._dispatcher.in_flight
+        depths, held = self.depth.depths(), self.dispatcher.in_flight
         queued = depths.visible + depths.delayed if depths else 0
         times = [one.seconds for one in snapshot.deliveries]
         return worker_pb2.JobMetrics(

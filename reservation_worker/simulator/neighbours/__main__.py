@@ -7,11 +7,12 @@ import argparse
 from collections.abc import Sequence
 
 from reservation_worker.simulator.neighbours.character import Character
-from reservation_worker.simulator.neighbours.control import Control
-from reservation_worker.simulator.neighbours.http_server import HOST, HttpServer
+from reservation_worker.simulator.neighbours.control import control_app
+from reservation_worker.simulator.neighbours.http_server import HttpServer
 from reservation_worker.simulator.neighbours.inventory import InventoryServer
 from reservation_worker.simulator.neighbours.ledger import Ledger
 from reservation_worker.simulator.neighbours.reservation_api import ReservationApi
+from reservation_worker.simulator.processes.ports import LOOPBACK
 from reservation_worker.simulator.processes.serve import serve_until, stop_on_signals
 
 
@@ -22,9 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     ledger = Ledger(args.character, args.key_ttl)
     inventory = InventoryServer(ledger.seats, args.inventory_port, args.host)
     reservation = ReservationApi(ledger.reservations, args.reservation_port, args.host)
-    reservation.token = args.token
-    app = Control(ledger, inventory, reservation).app
-    control = HttpServer(app, args.control_port, threads=8, host=args.host)
+    app = control_app(ledger, {"inventory": inventory, "reservation": reservation})
+    control = HttpServer(app, args.control_port, args.host)
     for server in (inventory, reservation):
         server.faults.set_latency(args.latency_ms / 1000, args.jitter_ms / 1000)
     try:
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="neighbours", description="The worker's two neighbours.")
-    parser.add_argument("--host", default=HOST, help="address to listen on (default: loopback)")
+    parser.add_argument("--host", default=LOOPBACK, help="address to listen on (default: loopback)")
     for name in ("inventory", "reservation", "control"):
         parser.add_argument(f"--{name}-port", type=int, default=0, help="0: pick a free one")
     parser.add_argument("--latency-ms", type=float, default=0, help="of every call")
@@ -54,7 +54,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--key-ttl", type=float, metavar="SECONDS", help="how long inventory remembers a key"
     )
-    parser.add_argument("--token", default="", help="the bearer token that reservation-api wants")
     parser.add_argument("--jitter-ms", type=float, default=0, help="more or less by this much")
     return parser
 

@@ -13,9 +13,9 @@ _HEADERS = ("traceparent", "x-trace-id", "idempotency-key", "content-type")
 class CallLog:
     """A bounded list: a long run forgets its oldest calls."""
 
-    def __init__(self, size: int = 500_000) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._calls: deque[dict[str, Any]] = deque(maxlen=size)
+        self._calls: deque[dict[str, Any]] = deque(maxlen=500_000)
         self._total = 0
 
     def add(
@@ -23,7 +23,7 @@ class CallLog:
         method: str,
         reservation_id: str,
         headers: Mapping[str, str],
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any],
     ) -> dict[str, Any]:
         """Record an incoming call; the server adds `answer` to the returned row."""
         lower = {name.lower(): value for name, value in headers.items()}
@@ -32,7 +32,7 @@ class CallLog:
             "method": method,
             "reservation_id": reservation_id,
             "headers": {name: lower[name] for name in _HEADERS if name in lower},
-            "body": dict(body or {}),
+            "body": dict(body),
             "answer": None,
         }
         with self._lock:

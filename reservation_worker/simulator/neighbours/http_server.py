@@ -3,7 +3,7 @@
 import socket
 import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -11,9 +11,9 @@ from flask import Flask
 from waitress import wasyncore
 from waitress.server import create_server
 
-from reservation_worker.simulator.processes.ports import candidates
+from reservation_worker.simulator.processes.ports import LOOPBACK, free_port
 
-HOST = "127.0.0.1"
+_THREADS = 64
 
 
 def reset_connection(environ: Mapping[str, Any]) -> None:
@@ -34,10 +34,9 @@ def reset_connection(environ: Mapping[str, Any]) -> None:
 class HttpServer:
     """Serves on `host`. A port of 0 is chosen at the first start and kept afterwards."""
 
-    def __init__(self, app: Flask, port: int = 0, threads: int = 64, host: str = HOST) -> None:
+    def __init__(self, app: Flask, port: int = 0, host: str = LOOPBACK) -> None:
         self._host = host
         self._app = app
-        self._threads = threads
         self.port = port
         self._map: dict[int, Any] = {}
         self._server: Any = None
@@ -49,19 +48,29 @@ class HttpServer:
         return self._server is not None
 
     def start(self) -> None:
-        """Open the port and serve; a second start does nothing."""
+        """Open the port and serve; a second start does nothing. Raises OSError."""
         if self._server is not None:
             return
-        self._server = self._bind()
-        self.port = int(self._server.effective_port)
+        self.port = self.port or free_port()
+        self._map = {}
+        self._server = create_server(
+            self._app,
+            map=self._map,
+            host=self._host,
+            port=self.port,
+            threads=_THREADS,
+            connection_limit=1000,
+            asyncore_use_poll=True,
+            # Reading ahead is how waitress notices that a client has hung up.
+            channel_request_lookahead=1,
+            clear_untrusted_proxy_headers=True,
+            ident=None,
+        )
         self._loop = threading.Thread(target=self._server.run, name="http", daemon=True)
         self._loop.start()
 
-    def stop(self, closed: Callable[[], None] = lambda: None) -> None:
-        """Close the port and every connection; safe before a start and twice.
-
-        `closed` is called when no answer can go out any more, to end what still runs.
-        """
+    def stop(self) -> None:
+        """Close the port and every connection; safe before a start and twice."""
         server, loop = self._server, self._loop
         if server is None or loop is None:
             return
@@ -80,31 +89,6 @@ class HttpServer:
 
         server.trigger.pull_trigger(close_sockets)
         shut.wait(5)
-        closed()
         server.task_dispatcher.shutdown()
         server.trigger.pull_trigger(lambda: wasyncore.close_all(self._map, ignore_all=True))
         loop.join(5)
-
-    def _bind(self) -> Any:
-        for port in [self.port] if self.port else candidates():
-            self._map = {}
-            try:
-                return create_server(
-                    self._app,
-                    map=self._map,
-                    host=self._host,
-                    port=port,
-                    threads=self._threads,
-                    connection_limit=1000,
-                    asyncore_use_poll=True,
-                    # Reading ahead is how waitress notices that a client has hung up.
-                    channel_request_lookahead=1,
-                    clear_untrusted_proxy_headers=True,
-                    ident=None,
-                )
-            except OSError:
-                # What waitress had opened before it could not bind.
-                wasyncore.close_all(self._map, ignore_all=True)
-                if port == self.port:
-                    raise
-        raise OSError("no free port")

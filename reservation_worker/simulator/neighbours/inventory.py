@@ -1,45 +1,35 @@
 """A gRPC server that plays inventory-svc over the seat ledger, with faults."""
 
-import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
+from google.protobuf.json_format import MessageToDict
 
 from reservation_worker.simulator.neighbours.calls import CallLog
+from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.faults import CallerGoneError, Faults
 from reservation_worker.simulator.neighbours.inventory_answers import (
     TROUBLE,
     RefusedError,
     commit_response,
+    false_answer,
     release_response,
 )
-from reservation_worker.simulator.neighbours.ledger import SeatLedger
-from reservation_worker.simulator.processes.ports import candidates
+from reservation_worker.simulator.neighbours.seats import SeatLedger
+from reservation_worker.simulator.neighbours.stock import Effect
+from reservation_worker.simulator.processes.ports import LOOPBACK, free_port
 from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2, inventory_pb2_grpc
 
-HOST = "127.0.0.1"
 _THREADS = 64
 # gRPC gives a closed port back a moment after stop() returns.
 _REBIND_SECONDS = 10.0
 
 
-class _Request(Protocol):
-    """What both requests have in common."""
-
-    reservation_id: str
-    event_id: str
-    quantity: int
-    idempotency_key: str
-
-    @property
-    def seat_ids(self) -> Any: ...
-
-
 class _Servicer(inventory_pb2_grpc.InventoryServiceServicer):
-    """The two calls, with their faults: delays, hangs and false answers."""
+    """The two calls, with their faults."""
 
     def __init__(self, ledger: SeatLedger, faults: Faults, calls: CallLog) -> None:
         self._ledger = ledger
@@ -47,44 +37,44 @@ class _Servicer(inventory_pb2_grpc.InventoryServiceServicer):
         self._calls = calls
 
     def ReleaseHold(self, request: Any, context: grpc.ServicerContext) -> Any:
-        def effect() -> Any:
-            answer = self._ledger.release(*_arguments(request))
-            return release_response(answer, self._ledger.character, bool(request.seat_ids))
-
-        response = inventory_pb2.ReleaseHoldResponse
-        return self._serve("ReleaseHold", request, context, effect, response)
+        empty = inventory_pb2.ReleaseHoldResponse()
+        return self._serve(request, context, self._ledger.release, release_response, empty)
 
     def CommitReservation(self, request: Any, context: grpc.ServicerContext) -> Any:
-        def effect() -> Any:
-            answer = self._ledger.commit(*_arguments(request))
-            return commit_response(answer, self._ledger.character, bool(request.seat_ids))
-
-        response = inventory_pb2.CommitReservationResponse
-        return self._serve("CommitReservation", request, context, effect, response)
+        empty = inventory_pb2.CommitReservationResponse()
+        return self._serve(request, context, self._ledger.commit, commit_response, empty)
 
     def _serve(
         self,
-        method: str,
         request: Any,
         context: grpc.ServicerContext,
-        effect: Callable[[], Any],
-        response: Any,
+        act: Callable[..., Effect],
+        respond: Callable[[Effect, Any, Character], Any],
+        empty: Any,
     ) -> Any:
-        row = self._note(method, request, context)
-        rid = request.reservation_id
-        if not request.seat_ids and request.quantity < 1:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "neither seats nor a quantity")
+        method, rid = type(request).__name__.removesuffix("Request"), request.reservation_id
+        facts = MessageToDict(
+            request, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
+        headers = {str(key): str(value) for key, value in context.invocation_metadata()}
+        row = self._calls.add(method, rid, headers, facts)
+
+        def effect() -> Any:
+            seats, quantity = list(request.seat_ids), request.quantity
+            done = act(rid, request.event_id, seats, quantity, request.idempotency_key)
+            return respond(done, request, self._ledger.character)
+
+        def instead(spec: Any) -> Any:
+            return false_answer(spec, empty)
+
+        def gone() -> bool:
+            return not context.is_active()
+
         try:
-            self._faults.delay()
-            self._faults.pause(rid, lambda: not context.is_active())
-            canned = self._faults.canned(rid, method)
-            if canned is None:
-                answer = effect()
-                self._faults.pause(rid, lambda: not context.is_active(), after=True)
-                canned = self._faults.canned(rid, method, after=True)
-            if canned is not None:
-                row["answer"] = str(canned)
-                answer = self._instead(canned, context, response)
+            if not request.seat_ids and request.quantity < 1:
+                text = "neither seats nor a quantity"
+                raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, text)
+            answer = self._faults.serve(method, rid, gone, effect, instead)
         except RefusedError as refused:
             row["answer"] = refused.code.name
             context.abort(refused.code, refused.text)
@@ -94,45 +84,13 @@ class _Servicer(inventory_pb2_grpc.InventoryServiceServicer):
         row["answer"] = f"status={answer.status} error={answer.error.code}"
         return answer
 
-    def _instead(
-        self, canned: Mapping[str, Any], context: grpc.ServicerContext, response: Any
-    ) -> Any:
-        if canned.get("trouble"):
-            code, text, seconds = TROUBLE[self._ledger.character]
-            time.sleep(seconds)
-            raise RefusedError(code, text)
-        if "code" in canned:
-            context.abort(grpc.StatusCode[canned["code"]], canned.get("message", "a fault"))
-        answer = response()
-        # Numbers, not names, so that a test can use unknown ones.
-        answer.status = canned.get("status", 0)
-        if canned.get("error_code"):
-            answer.error.code = canned["error_code"]
-            answer.error.message = canned.get("message", "a fault")
-        if "message_bytes" in canned:
-            answer.error.message = "x" * canned["message_bytes"]
-        return answer
-
-    def _note(self, method: str, request: _Request, context: grpc.ServicerContext) -> Any:
-        metadata = {str(key): str(value) for key, value in context.invocation_metadata()}
-        body = {
-            "event_id": request.event_id,
-            "seat_ids": list(request.seat_ids),
-            "quantity": request.quantity,
-            "idempotency_key": request.idempotency_key,
-        }
-        for name in ("reason", "payment_intent_id", "user_id"):
-            if hasattr(request, name):
-                body[name] = getattr(request, name)
-        return self._calls.add(method, request.reservation_id, metadata, body)
-
 
 class InventoryServer:
     """The server. A port of 0 is chosen at the first start and kept over restarts."""
 
-    def __init__(self, ledger: SeatLedger, port: int = 0, host: str = HOST) -> None:
+    def __init__(self, ledger: SeatLedger, port: int = 0, host: str = LOOPBACK) -> None:
         self._host = host
-        self.faults = Faults()
+        self.faults = Faults(TROUBLE[ledger.character])
         self.calls = CallLog()
         self.port = port
         self._servicer = _Servicer(ledger, self.faults, self.calls)
@@ -142,7 +100,7 @@ class InventoryServer:
     @property
     def address(self) -> str:
         """host:port, as INVENTORY_GRPC_ADDR wants it."""
-        return f"{HOST}:{self.port}"
+        return f"{LOOPBACK}:{self.port}"
 
     @property
     def running(self) -> bool:
@@ -150,29 +108,28 @@ class InventoryServer:
         return self._server is not None
 
     def start(self) -> None:
-        """Open the port and serve; a second start does nothing."""
+        """Open the port and serve; a second start does nothing. Raises OSError."""
         if self._server is not None:
             return
+        self.port = self.port or free_port()
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="inventory")
         deadline = time.monotonic() + _REBIND_SECONDS
-        ports = itertools.repeat(self.port) if self.port else candidates()
-        for port in ports:
+        while True:
             # Without SO_REUSEPORT a second server on the port is an error, as it should be.
             server = grpc.server(pool, options=[("grpc.so_reuseport", 0)])
             inventory_pb2_grpc.add_InventoryServiceServicer_to_server(  # type: ignore[no-untyped-call]
                 self._servicer, server
             )
             try:
-                server.add_insecure_port(f"{self._host}:{port}")
+                server.add_insecure_port(f"{self._host}:{self.port}")
             except RuntimeError:
-                if self.port and time.monotonic() > deadline:
-                    raise OSError(f"port {port} is taken") from None
+                if time.monotonic() > deadline:
+                    raise OSError(f"port {self.port} is taken") from None
                 time.sleep(0.05)
-                continue
-            server.start()
-            self.port, self._server, self._pool = port, server, pool
-            return
-        raise OSError("no free port")
+            else:
+                break
+        server.start()
+        self._server, self._pool = server, pool
 
     def stop(self) -> None:
         """Close the port and every connection; safe before a start and twice."""
@@ -180,17 +137,5 @@ class InventoryServer:
         if server is None or pool is None:
             return
         self._server = None
-        stopped = server.stop(grace=None)
-        self.faults.abandon()
-        stopped.wait()
+        server.stop(grace=None).wait()
         pool.shutdown()
-
-
-def _arguments(request: Any) -> tuple[str, str, list[str], int, str]:
-    return (
-        request.reservation_id,
-        request.event_id,
-        list(request.seat_ids),
-        request.quantity,
-        request.idempotency_key,
-    )

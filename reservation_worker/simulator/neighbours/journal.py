@@ -1,38 +1,12 @@
 """The journal: every call on the two ledgers, in the order of their effects."""
 
-import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-# The outcome of a call: it changed something, was answered from an earlier call's key, found
-# nothing to change, or was refused.
-APPLIED, REPLAY, NOTHING, REFUSED = "applied", "replay", "nothing", "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One call. `before` and `after` are the touched state, rows, or counts of a pool."""
-
-    seq: int
-    time: float
-    op: str
-    reservation_id: str
-    outcome: str
-    key: str = ""
-    show: str = ""
-    seats: tuple[str, ...] = ()
-    quantity: int = 0
-    before: Any = None
-    after: Any = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The entry as plain JSON values."""
-        row = {name: getattr(self, name) for name in self.__slots__}
-        row["seats"] = list(self.seats)
-        return row
+# The outcome of a call that changed something, and of one that repeated an earlier call's key.
+APPLIED, REPLAY = "applied", "replay"
 
 
 class Journal:
@@ -41,11 +15,9 @@ class Journal:
     A ledger writes while it holds its lock, so the order is that of the effects.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._numbers = itertools.count(1)
-        self._entries: list[Entry] = []
+        self._entries: list[dict[str, Any]] = []
 
     def write(
         self,
@@ -60,26 +32,30 @@ class Journal:
         before: Any = None,
         after: Any = None,
     ) -> None:
-        """Add an entry, with the next number and the time."""
+        """Add an entry, with the next number and the time.
+
+        `before` and `after` are the touched state, rows, or counts of a pool; a replay repeats
+        those of its key's first call.
+        """
         with self._lock:
             self._entries.append(
-                Entry(
-                    next(self._numbers),
-                    self._clock(),
-                    op,
-                    reservation_id,
-                    outcome,
-                    key,
-                    show,
-                    tuple(seats),
-                    quantity,
-                    before,
-                    after,
-                )
+                {
+                    "seq": len(self._entries) + 1,
+                    "time": time.time(),
+                    "op": op,
+                    "reservation_id": reservation_id,
+                    "outcome": outcome,
+                    "key": key,
+                    "show": show,
+                    "seats": list(seats),
+                    "quantity": quantity,
+                    "before": before,
+                    "after": after,
+                }
             )
 
-    def entries(self, since: int = 0) -> list[Entry]:
-        """All entries with a number above `since`."""
+    def entries(self, since: int = 0) -> list[dict[str, Any]]:
+        """All entries with a number above `since`, as plain JSON values."""
         with self._lock:
             # Numbers start at 1 and have no gaps, so a number is also a position.
             return self._entries[since:]

@@ -1,35 +1,31 @@
 """The simulated neighbours' state: two ledgers over one journal. No I/O."""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.journal import Journal
-from reservation_worker.simulator.neighbours.reservations import Change, Record, ReservationLedger
-from reservation_worker.simulator.neighbours.seats import SeatAnswer, SeatLedger
-from reservation_worker.simulator.neighbours.stock import StockResult
-
-__all__ = [
-    "Change",
-    "Journal",
-    "Ledger",
-    "Record",
-    "ReservationLedger",
-    "SeatAnswer",
-    "SeatLedger",
-    "StockResult",
-]
+from reservation_worker.simulator.neighbours.reservations import Record, ReservationLedger
+from reservation_worker.simulator.neighbours.seats import SeatLedger
 
 
 class Ledger:
-    """Reservations and seats, seeded together and dumped together, both of one character."""
+    """Reservations and seats, seeded together and dumped together, both of one character.
+
+    `key_ttl` (seconds) overrides the character's; `clock` counts them.
+    """
 
     def __init__(
-        self, character: Character = Character.CONTRACT, key_ttl: float | None = None
+        self,
+        character: Character = Character.CONTRACT,
+        key_ttl: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.journal = Journal()
         self.reservations = ReservationLedger(self.journal, character)
-        self.seats = SeatLedger(self.journal, character, key_ttl)
+        ttl = character.key_ttl if key_ttl is None else key_ttl
+        self.seats = SeatLedger(self.journal, character, ttl, clock)
 
     def seed(self, records: Iterable[Record], pools: Mapping[str, int] | None = None) -> None:
         """Add reservations and pools, before the first event."""
@@ -43,7 +39,7 @@ class Ledger:
         """Everything as plain JSON values; of the journal only the entries after number `since`."""
         return {
             "character": self.seats.character.value,
-            "journal": [entry.as_dict() for entry in self.journal.entries(since)],
+            "journal": self.journal.entries(since),
             "reservations": self.reservations.snapshot(),
             **self.seats.snapshot(),
         }

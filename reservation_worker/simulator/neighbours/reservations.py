@@ -2,11 +2,11 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from reservation_worker.simulator.neighbours.character import Character
-from reservation_worker.simulator.neighbours.journal import APPLIED, REFUSED, REPLAY, Journal
+from reservation_worker.simulator.neighbours.journal import APPLIED, REPLAY, Journal
 
 # Repeated on purpose: the simulator must not depend on the worker's own constants.
 OPEN = frozenset({"PENDING", "HOLD"})
@@ -43,9 +43,17 @@ class Record:
 
     def as_dict(self) -> dict[str, Any]:
         """The record as plain JSON values."""
-        row = {name: getattr(self, name) for name in self.__slots__}
-        row["seat_ids"] = list(self.seat_ids)
-        return row
+        return asdict(self) | {"seat_ids": list(self.seat_ids)}
+
+
+def camel_case(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with names in camelCase, as some services write them."""
+    return {_camel(name): value for name, value in row.items()}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,6 @@ class Change:
 
     done: bool
     record: Record
-    replay: bool = False
 
 
 class ReservationLedger:
@@ -104,9 +111,8 @@ class ReservationLedger:
                 return None
             if stored_by and stored_by in self._answers:
                 # The facts don't matter: the key names the effect, which has taken place.
-                stored = self._answers[stored_by]
                 self._write(REPLAY, key, record, record)
-                return replace(stored, replay=True)
+                return self._answers[stored_by]
             if record.status in OPEN:
                 known: dict[str, Any] = {k: v for k, v in (facts or {}).items() if v is not None}
                 changed = replace(record, status=status, **known)
@@ -115,25 +121,10 @@ class ReservationLedger:
                 self._write(APPLIED, key, record, changed)
             else:
                 answer = Change(False, record)
-                self._write(REFUSED, key, record, record)
+                self._write("refused", key, record, record)
             if stored_by:
                 self._answers[stored_by] = answer
             return answer
-
-    def overturn(self, reservation_id: str) -> None:
-        """CONFIRMED becomes CANCELLED, as today's gRPC side of reservation-api allows.
-
-        Raises ValueError where that is not possible.
-        """
-        with self._lock:
-            record = self._records.get(reservation_id)
-            if self.character is not Character.TODAY:
-                raise ValueError(f"a {self.character} reservation-api leaves no final state")
-            if record is None or record.status != "CONFIRMED":
-                raise ValueError(f"{reservation_id} is not CONFIRMED")
-            changed = replace(record, status="CANCELLED")
-            self._records[reservation_id] = changed
-            self._write(APPLIED, "", record, changed, op="overturn")
 
     def get(self, reservation_id: str) -> Record | None:
         """The reservation now."""
@@ -145,11 +136,9 @@ class ReservationLedger:
         with self._lock:
             return {key: record.as_dict() for key, record in self._records.items()}
 
-    def _write(
-        self, outcome: str, key: str, before: Record, after: Record, op: str = "status"
-    ) -> None:
+    def _write(self, outcome: str, key: str, before: Record, after: Record) -> None:
         self._journal.write(
-            op,
+            "status",
             after.reservation_id,
             outcome,
             key=key,

@@ -5,7 +5,7 @@ are the seat ledger's part.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -26,12 +26,16 @@ class StockResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """The result of a call, the changed seats, and the stock before and after."""
+    """The result of a call, the changed seats, and the stock before and after.
+
+    `replay`: it took place at an earlier call with the same key.
+    """
 
     result: StockResult
     seats: tuple[str, ...] = ()
     before: Any = None
     after: Any = None
+    replay: bool = False
 
 
 def state_for(record: Record) -> str:
@@ -42,9 +46,13 @@ def state_for(record: Record) -> str:
 
 
 class Rows:
-    """Numbered seats: a state and the id of the seat's reservation."""
+    """Numbered seats: a state and the id of the seat's reservation.
 
-    def __init__(self) -> None:
+    With `all_or_nothing` a release of seats that are not all the reservation's is refused.
+    """
+
+    def __init__(self, all_or_nothing: bool) -> None:
+        self._all_or_nothing = all_or_nothing
         self._rows: dict[str, tuple[str, str]] = {}
 
     def seed(self, record: Record) -> None:
@@ -56,20 +64,18 @@ class Rows:
         owner = "" if state == AVAILABLE else record.reservation_id
         self._rows.update(dict.fromkeys(record.seat_ids, (state, owner)))
 
-    def release(
-        self, reservation_id: str, seats: Sequence[str], all_or_nothing: bool = False
-    ) -> Effect:
+    def release(self, reservation_id: str, seats: Sequence[str], _quantity: int) -> Effect:
         """Free the seats whose row carries the id, sold or not: this is the danger."""
         before = self._view(seats)
         freed = tuple(seat for seat, row in before.items() if row[1] == reservation_id)
-        if all_or_nothing and len(freed) < len(set(seats)):
+        if self._all_or_nothing and len(freed) < len(set(seats)):
             return Effect(StockResult.CONFLICT, (), before, before)
         self._rows.update(dict.fromkeys(freed, (AVAILABLE, "")))
         if freed:
             return Effect(StockResult.DONE, freed, before, self._view(seats))
         return Effect(StockResult.ALREADY if before else StockResult.NOT_FOUND, (), before, before)
 
-    def commit(self, reservation_id: str, seats: Sequence[str]) -> Effect:
+    def commit(self, reservation_id: str, seats: Sequence[str], _quantity: int) -> Effect:
         """Sell all of the seats, or none."""
         before = self._view(seats)
         rows = list(before.values())
@@ -115,14 +121,14 @@ class Pool:
         book = self.held if state == RESERVED else self.sold
         book[record.reservation_id] = record.quantity
 
-    def release(self, reservation_id: str, quantity: int) -> Effect:
+    def release(self, reservation_id: str, _seats: Sequence[str], quantity: int) -> Effect:
         """Put the places back, whether held, sold or neither: this is the danger."""
         before = self._view(reservation_id)
         self.available += quantity
         self._take_held(reservation_id, quantity)
         return Effect(StockResult.DONE, (), before, self._view(reservation_id))
 
-    def commit(self, reservation_id: str, quantity: int) -> Effect:
+    def commit(self, reservation_id: str, _seats: Sequence[str], quantity: int) -> Effect:
         """Sell the reservation's held places."""
         before = self._view(reservation_id)
         if before["held"] >= quantity:
@@ -135,12 +141,7 @@ class Pool:
 
     def as_dict(self) -> dict[str, Any]:
         """The pool as plain JSON values."""
-        return {
-            "capacity": self.capacity,
-            "available": self.available,
-            "held": dict(self.held),
-            "sold": dict(self.sold),
-        }
+        return asdict(self)
 
     def _take_held(self, reservation_id: str, quantity: int) -> None:
         left = self.held.pop(reservation_id, 0) - quantity

@@ -23,12 +23,9 @@ class ChildError(Exception):
     """A child process failed; the text ends with its last output."""
 
 
-def poll_until(
-    check: Callable[[], bool], timeout: float, pause: float = 0.05, first: float = 0.0
-) -> bool:
+def poll_until(check: Callable[[], bool], timeout: float, pause: float = 0.05) -> bool:
     """Call `check` until it is true; false when `timeout` seconds were not enough."""
     deadline = time.monotonic() + timeout
-    time.sleep(first)
     while not check():
         if time.monotonic() >= deadline:
             return False

@@ -6,6 +6,7 @@ from typing import Any
 
 from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.neighbours.reservations import Record
+from reservation_worker.simulator.processes.ports import LOOPBACK
 from reservation_worker.simulator.processes.server import ServerProcess
 
 
@@ -31,17 +32,17 @@ class NeighboursProcess(ServerProcess):
     @property
     def inventory_address(self) -> str:
         """For INVENTORY_GRPC_ADDR."""
-        return f"127.0.0.1:{self._ready['inventory']}"
+        return f"{LOOPBACK}:{self._ready['inventory']}"
 
     @property
     def reservation_base(self) -> str:
         """For RESERVATION_API_BASE."""
-        return f"http://127.0.0.1:{self._ready['reservation']}"
+        return f"http://{LOOPBACK}:{self._ready['reservation']}"
 
     @property
     def control_base(self) -> str:
         """The control app's URL."""
-        return f"http://127.0.0.1:{self._ready['control']}"
+        return f"http://{LOOPBACK}:{self._ready['control']}"
 
     def seed(self, records: Iterable[Record], pools: Mapping[str, int] | None = None) -> None:
         """Make the reservations, before the first event."""
@@ -50,24 +51,15 @@ class NeighboursProcess(ServerProcess):
 
     def down(self, target: str) -> None:
         """Close the port of `inventory`, `reservation` or `both`, and every connection."""
-        self._call("POST", "/faults", {"target": target, "fault": "down"})
+        self._fault("down", target)
 
     def trouble(self, target: str) -> None:
         """Let its database stop answering; the character decides how calls then fail."""
-        self._call("POST", "/faults", {"target": target, "fault": "trouble"})
-
-    def want_token(self, token: str) -> None:
-        """Require this bearer token at reservation-api; "": none."""
-        self._call("POST", "/token", {"token": token})
-
-    def overturn(self, ids: Sequence[str]) -> None:
-        """Cancel CONFIRMED reservations, which only today's reservation-api allows."""
-        self._call("POST", "/overturn", {"reservation_ids": list(ids)})
+        self._fault("trouble", target)
 
     def hang(self, target: str, ids: Sequence[str] = (), *, after: bool = False) -> None:
         """Block calls (all, or those for `ids`), before or after they take effect."""
-        asked = {"target": target, "fault": "hang", "reservation_ids": list(ids), "after": after}
-        self._call("POST", "/faults", asked)
+        self._fault("hang", target, reservation_ids=list(ids), after=after)
 
     def answer(
         self,
@@ -88,17 +80,16 @@ class NeighboursProcess(ServerProcess):
         "body_bytes" makes it large, "truncated" breaks it off, "reset" is no answer at all.
         Both: {"sleep": seconds} for the true answer, but late; with "method" only for its calls.
         """
-        asked = {"target": target, "fault": "answer", "answer": dict(answer), "count": count}
-        asked |= {"reservation_ids": list(ids), "after": after, "rate": rate}
-        self._call("POST", "/faults", asked)
+        given = {"answer": dict(answer), "count": count, "rate": rate}
+        self._fault("answer", target, reservation_ids=list(ids), after=after, **given)
 
     def restart(self, target: str = "both") -> None:
         """Close the port and every connection (gRPC: GOAWAY), and open it again at once."""
-        self._call("POST", "/faults", {"target": target, "fault": "restart"})
+        self._fault("restart", target)
 
     def clear(self, target: str = "both") -> None:
         """End all faults: ports open again, hanging calls go on."""
-        self._call("POST", "/faults", {"target": target, "fault": "clear"})
+        self._fault("clear", target)
 
     def latency(self, latency_ms: float, jitter_ms: float = 0, target: str = "both") -> None:
         """Change the time that each call takes."""
@@ -114,5 +105,8 @@ class NeighboursProcess(ServerProcess):
         return self._call("GET", "/calls")
 
     def health(self) -> dict[str, dict[str, Any]]:
-        """For each neighbour: running, calls, hanging, injected, and its settings."""
+        """For each neighbour: running, calls, hanging, latency_ms and injected."""
         return self._call("GET", "/healthz")
+
+    def _fault(self, fault: str, target: str, **more: Any) -> None:
+        self._call("POST", "/faults", {"target": target, "fault": fault, **more})

@@ -6,18 +6,11 @@ could take the port that the neighbour must reopen.
 
 import random
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import islice
 
+LOOPBACK = "127.0.0.1"
 _LOW, _HIGH = 20_000, 32_000  # Linux hands out 32768 and above by itself
 _TRIES = 100
-
-
-def candidates() -> Iterator[int]:
-    """Ports to try, in a different order in every process."""
-    dice = random.SystemRandom()
-    return islice(iter(lambda: dice.randrange(_LOW, _HIGH), 0), _TRIES)
 
 
 def free_port() -> int:
@@ -26,12 +19,15 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """So many different free ports."""
+    """So many different free ports. Raises OSError."""
+    # A different order in every process.
+    dice = random.SystemRandom()
     found: list[int] = []
     with ExitStack() as held:
-        for port in candidates():
+        for _ in range(_TRIES):
+            port = dice.randrange(_LOW, _HIGH)
             try:
-                held.enter_context(socket.create_server(("127.0.0.1", port)))
+                held.enter_context(socket.create_server((LOOPBACK, port)))
             except OSError:
                 continue
             found.append(port)

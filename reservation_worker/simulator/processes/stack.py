@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from reservation_worker.simulator.neighbours.character import Character
-from reservation_worker.simulator.processes import NeighboursProcess, WorkerProcess
+from reservation_worker.simulator.processes.neighbours import NeighboursProcess
 from reservation_worker.simulator.processes.sqs import EXTERNAL_SQS, ExternalSqs, SqsProcess
+from reservation_worker.simulator.processes.worker import WorkerProcess
 from reservation_worker.simulator.reconcile.report import DeadLetter, Report, reconcile
-from reservation_worker.simulator.sqs.provision import arn, create_queues
+from reservation_worker.simulator.sqs.emulator import sqs_client
+from reservation_worker.simulator.sqs.provision import create_queues
 from reservation_worker.simulator.story.scenario import Message, Scenario
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class Stack:
         self._exit = ExitStack()
         self._directory = directory
         self._latency = (latency_ms, jitter_ms)
-        self._queue = (visibility, max_receive)
+        self._visibility, self.max_receive = visibility, max_receive
         self.queue_url = self.dlq_url = ""
 
     def __enter__(self) -> Self:
@@ -62,9 +64,9 @@ class Stack:
                 *self._latency, self._directory, self.character, self._key_ttl
             )
             self.neighbours = self._exit.enter_context(neighbours)
-            self.client = self.sqs.client()
+            self.client = sqs_client(self.sqs.url)
             self.queue_url, self.dlq_url = create_queues(
-                self.client, *self._queue, name=self.sqs.queue_name
+                self.client, self._visibility, self.max_receive, self.sqs.queue_name
             )
             undo.pop_all()
         return self
@@ -127,25 +129,6 @@ class Stack:
                 QueueUrl=self.dlq_url, ReceiptHandle=receipt, VisibilityTimeout=0
             )
         return list(letters.values())
-
-    def set_visibility(self, seconds: int) -> None:
-        """Change the queue's visibility timeout."""
-        self.client.set_queue_attributes(
-            QueueUrl=self.queue_url, Attributes={"VisibilityTimeout": str(seconds)}
-        )
-
-    def move_dlq(self) -> None:
-        """Send dead letters to a new queue from now on, and delete the old one."""
-        old, name = self.dlq_url, f"{self.sqs.queue_name}-dlq-moved"
-        self.dlq_url = self.client.create_queue(QueueName=name)["QueueUrl"]
-        policy = {
-            "deadLetterTargetArn": arn(self.client, self.dlq_url),
-            "maxReceiveCount": self._queue[1],
-        }
-        self.client.set_queue_attributes(
-            QueueUrl=self.queue_url, Attributes={"RedrivePolicy": json.dumps(policy)}
-        )
-        self.client.delete_queue(QueueUrl=old)
 
     def reconcile(self, story: Scenario) -> Report:
         """Reconcile a scenario that was published here."""

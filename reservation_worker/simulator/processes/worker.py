@@ -8,7 +8,7 @@ from typing import Any
 
 from reservation_worker.simulator.metrics import Metrics
 from reservation_worker.simulator.processes.child import Child, Loopback
-from reservation_worker.simulator.processes.ports import free_port
+from reservation_worker.simulator.processes.ports import LOOPBACK, free_port
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 
 
@@ -35,7 +35,8 @@ class WorkerProcess(Child):
             "AWS_EC2_METADATA_DISABLED": "true",
             "INVENTORY_GRPC_ADDR": inventory_address,
             "RESERVATION_API_BASE": reservation_base,
-            "SERVER_HOST": "127.0.0.1",
+            "SERVER_HOST": LOOPBACK,
+            "SERVER_PORT": str(free_port()),
             "GRPC_DEBUG_PORT": "0",
             "SQS_WAIT_TIME": "2",
             "SHUTDOWN_TIMEOUT": "30",
@@ -45,22 +46,14 @@ class WorkerProcess(Child):
         command = [sys.executable, "-m", "reservation_worker", "run"]
         super().__init__(command, settings | dict(env or {}), directory)
         self._http = Loopback()
-        self._chosen_port = "SERVER_PORT" in self.env
 
     @property
     def base(self) -> str:
         """The URL of its probes and metrics."""
-        return f"http://127.0.0.1:{self.env['SERVER_PORT']}"
-
-    def start(self) -> "WorkerProcess":
-        """Start it; `ready` waits until it works."""
-        if not self._chosen_port:
-            self.env["SERVER_PORT"] = str(free_port())
-        super().start()
-        return self
+        return f"http://{LOOPBACK}:{self.env['SERVER_PORT']}"
 
     def ready(self, timeout: float = 30.0) -> None:
-        """Wait until /ready is green. Raises ChildError."""
+        """Wait until /ready is green, which a start does not. Raises ChildError."""
         self.until(lambda: self.probe("/ready")[0] == 200, timeout, "become ready")
 
     def probe(self, path: str) -> tuple[int, dict[str, Any]]:

@@ -2,8 +2,7 @@
 
 It goes through the journal in order and through the final stock: no seat is sold twice or freed
 after it was sold, no finished reservation keeps one, every effect happens once, and inventory moves
-only after reservation-api's decision. The seats of a sale that reservation-api itself overturned
-(today's may) are left out.
+only after reservation-api's decision.
 """
 
 from collections import Counter
@@ -16,7 +15,7 @@ _OVER = ("EXPIRED", "CANCELLED")
 _LEAVE = {"release": _OVER, "commit": ("CONFIRMED",)}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Defects:
     """One sentence for each defect, by kind."""
 
@@ -33,17 +32,11 @@ def audit(dump: Mapping[str, Any], seen: Collection[str] = ()) -> Defects:
     """
     defects = Defects()
     applied = [row for row in dump["journal"] if row["outcome"] == "applied"]
-    excused = {*seen, *overturned(dump)}
     _journal(applied, defects)
     _doubled(applied, defects)
-    _rows(dump, defects, excused)
-    _pools(dump, defects, excused)
+    _rows(dump, defects, seen)
+    _pools(dump, defects, seen)
     return defects
-
-
-def overturned(dump: Mapping[str, Any]) -> set[str]:
-    """The reservations that reservation-api cancelled after it had confirmed them."""
-    return {row["reservation_id"] for row in dump["journal"] if row["op"] == "overturn"}
 
 
 def _journal(applied: list[Any], defects: Defects) -> None:
@@ -55,12 +48,10 @@ def _journal(applied: list[Any], defects: Defects) -> None:
     for row in applied:
         rid, op = row["reservation_id"], row["op"]
         at = f"at entry {row['seq']}"
-        if op in ("seed", "status", "overturn"):
+        if op in ("seed", "status"):
             states[rid] = row["after"]
             if op == "seed" and row["after"] == "CONFIRMED":
                 committed.add(rid)
-            if op == "overturn":
-                committed.discard(rid)
             continue
         state = states.get(rid)
         if state is not None and state not in _LEAVE[op]:
@@ -96,13 +87,13 @@ def _effects(row: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield row["reservation_id"], row["op"], part
 
 
-def _rows(dump: Mapping[str, Any], defects: Defects, excused: Collection[str]) -> None:
+def _rows(dump: Mapping[str, Any], defects: Defects, seen: Collection[str]) -> None:
     """Compare each numbered seat with its reservation, and each reservation with its seats."""
     reservations = dump["reservations"]
     for show, rows in dump["seats"].items():
         for seat, (state, rid) in rows.items():
             status = reservations.get(rid, {}).get("status")
-            if status in _OVER and rid not in excused:
+            if status in _OVER and rid not in seen:
                 defects.leaked.append(f"{show} {seat}: {state} for {rid}, which is {status}")
     for rid, record in reservations.items():
         if record["status"] != "CONFIRMED":
@@ -114,7 +105,7 @@ def _rows(dump: Mapping[str, Any], defects: Defects, excused: Collection[str]) -
                 defects.leaked.append(f"{seat}: {state}, but {rid} is CONFIRMED")
 
 
-def _pools(dump: Mapping[str, Any], defects: Defects, excused: Collection[str]) -> None:
+def _pools(dump: Mapping[str, Any], defects: Defects, seen: Collection[str]) -> None:
     """Compare each pool's count with its reservations' places, and those with their states."""
     reservations = dump["reservations"]
     for show, pool in dump["pools"].items():
@@ -130,7 +121,7 @@ def _pools(dump: Mapping[str, Any], defects: Defects, excused: Collection[str]) 
         for book in ("held", "sold"):
             for rid, count in pool[book].items():
                 status = reservations.get(rid, {}).get("status")
-                if status in _OVER and rid not in excused:
+                if status in _OVER and rid not in seen:
                     defects.leaked.append(f"{show}: {count} {book} for {rid}, which is {status}")
     for rid, record in reservations.items():
         if record["status"] == "CONFIRMED" and not record["seat_ids"]:

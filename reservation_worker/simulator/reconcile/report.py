@@ -10,11 +10,11 @@ sent: it becomes a dead letter, for a person to check.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from reservation_worker.events.kinds import BY_LABEL
-from reservation_worker.simulator.reconcile.audit import audit, overturned
+from reservation_worker.simulator.reconcile.audit import Defects, audit
 from reservation_worker.simulator.story.scenario import POISON, Message, Scenario
 
 _COMPENSATION = "compensation_required"
@@ -41,22 +41,18 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Report(Defects):
     """One sentence for each defect; a run without any reconciles."""
 
-    oversold: tuple[str, ...] = ()
-    leaked: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
-    doubled: tuple[str, ...] = ()
-    premature: tuple[str, ...] = ()
-    unexpected_dead_letters: tuple[str, ...] = ()
+    lost: list[str] = field(default_factory=list)
+    unexpected_dead_letters: list[str] = field(default_factory=list)
     compensations_due: frozenset[str] = frozenset()
     compensations_found: frozenset[str] = frozenset()
     releases_to_check: frozenset[str] = frozenset()
     dead_letters_by_reason: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def defects(self) -> dict[str, tuple[str, ...]]:
+    def defects(self) -> dict[str, list[str]]:
         """The defects by kind."""
         return {
             "oversold": self.oversold,
@@ -78,7 +74,7 @@ class Report:
         """The report as plain JSON values."""
         return {
             "ok": self.ok,
-            **{name: list(sentences) for name, sentences in self.defects.items()},
+            **self.defects,
             "compensations_due": sorted(self.compensations_due),
             "compensations_found": sorted(self.compensations_found),
             "releases_to_check": sorted(self.releases_to_check),
@@ -110,7 +106,7 @@ def reconcile(
         found = by_body.get(body, [])
         allowed = fates.of(message)
         reasons = {letter.reason for letter in found} & allowed
-        if _COMPENSATION in (reasons if _SETTLED in allowed else allowed):
+        if _COMPENSATION in allowed:
             due.add(message.reservation_id)
         if _UNSURE in reasons:
             to_check.add(message.reservation_id)
@@ -132,14 +128,10 @@ def reconcile(
         for letter in letters
         if letter.reason == _COMPENSATION and letter.body in kinds
     }
-    found_defects = audit(dump, to_check)
     return Report(
-        oversold=tuple(found_defects.oversold),
-        leaked=tuple(found_defects.leaked),
-        lost=tuple(lost),
-        doubled=tuple(found_defects.doubled),
-        premature=tuple(found_defects.premature),
-        unexpected_dead_letters=tuple(unexpected),
+        **asdict(audit(dump, to_check)),
+        lost=lost,
+        unexpected_dead_letters=unexpected,
         compensations_due=frozenset(due),
         compensations_found=frozenset(asked),
         releases_to_check=frozenset(to_check),
@@ -152,7 +144,6 @@ class _Fates:
 
     def __init__(self, dump: Mapping[str, Any]) -> None:
         self._reservations = dump["reservations"]
-        self._overturned = overturned(dump)
         self._forgotten = dump.get("keys_forgotten", False)
         self._moved = {
             row["reservation_id"]
@@ -171,7 +162,7 @@ class _Fates:
         if kind is not None and kind.value.money_taken:
             settled = record.get("status") == kind.value.target
             if not settled or record.get("payment_intent_id") != message.payment_intent_id:
-                ends = {_COMPENSATION, *({_SETTLED} if rid in self._overturned else ())}
+                ends = {_COMPENSATION}
         elif self._forgotten and not record.get("seat_ids"):
             ends.add(_UNSURE)
         if self._forgotten and rid in self._moved and _SETTLED in ends:
@@ -181,11 +172,10 @@ class _Fates:
 
 def _unexplained_ends(scenario: Scenario, dump: Mapping[str, Any]) -> Sequence[str]:
     lost = []
-    taken_back = overturned(dump)
     for reservation_id, ends in scenario.expected.items():
         record = dump["reservations"].get(reservation_id)
         state = record["status"] if record else "gone"
-        if state not in ends and reservation_id not in taken_back:
+        if state not in ends:
             lost.append(f"{reservation_id} is {state}, not {' or '.join(sorted(ends))}")
     return lost
 

@@ -1,1 +1,1 @@
-"""The SQS side of the simulated world: emulator, queues, fault-injecting proxy."""
+"""The SQS side of the simulated world: emulator and queues."""

@@ -85,18 +85,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     keys: dict[str, Any] = {name.lower(): text for name, text in CREDENTIALS.items()}
     session = boto3.Session(region_name=REGION, **keys)
     sqs = sqs_client(args.endpoint_url)
-    why: list[Exception] = []
+    why: Exception | None = None
 
     def there() -> bool:
+        nonlocal why
         try:
             sqs.list_queues(MaxResults=1)
         except (BotoCoreError, ClientError) as error:
-            why[:] = [error]
+            why = error
             return False
         return True
 
     if not poll_until(there, args.patience, pause=0.5):
-        sys.stderr.write(f"no SQS at {args.endpoint_url}: {why[0]}\n")
+        sys.stderr.write(f"no SQS at {args.endpoint_url}: {why}\n")
         return 1
     queue, dead = create_queues(sqs)
     create_rule(session.client("events", endpoint_url=args.endpoint_url), sqs, queue)

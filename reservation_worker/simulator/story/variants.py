@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from reservation_worker.events.kinds import BY_TYPE, PAYMENT_STATUS_TYPES
+from reservation_worker.simulator.neighbours.reservations import camel_case
 
 # payment-sim-api knows the payment, not the seats.
 _UNKNOWN_TO_PAYMENTS = frozenset({"event_id", "qty", "seat_ids"})
@@ -76,12 +77,7 @@ def _sns(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _camel_case(detail: Mapping[str, Any]) -> dict[str, Any]:
-    return {_camel(name): value for name, value in detail.items()}
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return "quantity" if name == "qty" else first + "".join(word.title() for word in rest)
+    return camel_case({"quantity" if k == "qty" else k: value for k, value in detail.items()})
 
 
 def _trace(event: Mapping[str, Any]) -> dict[str, Any]:

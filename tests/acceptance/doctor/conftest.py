@@ -9,10 +9,10 @@ import boto3
 import pytest
 
 from reservation_worker.cli import main as cli
-from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 from reservation_worker.simulator.sqs.provision import create_rule
 from tests.acceptance.doctor.processes import Doctor, Report
+from tests.sqs_proxy.process import SqsProxyProcess
 from tests.world import World
 
 

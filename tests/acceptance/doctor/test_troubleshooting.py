@@ -6,10 +6,10 @@ import pytest
 
 from reservation_worker.cli.doctor import machine
 from reservation_worker.simulator.processes.ports import free_port
-from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
 from reservation_worker.simulator.sqs.emulator import REGION
 from tests.acceptance.doctor.processes import Doctor, Report, started
 from tests.deploy import tools
+from tests.sqs_proxy.process import SqsProxyProcess
 from tests.world import World
 
 MIB = 1024 * 1024

@@ -1,6 +1,7 @@
 """The whole proof, about an hour and a half: scenarios, sabotages, fuzzing and the long runs.
 
-python -m tests.faults.harness.campaign [--only PART ...] [--seed N] [--out DIRECTORY]
+python -m tests.faults.harness.campaign [--only PART ...] [--character NAME ...] [--seed N]
+    [--out DIRECTORY]
 """
 
 import argparse
@@ -8,17 +9,18 @@ import dataclasses
 import json
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reservation_worker.simulator.processes.child import ChildError
+from reservation_worker.simulator.neighbours.character import Character
 from tests.faults.harness.case import Outcome
 from tests.faults.harness.long_run_checks import LongRun
 from tests.faults.harness.long_runs import drain, outage, soak
 from tests.faults.harness.matrix import CASES, run
-from tests.faults.harness.neighbour_cases import IN, RS
+from tests.faults.harness.neighbour_cases import IN, RS, named
 from tests.faults.harness.sabotages import SABOTAGES, caught, run_sabotaged
 from tests.fuzz.harness.parser import fuzz_parser
 from tests.fuzz.harness.worker import fuzz_worker
@@ -41,11 +43,7 @@ class Row:
 
 
 def _scenario(name: str, seed: int) -> Row:
-    try:
-        outcome = run(name, seed=seed)
-    except ChildError as error:
-        # A process that did not start costs its own row, not those of an hour before it.
-        return Row("scenarios", name, {}, [str(error)])
+    outcome = run(name, seed=seed)
     broken = [] if outcome.ok else [outcome.explain()]
     if not outcome.faults:
         broken.append("nothing was injected")
@@ -68,7 +66,7 @@ def _sabotage(name: str) -> Row:
 def _long(made: Callable[[], LongRun]) -> Row:
     result = made()
     row = _row("long runs", result.name, result.outcome, result.broken)
-    return dataclasses.replace(row, figures=result.figures)
+    return dataclasses.replace(row, figures={**result.outcome.figures, **result.figures})
 
 
 def _fuzz_parser(seed: int) -> Row:
@@ -76,23 +74,36 @@ def _fuzz_parser(seed: int) -> Row:
     return Row("fuzzing", "the parser", dataclasses.asdict(figures), figures.broken)
 
 
-def _fuzz_worker(seed: int) -> Row:
-    figures = fuzz_worker(FUZZED_THROUGH_WORKER, HEALTHY, seed)
-    return Row("fuzzing", "a whole worker", dataclasses.asdict(figures), figures.broken)
+def _fuzz_worker(seed: int, character: Character) -> Row:
+    figures = fuzz_worker(FUZZED_THROUGH_WORKER, HEALTHY, seed, character=character)
+    name = named("a whole worker", character)
+    return Row("fuzzing", name, dataclasses.asdict(figures), figures.broken)
 
 
-def parts(seed: int) -> dict[str, list[Callable[[], Row]]]:
-    """All runs, by part."""
+def parts(seed: int, characters: Sequence[Character]) -> dict[str, list[Callable[[], Row]]]:
+    """All runs with neighbours of these characters, by part.
+
+    The parser knows no neighbours, and each sabotage has the ones that it shows with.
+    """
+    scenarios = [name for name, case in CASES.items() if case.character in characters]
     return {
-        "scenarios": [partial(_scenario, name, seed) for name in CASES],
+        "scenarios": [partial(_scenario, name, seed) for name in scenarios],
         "sabotages": [partial(_sabotage, name) for name in SABOTAGES],
-        "fuzzing": [partial(_fuzz_parser, seed), partial(_fuzz_worker, seed)],
-        "drain": [partial(_long, partial(drain, DRAIN_STOPS, seed))],
+        "fuzzing": [
+            partial(_fuzz_parser, seed),
+            *(partial(_fuzz_worker, seed, character) for character in characters),
+        ],
+        "drain": [
+            partial(_long, partial(drain, DRAIN_STOPS, seed, character)) for character in characters
+        ],
         "outages": [
-            partial(_long, partial(outage, target, OUTAGE_SECONDS, seed))
+            partial(_long, partial(outage, target, OUTAGE_SECONDS, seed, character))
+            for character in characters
             for target in (IN, RS, "both")
         ],
-        "soak": [partial(_long, partial(soak, SOAK_EVENTS, seed))],
+        "soak": [
+            partial(_long, partial(soak, SOAK_EVENTS, seed, character)) for character in characters
+        ],
     }
 
 
@@ -127,21 +138,27 @@ def _injected(row: Row) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run it, with a line for each run on stderr; 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="campaign", description="The whole proof.")
-    parser.add_argument("--only", nargs="+", choices=parts(0), default=[], metavar="PART")
+    parser.add_argument("--only", nargs="+", choices=parts(0, []), default=[], metavar="PART")
+    both = list(Character)
+    parser.add_argument("--character", nargs="+", type=Character, choices=both, default=both)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("build/faults"))
     args = parser.parse_args(argv)
     chosen = [
-        one
-        for name, ones in parts(args.seed).items()
+        (name, one)
+        for name, ones in parts(args.seed, args.character).items()
         if not args.only or name in args.only
         for one in ones
     ]
     args.out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
-    for number, one in enumerate(chosen, 1):
+    for number, (part, one) in enumerate(chosen, 1):
         began = time.monotonic()
-        row = one()
+        try:
+            row = one()
+        except Exception:
+            # It costs its own row, not the runs of the hours before and after it.
+            row = Row(part, f"run {number}", {}, [traceback.format_exc()])
         rows.append(row)
         result = "BROKEN" if row.broken else "ok"
         seconds = time.monotonic() - began

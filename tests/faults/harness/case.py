@@ -42,7 +42,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A scenario: faults of SQS (see simulator/sqs/faults.py), of the neighbours, of the process.
+    """A scenario: faults of SQS (see tests/sqs_proxy/faults.py), of the neighbours, of the process.
 
     `machine` names what is wrong with the machine from the start (see machine.py). `backlog`: so
     many messages are kept in the queue until all are published; 0 publishes all at once. A worker

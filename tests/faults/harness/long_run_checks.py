@@ -112,6 +112,7 @@ def check_outage(outcome: Outcome) -> LongRun:
         "receives_meanwhile": during[-1].receives - during[0].receives,
         "settled_meanwhile": during[-1].settled - during[0].settled,
         "dead_letters_by_the_outage": len(outcome.report.unexpected_dead_letters),
+        "releases_left_to_a_person": len(outcome.report.releases_to_check),
         "most_receives_of_a_message": outcome.figures["most_receives_of_a_message"],
         "in_flight_before": before,
         "events_a_second_before_and_after": [round(rate) for rate in rates],

@@ -1,5 +1,7 @@
 """The long runs: a soak, many stops, and outages of minutes, with the worker's own defaults.
 
+Each with the contract's neighbours and, as `today: ...`, with today's.
+
 python -m tests.faults.harness.long_runs [--soak EVENTS] [--drain STOPS] [--outage SECONDS]
 """
 
@@ -9,13 +11,15 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from random import Random
 from typing import Any
 
-from tests.faults.harness.case import Answers, Case, Step
+from reservation_worker.simulator.neighbours.character import Character
+from tests.faults.harness.case import Answers, Case, Outcome, Step
 from tests.faults.harness.long_run_checks import LongRun, check_drain, check_outage, check_soak
 from tests.faults.harness.matrix import ALL_SQS
-from tests.faults.harness.neighbour_cases import IN, RS
+from tests.faults.harness.neighbour_cases import IN, RS, as_today, named
 from tests.faults.harness.runner import Run
 
 DEFAULTS = {
@@ -29,7 +33,7 @@ DEFAULTS = {
 AS_SHIPPED = Case(latency_ms=(40, 10), visibility=60, max_receive=30, env=DEFAULTS, backlog=1000)
 
 
-def soak(events: int, seed: int) -> LongRun:
+def soak(events: int, seed: int, character: Character) -> LongRun:
     """Mixed faults all the time; each neighbour goes down for a while, and both restart once."""
     rare: dict[str, Any] = dict.fromkeys(ALL_SQS, 0.01)
     # Each of these costs a receive its batch and the poller a pause.
@@ -56,23 +60,32 @@ def soak(events: int, seed: int) -> LongRun:
     # memory in these heaps grows for hours.
     env["MALLOC_ARENA_MAX"] = "2"
     case = Case(rare, answers, steps, visibility=30, latency_ms=(10, 5), env=env, backlog=500)
-    return check_soak(Run("soak", case, events, seed).go(limit=60 + events / 25))
+    return check_soak(_go("soak", case, character, events, seed, limit=60 + events / 25))
 
 
-def drain(stops: int, seed: int) -> LongRun:
+def drain(stops: int, seed: int, character: Character) -> LongRun:
     """SIGTERM at random moments under load, two workers taking turns."""
     dice = Random(seed)
     steps = tuple(Step("term", number % 2, pause=dice.uniform(0.2, 2.0)) for number in range(stops))
     # Slow calls, so that a stop finds many under way and the load outlasts the stops.
     case = replace(AS_SHIPPED, steps=steps, latency_ms=(150, 100))
-    return check_drain(Run("drain", case, 250 * stops, seed).go(limit=60 + 10 * stops))
+    return check_drain(_go("drain", case, character, 250 * stops, seed, limit=60 + 10 * stops))
 
 
-def outage(target: str, seconds: float, seed: int) -> LongRun:
+def outage(target: str, seconds: float, seed: int, character: Character) -> LongRun:
     """A neighbour (or both) is gone for so long under load."""
     steps = (Step("down", target, 0.3), Step("clear", target, pause=seconds))
     case = replace(AS_SHIPPED, steps=steps)
-    return check_outage(Run(f"outage of {target}", case, 20_000, seed).go(limit=seconds + 400))
+    name = f"outage of {target}"
+    return check_outage(_go(name, case, character, 20_000, seed, limit=seconds + 400))
+
+
+def _go(
+    name: str, case: Case, character: Character, events: int, seed: int, limit: float
+) -> Outcome:
+    if character is Character.TODAY:
+        case = as_today(case)
+    return Run(named(name, character), case, events, seed).go(limit)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--outage", type=float, metavar="SECONDS", default=0)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(argv)
-    asked: list[Callable[[], LongRun]] = []
+    asked: list[Callable[[Character], LongRun]] = []
     if args.soak:
         asked.append(partial(soak, args.soak, args.seed))
     if args.drain:
@@ -91,8 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.outage:
         asked += [partial(outage, target, args.outage, args.seed) for target in (IN, RS, "both")]
     code = 0
-    for run in asked:
-        made = run()
+    for run, character in product(asked, Character):
+        made = run(character)
         row = {"run": made.name, "ok": made.ok, "figures": made.figures}
         row |= {"injected": made.outcome.injected, "seconds": made.outcome.figures["seconds"]}
         sys.stdout.write(json.dumps(row) + "\n")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reservation_worker.simulator.sqs.faults import FAULTS
+from reservation_worker.simulator.neighbours.character import Character
 from tests.faults.harness.case import Answers, Case, Outcome, Step
 from tests.faults.harness.machine import (
     BLOCKED_PIPE,
@@ -19,8 +19,17 @@ from tests.faults.harness.machine import (
     FULL_DISK,
     HANGING_COLLECTOR,
 )
-from tests.faults.harness.neighbour_cases import IN, NEIGHBOURS, RS, TODAY, as_today, outage
+from tests.faults.harness.neighbour_cases import (
+    IN,
+    NEIGHBOURS,
+    RS,
+    TODAY,
+    as_today,
+    named,
+    outage,
+)
 from tests.faults.harness.runner import ENV, Run
+from tests.sqs_proxy.faults import FAULTS
 
 
 def _slow(sqs: Mapping[str, Any]) -> Case:
@@ -183,7 +192,7 @@ _BOTH = {**SQS_ALONE, **QUEUE, **_NEIGHBOURS, **PROCESS, **MACHINE, **MIXED}
 CASES: Mapping[str, Case] = {
     **_BOTH,
     **{
-        f"today: {name}": as_today(case)
+        named(name, Character.TODAY): as_today(case)
         for name, case in {**_BOTH, **TODAY}.items()
         if name != "grpc: fails in band"
     },

@@ -210,3 +210,8 @@ def as_today(case: Case) -> Case:
         for one in case.answers
     )
     return replace(case, answers=answers, character=Character.TODAY)
+
+
+def named(name: str, character: Character) -> str:
+    """The name of a run with neighbours of this character."""
+    return f"today: {name}" if character is Character.TODAY else name

@@ -1,26 +1,22 @@
 """Runs one fault scenario on a whole system of processes; recorder.py records the result."""
 
-import signal
 import socket
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from select import select
 
 from reservation_worker.simulator.neighbours.character import Character
-from reservation_worker.simulator.processes.child import ChildError, poll_until
-from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
-from reservation_worker.simulator.processes.stack import Stack
-from reservation_worker.simulator.processes.worker import WorkerProcess
+from reservation_worker.simulator.processes.child import poll_until
 from reservation_worker.simulator.story.scenario import build
 from tests.faults.harness.case import Case, Outcome, Step
-from tests.faults.harness.fence import Frozen
 from tests.faults.harness.forwarder import Forwarder
-from tests.faults.harness.machine import Machine
 from tests.faults.harness.recorder import Accounts, Recorder
+from tests.faults.harness.workers import Workers
+from tests.sqs_proxy.process import SqsProxyProcess
+from tests.world import World
 
 ENV = {
     "CALL_TIMEOUT": "1",
@@ -34,8 +30,6 @@ KEY_TTL = {Character.CONTRACT: {"INVENTORY_KEY_TTL": "0"}, Character.TODAY: {}}
 CALLS_AN_EVENT = 1.8
 # A step happens after so many seconds even without its progress, for example if all calls hang.
 STEP_PATIENCE = 15.0
-# As the kubelet does: so many bad answers of /health in a row.
-BAD_HEALTH = 3
 
 
 class Run:
@@ -49,7 +43,7 @@ class Run:
         module = [sys.executable, "-m", case.module] if case.module else []
         self.command = list(command) or module
         self.story = build(self.events, seed, case.general_admission)
-        self.stack = Stack(
+        self.stack = World(
             *case.latency_ms,
             visibility=case.visibility,
             max_receive=case.max_receive,
@@ -57,14 +51,8 @@ class Run:
             key_ttl=case.key_ttl,
         )
         self.feeder: threading.Thread | None = None
-        self.workers: list[WorkerProcess] = []
-        self.machines: list[Machine] = []
-        self.names: list[str] = []
-        self.starts = 0
-        self.frozen_at: dict[int, float] = {}
         self.todo: list[Step] = list(case.steps)
         self.last_step = 0.0
-        self.bad_health: Counter[int] = Counter()
         self.env = ENV | KEY_TTL[case.character] | dict(case.env)
         self.recorder = Recorder(case, self.env)
 
@@ -80,14 +68,11 @@ class Run:
                 forwarder = Forwarder(stack.neighbours.inventory_address)
                 self.forwarder = undo.enter_context(forwarder)
                 self.env["INVENTORY_GRPC_ADDR"] = self.forwarder.address
+            self.workers = Workers(self.command, self.proxy.url_for, self.recorder)
             for number in range(self.case.workers):
                 worker = stack.worker(self.env, f"worker-{number}")
-                self.workers.append(worker)
-                self.machines.append(Machine(worker, self.case.machine, undo))
-                self.names.append("")
-                self._start(number)
-            for worker in self.workers:
-                worker.ready()
+                self.workers.add(worker, self.case.machine, undo)
+            self.workers.ready()
             self._inject()
             self.began = self.last_step = began = time.monotonic()
             self._steps()  # those that come before the first message
@@ -109,16 +94,6 @@ class Run:
             accounts = self._take_stock(seconds)
         return self.recorder.outcome(self.name, self.events, self.seed, accounts)
 
-    def _start(self, number: int) -> None:
-        worker = self.workers[number]
-        self.starts += 1
-        # To the proxy each start is another worker, because it remembers nothing.
-        self.names[number] = f"{worker.name}.{self.starts}"
-        worker.env["AWS_ENDPOINT_URL"] = self.proxy.url_for(self.names[number])
-        if self.command:
-            worker.command = self.command
-        worker.start()
-
     def _inject(self) -> None:
         self.proxy.set_faults(self.case.sqs, max_visibility=self.case.visibility)
         port = self.decoy.getsockname()[1]
@@ -139,7 +114,7 @@ class Run:
         def done() -> bool:
             nonlocal calm
             depth = self.stack.depth()
-            self._sample()
+            self.workers.sample(time.monotonic() - self.began)
             self._steps()
             fed = self.feeder is None or not self.feeder.is_alive()
             calm = calm + 1 if fed and not self.todo and depth == 0 else 0
@@ -175,7 +150,7 @@ class Run:
 
     def _do(self, step: Step) -> None:
         if isinstance(step.target, int):
-            self._do_to_worker(step, step.target)
+            self.workers.do(step, step.target)
         elif step.target == "queue":
             if step.action == "move_dlq":
                 self.stack.move_dlq()
@@ -189,80 +164,13 @@ class Run:
         else:
             getattr(self.stack.neighbours, step.action)(step.target)
 
-    def _do_to_worker(self, step: Step, number: int) -> None:
-        worker = self.workers[number]
-        match step.action:
-            case "kill":
-                worker.kill()
-                self._start(number)
-            case "term":
-                self._end(number)
-                self._start(number)
-            case "freeze":
-                self.frozen_at[number] = time.time()
-                worker.suspend()
-            case "thaw":
-                worker.resume()
-                since = self.frozen_at.pop(number)
-                self.recorder.frozen.append(Frozen(self.names[number], since, time.time()))
-            case "clock":
-                self.machines[number].set_clock(step.value)
-            case "fds" | "memory":
-                self.machines[number].limit(step.action, int(step.value))
-            case "unlimit":
-                self.machines[number].unlimit()
-            case other:
-                raise ValueError(f"there is no step {other!r}")
-
-    def _end(self, number: int) -> None:
-        """SIGTERM; the stop is bounded, too."""
-        worker = self.workers[number]
-        # Before it can take signals it has not received anything either.
-        worker.until(lambda: worker.health()[0] == 200, 30, "answered on /health")
-        in_flight = 0
-        with suppress(ChildError):  # it may lack the memory to answer
-            in_flight = int(worker.metrics().value("worker_in_flight"))
-        began = time.monotonic()
-        worker.signal(signal.SIGTERM)
-        code = None
-        with suppress(ChildError):
-            code = worker.wait(self.recorder.longest_stop)
-        self.recorder.stopped(worker, time.monotonic() - began, code, in_flight)
-
-    def _sample(self) -> None:
-        total: Counter[str] = Counter()
-        for number, worker in enumerate(self.workers):
-            if number in self.frozen_at:
-                continue
-            if not worker.alive:
-                self._died(number, f"{worker.name} ended by itself: {worker.tail()[-500:]}")
-            with suppress(ChildError, OSError):  # it has just died: next time, then
-                self._probe(number)
-                total += self.recorder.look(worker)
-        self.recorder.sample(total, time.monotonic() - self.began)
-
-    def _probe(self, number: int) -> None:
-        worker = self.workers[number]
-        status, said = worker.health()
-        # 0: it has no descriptor to answer with, or has not started yet.
-        self.bad_health[number] = self.bad_health[number] + 1 if status not in (0, 200) else 0
-        if self.bad_health[number] == BAD_HEALTH:
-            worker.kill()
-            self._died(number, f"/health of {worker.name} was {status}: {said}")
-
-    def _died(self, number: int, why: str) -> None:
-        self.recorder.died(why)
-        self.bad_health[number] = 0
-        self._start(number)
-
     def _take_stock(self, seconds: float) -> Accounts:
         """End all faults, stop the workers, and collect the accounts."""
         stack, proxy = self.stack, self.proxy
-        self.recorder.last_look(self.workers, stack.neighbours.health())
+        self.recorder.last_look(self.workers.processes, stack.neighbours.health())
         proxy.set_faults({})
         stack.neighbours.clear()
-        for number in range(len(self.workers)):
-            self._end(number)
+        self.workers.end()
         return Accounts(
             seconds,
             stack.reconcile(self.story),

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from reservation_worker.simulator.neighbours.character import Character
+from tests.faults.harness.neighbour_cases import named
 from tests.fuzz.harness.parser import ParserFigures, fuzz_parser
 from tests.fuzz.harness.worker import WorkerFigures, fuzz_worker
 
@@ -71,10 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print("parser", figures)
     if args.coverage:
         sys.stdout.write(json.dumps({"coverage": coverage_of(args.coverage, args.seed)}) + "\n")
-    if args.through_worker:
-        worker = fuzz_worker(args.through_worker, args.healthy, args.seed)
+    for character in Character if args.through_worker else ():
+        worker = fuzz_worker(args.through_worker, args.healthy, args.seed, character=character)
         ok = ok and worker.ok
-        _print("worker", worker, slowed=worker.slowed)
+        _print(named("worker", character), worker, slowed=worker.slowed)
     return 0 if ok else 1
 
 

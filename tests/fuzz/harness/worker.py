@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from reservation_worker.simulator.neighbours.character import Character
 from reservation_worker.simulator.processes.child import ChildError, poll_until
 from reservation_worker.simulator.processes.stack import Stack
 from reservation_worker.simulator.processes.worker import WorkerProcess
@@ -60,14 +61,19 @@ class WorkerFigures:
 
 
 def fuzz_worker(
-    bodies: int, healthy: int, seed: int, command: Sequence[str] = (), patience: float = PATIENCE
+    bodies: int,
+    healthy: int,
+    seed: int,
+    command: Sequence[str] = (),
+    patience: float = PATIENCE,
+    character: Character = Character.CONTRACT,
 ) -> WorkerFigures:
     """Send so many mutated bodies among half of the healthy events, after the other half alone.
 
     `command` is another worker's. What a round of them has not settled in `patience` seconds
-    counts as lost. Raises ChildError.
+    counts as lost. `character` is the neighbours'. Raises ChildError.
     """
-    return Run(bodies, healthy, seed, command, patience).go()
+    return Run(bodies, healthy, seed, command, patience, character).go()
 
 
 class Run:
@@ -80,11 +86,12 @@ class Run:
         seed: int,
         command: Sequence[str] = (),
         patience: float = PATIENCE,
+        character: Character = Character.CONTRACT,
     ) -> None:
         self.seed, self.command, self.patience = seed, list(command), patience
         self.story: Scenario = build(healthy, seed)
         self.sent = choose(bodies, seed, self.story)
-        self.stack = Stack(latency_ms=10, jitter_ms=5)
+        self.stack = Stack(latency_ms=10, jitter_ms=5, character=character)
         self.accounts = Accounts()
         self.looks = 0
 

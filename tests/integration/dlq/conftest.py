@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from reservation_worker.cli.dlq import desk
-from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
 from tests.integration.dlq.bench import Bench
+from tests.sqs_proxy.process import SqsProxyProcess
 from tests.world import World
 
 

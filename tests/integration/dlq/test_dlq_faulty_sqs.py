@@ -8,10 +8,10 @@ from reservation_worker.cli.dlq.letters import by_origin
 from reservation_worker.cli.dlq.mover import Mover
 from reservation_worker.cli.dlq.queues import Queues
 from reservation_worker.errors import OperationError
-from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
 from reservation_worker.simulator.sqs.emulator import REGION
 from reservation_worker.sqs.batches import BatchFailure
 from tests.integration.dlq.bench import Bench, event, go_on, holding
+from tests.sqs_proxy.process import SqsProxyProcess
 
 
 def move_all(bench: Bench, queues: Queues) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from reservation_worker.simulator.processes.sqs_proxy import SqsProxyProcess
 from tests.integration.dlq.bench import TRACE, Bench, event
+from tests.sqs_proxy.process import SqsProxyProcess
 
 DUE = {"dlq_reason": "compensation_required", "dlq_source_message_id": "src"}
 CLOSE = ("resolve", "closed.jsonl", "--note", "refund re_1")

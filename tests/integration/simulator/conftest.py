@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from reservation_worker.simulator.neighbours.inventory import InventoryServer
-from reservation_worker.simulator.neighbours.ledger import Ledger, Record
+from reservation_worker.simulator.neighbours.ledger import Ledger
+from reservation_worker.simulator.neighbours.reservations import Record
 from tests.integration.simulator.inventory import HALL, LAWN, Inventory
 
 

@@ -11,10 +11,12 @@ import grpc
 import pytest
 import requests
 
-from reservation_worker.simulator.neighbours.ledger import Record
-from reservation_worker.simulator.processes import ChildError, NeighboursProcess, SqsProcess
-from reservation_worker.simulator.processes.child import Child
+from reservation_worker.simulator.neighbours.reservations import Record
+from reservation_worker.simulator.processes.child import Child, ChildError
+from reservation_worker.simulator.processes.neighbours import NeighboursProcess
+from reservation_worker.simulator.processes.sqs import SqsProcess
 from reservation_worker.simulator.processes.stack import Stack
+from reservation_worker.simulator.sqs.emulator import sqs_client
 from reservation_worker.simulator.sqs.provision import create_queues
 from reservation_worker.simulator.story.scenario import Message
 from reservation_worker.stubs.proto.reservation.v1 import inventory_pb2 as pb
@@ -66,8 +68,8 @@ def test_the_neighbours_end_when_their_parents_pipe_closes() -> None:
 
 def test_the_embedded_queue_has_our_attributes_and_survives_a_pause() -> None:
     with SqsProcess() as sqs:
-        queue, dead = create_queues(sqs.client(), visibility=7, max_receive=3)
-        client = sqs.client()
+        queue, dead = create_queues(sqs_client(sqs.url), visibility=7, max_receive=3)
+        client = sqs_client(sqs.url)
         attributes = client.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])[
             "Attributes"
         ]

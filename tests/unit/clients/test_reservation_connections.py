@@ -173,7 +173,7 @@ def test_the_second_try_has_the_time_that_the_first_one_left(
     assert_ends_soon(lambda: client.update_status(EXPIRE, CallContext(timeout=SOON)))
 
 
-def test_after_reconnect_calls_use_a_new_connection_and_calls_in_flight_keep_theirs(
+def test_after_a_probe_calls_use_its_connection_and_calls_in_flight_keep_theirs(
     neighbour: Neighbour, client: ReservationClient
 ) -> None:
     arrived, go_on = threading.Event(), threading.Event()
@@ -187,8 +187,8 @@ def test_after_reconnect_calls_use_a_new_connection_and_calls_in_flight_keep_the
     with ThreadPoolExecutor(1) as pool:
         in_flight = pool.submit(client.update_status, EXPIRE, CALL)
         assert arrived.wait(10)
-        client.reconnect()
         neighbour.says(204)
+        client.probe(10)
         assert client.update_status(EXPIRE, CALL) == DONE
         go_on.set()
         assert in_flight.result() == DONE

@@ -14,7 +14,7 @@ from moto.server import ThreadedMotoServer
 
 from reservation_worker.config import secret
 from reservation_worker.config.settings import Settings
-from reservation_worker.config.sources import load_settings
+from reservation_worker.config.sources import survey
 from reservation_worker.errors import ConfigurationError
 from tests.unit.config.example import QUEUE
 
@@ -57,7 +57,7 @@ def store(secret: object, name: str = NAME) -> None:
 
 
 def load(directory: Path) -> Settings:
-    return load_settings(directory=directory)
+    return survey(directory=directory).settings()
 
 
 def secret_problems(directory: Path) -> list[str]:
@@ -92,13 +92,13 @@ def test_the_secret_wins_over_everything(aws: Path, monkeypatch: pytest.MonkeyPa
 
 def test_an_option_wins_over_the_secret_too(aws: Path) -> None:
     store({"sqs_queue_url": QUEUE})
-    made = load_settings(os.environ, aws, {"SQS_QUEUE_URL": f"{QUEUE}-2"})
+    made = survey(os.environ, aws, {"SQS_QUEUE_URL": f"{QUEUE}-2"}).settings()
     assert (made.sqs_queue_url, made.source_of("SQS_QUEUE_URL")) == (f"{QUEUE}-2", "option")
 
 
 def test_a_wrong_option_is_reported_as_an_option(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="SQS_QUEUE_URL is 'x' in the option"):
-        load_settings({"SQS_QUEUE_URL": QUEUE}, tmp_path, {"SQS_QUEUE_URL": "x"})
+        survey({"SQS_QUEUE_URL": QUEUE}, tmp_path, {"SQS_QUEUE_URL": "x"}).settings()
 
 
 def test_the_secret_is_found_by_the_files_of_the_directory(

@@ -7,21 +7,21 @@ from pathlib import Path
 import pytest
 from opentelemetry.sdk import environment_variables
 
-from reservation_worker.config.sources import load_settings, survey
+from reservation_worker.config.sources import survey
 from reservation_worker.errors import ConfigurationError
 from tests.unit.config.example import QUEUE
 
 
 def problems(environ: dict[str, str], directory: Path) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
-        load_settings(environ, directory)
+        survey(environ, directory).settings()
     return caught.value.problems
 
 
 def test_the_environment_wins_over_env_local_which_wins_over_env(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"SQS_QUEUE_URL={QUEUE}\nMAX_RETRIES=1\nLOG_LEVEL=warn\n")
     (tmp_path / ".env.local").write_text("export MAX_RETRIES=2 # more\nLOG_LEVEL='error'\n")
-    made = load_settings({"LOG_LEVEL": "debug"}, tmp_path)
+    made = survey({"LOG_LEVEL": "debug"}, tmp_path).settings()
     assert (made.sqs_queue_url, made.max_retries, made.log_level) == (QUEUE, 2, "debug")
     names = ("SQS_QUEUE_URL", "MAX_RETRIES", "LOG_LEVEL", "SQS_REGION")
     assert [made.source_of(name) for name in names] == [
@@ -35,7 +35,7 @@ def test_the_environment_wins_over_env_local_which_wins_over_env(tmp_path: Path)
 def test_an_empty_value_lets_the_lower_source_show_through(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"SQS_QUEUE_URL={QUEUE}\nMAX_RETRIES=1\n")
     (tmp_path / ".env.local").write_text("MAX_RETRIES=\nSQS_QUEUE_URL='  '\n")
-    made = load_settings({"MAX_RETRIES": " ", "SQS_QUEUE_URL": ""}, tmp_path)
+    made = survey({"MAX_RETRIES": " ", "SQS_QUEUE_URL": ""}, tmp_path).settings()
     assert (made.max_retries, made.sqs_queue_url) == (1, QUEUE)
 
 
@@ -58,7 +58,7 @@ def test_a_name_in_braces_is_expanded_as_python_dotenv_does_it(
     (tmp_path / ".env").write_text("LOWER=lower\nBASE=other\n")
     (tmp_path / ".env.local").write_text(f"BASE=base\nMAX_RETRIES=1\nPOD_NAME={text}\n")
     environ = {"SQS_QUEUE_URL": QUEUE, "HOME": "/home/me", "MAX_RETRIES": "7"}
-    assert load_settings(environ, tmp_path).pod_name == expanded
+    assert survey(environ, tmp_path).settings().pod_name == expanded
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_similar_name_in_the_process_environment_is_not_warned_about(tmp_path:
 
 def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfMAX_RETRIES=1\r\nLOG_LEVEL=warn\r\n")
-    made = load_settings({"SQS_QUEUE_URL": QUEUE}, tmp_path)
+    made = survey({"SQS_QUEUE_URL": QUEUE}, tmp_path).settings()
     assert (made.max_retries, made.log_level) == (1, "warn")
 
 
@@ -144,7 +144,7 @@ def test_aws_and_otel_variables_of_the_files_reach_the_sdks(tmp_path: Path) -> N
         "AWS_PROFILE=dev\nAWS_REGION=us-east-1\nOTEL_SERVICE_NAME=w\nMAX_RETRIES=1\n"
     )
     environ = {"SQS_QUEUE_URL": QUEUE, "AWS_REGION": "eu-west-1"}
-    load_settings(environ, tmp_path)
+    survey(environ, tmp_path).settings()
     assert environ == {
         "SQS_QUEUE_URL": QUEUE,
         "AWS_REGION": "eu-west-1",
@@ -163,7 +163,7 @@ def test_empty_aws_and_otel_variables_leave_the_environment(tmp_path: Path) -> N
         "AWS_ROLE_ARN": "arn:x\n",
         "OTHER": "",
     }
-    assert load_settings(environ, tmp_path).aws_region == "us-east-1"
+    assert survey(environ, tmp_path).settings().aws_region == "us-east-1"
     assert environ == {
         "SQS_QUEUE_URL": QUEUE,
         "AWS_REGION": "us-east-1",
@@ -183,9 +183,9 @@ def test_a_file_value_that_no_environment_can_hold_is_a_problem(
 
 def test_the_pod_is_named_by_this_machine_and_not_by_a_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("HOSTNAME=elsewhere\n")
-    assert load_settings({"SQS_QUEUE_URL": QUEUE}, tmp_path).pod_name == socket.gethostname()
+    assert survey({"SQS_QUEUE_URL": QUEUE}, tmp_path).settings().pod_name == socket.gethostname()
     environ = {"SQS_QUEUE_URL": QUEUE, "HOSTNAME": "pod-1"}
-    assert load_settings(environ, tmp_path).pod_name == "pod-1"
+    assert survey(environ, tmp_path).settings().pod_name == "pod-1"
 
 
 def test_valid_settings_are_available_although_others_are_wrong(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from loguru import logger
 
 from reservation_worker.config.redaction import HIDDEN, Redactor
-from reservation_worker.config.sources import load_settings, survey
+from reservation_worker.config.sources import survey
 from reservation_worker.config.token import LONGEST, TokenFile
 from reservation_worker.errors import ConfigurationError
 
@@ -58,9 +58,9 @@ def test_a_file_without_a_token_is_refused_at_start_by_name(
     else:
         path.write_bytes(content)
     with pytest.raises(ConfigurationError, match=why) as caught:
-        load_settings(
+        survey(
             {"SQS_QUEUE_URL": QUEUE, "RESERVATION_API_TOKEN_FILE": str(path)}, path.parent
-        )
+        ).settings()
     [problem] = caught.value.problems
     assert str(path) in problem
     assert "abc" not in problem
@@ -105,7 +105,7 @@ def test_after_a_refusal_the_file_is_read_although_it_looks_the_same(path: Path)
     path.write_text(f"{other}\n")
     os.utime(path, ns=(same.st_atime_ns, same.st_mtime_ns))
     assert token.current() == FIRST
-    assert token.read_again() == other
+    assert token.current(refused=True) == other
 
 
 @pytest.mark.parametrize("content", [None, b"", b"a\nb: c"])
@@ -117,7 +117,7 @@ def test_a_file_that_becomes_unreadable_keeps_the_last_token_and_is_logged_once(
         path.unlink()
     else:
         path.write_bytes(content)
-    assert [token.current(), token.read_again(), token.current()] == [FIRST] * 3
+    assert [token.current(), token.current(refused=True), token.current()] == [FIRST] * 3
     assert len(log) == 1
     assert str(path) in log[0]
     path.write_text(SECOND)

@@ -98,6 +98,14 @@ def test_where_the_visibility_is_shorter_than_a_call_the_call_gets_the_time_left
     assert len(rig.renewals) == 1
 
 
+def test_a_visibility_as_long_as_a_call_does_not_cost_a_renewal_for_each_call() -> None:
+    # A lease of 10 s, until the queue's attributes are known, and CALL_TIMEOUT's default are equal.
+    rig = LeaseRig(visibility=int(CALL))
+    rig.clock.advance(1)
+    assert rig.leases.begin_call(rig.one, CALL) == CALL - 1
+    assert rig.renewals == []
+
+
 def test_a_lease_that_is_too_short_and_cannot_be_renewed_is_a_passing_failure() -> None:
     rig = LeaseRig()
     rig.queue.fail("change_visibility")

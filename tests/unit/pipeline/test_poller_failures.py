@@ -135,3 +135,16 @@ def test_a_poller_whose_thread_has_died_is_late(poller: MakePoller) -> None:
     made.start()
     eventually(made.poller.late)
     assert made.clock() == 1_000
+
+
+def test_nothing_is_received_while_the_visibility_timeout_is_zero(
+    poller: MakePoller, pauses: list[float]
+) -> None:
+    made = poller()
+    made.leases.resize(0)
+    made.queue.send()
+    made.start()
+    eventually(lambda: made.poller.errors_in_a_row >= 3)
+    assert made.receives == []
+    made.leases.resize(30)
+    made.taken_one()

@@ -81,6 +81,53 @@ def test_half_of_the_ramps_calls_failing_reopens_it(world: World) -> None:
     assert world.breaker.state is State.OPEN
 
 
+def reopen(world: World, message: str) -> None:
+    world.call(ok=False, message=message)
+    assert world.breaker.state is State.OPEN
+    world.now += world.breaker.remaining()
+    world.breaker.probed(ok=True)
+
+
+def test_messages_that_always_fail_and_always_come_first_cannot_keep_it_open(world: World) -> None:
+    world.half_open()
+    bad = ["m1", "m2", "m3"]
+    for message in bad:
+        reopen(world, message)
+    for message in bad:
+        world.call(ok=False, message=message)
+    assert world.breaker.state is State.HALF_OPEN
+    assert world.breaker.limit() == 1
+    world.call(ok=True, times=20)
+    assert world.breaker.state is State.CLOSED
+
+
+def test_a_message_that_has_reopened_it_leaves_the_decision_to_the_next(world: World) -> None:
+    world.half_open()
+    reopen(world, "m1")
+    world.call(ok=False, message="m1")
+    world.call(ok=False)
+    assert world.breaker.state is State.OPEN
+
+
+def test_failures_of_a_message_that_has_reopened_it_still_put_off_its_closing(world: World) -> None:
+    world.half_open()
+    reopen(world, "m1")
+    world.now += 9
+    world.call(ok=False, message="m1")
+    world.now += 9
+    assert world.breaker.limit() == 1
+    world.now += 1
+    assert world.breaker.limit() is None
+
+
+def test_a_message_that_reopened_it_can_do_so_again_after_it_was_closed(world: World) -> None:
+    world.half_open()
+    reopen(world, "m1")
+    world.call(ok=True, times=20)
+    world.half_open()
+    reopen(world, "m1")
+
+
 def test_the_open_time_starts_over_only_after_it_was_closed(world: World) -> None:
     world.half_open()
     world.call(ok=True, times=20)

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from reservation_worker.events.kinds import BY_LABEL, Commit
-from reservation_worker.simulator.neighbours.ledger import Ledger, Record
+from reservation_worker.simulator.neighbours.ledger import Ledger
+from reservation_worker.simulator.neighbours.reservations import Record
 from reservation_worker.simulator.reconcile.report import DeadLetter, Report, reconcile
 from reservation_worker.simulator.story.scenario import Message, Scenario, build
 

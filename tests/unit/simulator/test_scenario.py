@@ -7,7 +7,8 @@ import pytest
 from reservation_worker.errors import InvalidEvent
 from reservation_worker.events.kinds import Kind
 from reservation_worker.events.parse import Ignored, parse
-from reservation_worker.simulator.neighbours.ledger import Ledger, Record
+from reservation_worker.simulator.neighbours.ledger import Ledger
+from reservation_worker.simulator.neighbours.reservations import Record
 from reservation_worker.simulator.story.poison import poison_bodies
 from reservation_worker.simulator.story.samples import event
 from reservation_worker.simulator.story.scenario import TALES, Message, build

@@ -3,10 +3,9 @@
 import pytest
 
 from reservation_worker.simulator.neighbours.character import Character
-from reservation_worker.simulator.neighbours.journal import Journal
-from reservation_worker.simulator.neighbours.ledger import Record, StockResult
-from reservation_worker.simulator.neighbours.reservations import ReservationLedger
-from reservation_worker.simulator.neighbours.seats import SeatLedger
+from reservation_worker.simulator.neighbours.ledger import Ledger
+from reservation_worker.simulator.neighbours.reservations import Record
+from reservation_worker.simulator.neighbours.stock import StockResult
 from reservation_worker.simulator.reconcile.report import DeadLetter, Report, reconcile
 from reservation_worker.simulator.story.scenario import Message, Scenario
 
@@ -15,29 +14,17 @@ SEATED = Record("rsv_1", HALL, ("A1", "A2"))
 STANDING = Record("rsv_2", LAWN, quantity=3)
 
 
-class Today:
-    """Both ledgers over one journal, and a clock that a test moves."""
+class Today(Ledger):
+    """The ledger of today's services, and a clock that a test moves."""
 
     def __init__(self, *records: Record, key_ttl: float | None = None) -> None:
         self.now = 0.0
-        self.journal = Journal()
-        self.seats = SeatLedger(self.journal, Character.TODAY, key_ttl, lambda: self.now)
-        self.reservations = ReservationLedger(self.journal, Character.TODAY)
-        self.seats.add_pool(LAWN, 3)
-        for record in records or (SEATED, STANDING, Record("rsv_3", HALL, ("B1",))):
-            self.seats.seed(record)
-            self.reservations.seed(record)
+        super().__init__(Character.TODAY, key_ttl, lambda: self.now)
+        self.seed(records or (SEATED, STANDING, Record("rsv_3", HALL, ("B1",))), {LAWN: 3})
 
     def free(self) -> int:
         free: int = self.seats.snapshot()["pools"][LAWN]["available"]
         return free
-
-    def dump(self) -> dict[str, object]:
-        return {
-            "journal": [entry.as_dict() for entry in self.journal.entries()],
-            "reservations": self.reservations.snapshot(),
-            **self.seats.snapshot(),
-        }
 
 
 def test_the_callers_key_is_ignored() -> None:
@@ -94,20 +81,7 @@ def test_the_state_answers_a_repeated_patch_and_not_its_key() -> None:
     for done in (True, False):
         change = today.reservations.change("rsv_1", "EXPIRED", "status:EXPIRED:rsv_1")
         assert change is not None
-        assert (change.done, change.replay) == (done, False)
-
-
-def test_a_confirmed_reservation_can_be_cancelled_behind_everybodys_back() -> None:
-    today = Today()
-    with pytest.raises(ValueError, match="not CONFIRMED"):
-        today.reservations.overturn("rsv_1")
-    today.reservations.change("rsv_1", "CONFIRMED")
-    today.reservations.overturn("rsv_1")
-    record = today.reservations.get("rsv_1")
-    assert record is not None
-    assert record.status == "CANCELLED"
-    with pytest.raises(ValueError, match="leaves no final state"):
-        ReservationLedger(Journal()).overturn("rsv_1")
+        assert change.done == done
 
 
 # Reconciliation.
@@ -166,14 +140,3 @@ def test_a_seat_release_that_was_done_and_forgotten_may_end_as_a_dead_letter() -
     today.seats.release("rsv_1", HALL, ["A1", "A2"], 2)
     assert reconciled(today, SEATED, "retries_exhausted").ok
     assert reconciled(today, SEATED, "permanent_error").unexpected_dead_letters
-
-
-@pytest.mark.parametrize("letter", ["", "compensation_required"])
-def test_a_sale_that_reservation_api_overturned_is_no_defect_of_ours(letter: str) -> None:
-    today = Today(SEATED)
-    today.reservations.change("rsv_1", "CONFIRMED", facts={"payment_intent_id": "pay_1"})
-    today.seats.commit("rsv_1", HALL, ["A1", "A2"], 2)
-    today.reservations.overturn("rsv_1")
-    assert reconciled(today, SEATED, letter, "approved").ok
-    today.seats.release("rsv_1", HALL, ["A1", "A2"], 2)
-    assert reconciled(today, SEATED, letter, "approved").ok, "the arbiter says CANCELLED now"

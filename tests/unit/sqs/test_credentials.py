@@ -74,6 +74,29 @@ def test_other_errors_are_not(error: Exception) -> None:
 
 
 @pytest.fixture
+def web_identity(server: SqsServer, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials by a service account's token, from an STS behind a proxy that answers HTML."""
+    (home / "token").write_text("a projected token")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(home / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/worker")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+    server.page = b"<html>blocked<br></html>"
+
+
+@pytest.mark.usefixtures("web_identity")
+def test_an_answer_that_is_not_of_aws_is_an_error_of_sqs(server: SqsServer) -> None:
+    with pytest.raises(SqsError, match="Unable to parse response"):
+        connect(server).receive(1, 0)
+
+
+@pytest.mark.usefixtures("web_identity")
+def test_an_answer_that_is_not_of_aws_is_a_problem_of_the_secret() -> None:
+    parsed = {"secret_name": "s", "aws_region": REGION}
+    with pytest.raises(ConfigurationError, match="could not be read"):
+        read_secret(parsed, {}, False)
+
+
+@pytest.fixture
 def server() -> Iterator[SqsServer]:
     with SqsServer() as made:
         yield made

@@ -2,7 +2,13 @@
 
 import pytest
 
-from reservation_worker.sqs.facts import DeadLetterQueue, QueueFacts, misfits, refusals
+from reservation_worker.sqs.facts import (
+    DeadLetterQueue,
+    QueueFacts,
+    dead_letter_arn,
+    misfits,
+    refusals,
+)
 
 
 def found(**facts: int | None) -> list[str]:
@@ -67,6 +73,23 @@ def test_the_attributes_are_read_as_sqs_answers_them() -> None:
     }
     arn = "arn:aws:sqs:ap-northeast-2:1:q"
     assert QueueFacts.read(attributes) == QueueFacts(60, 30, 345_600, 1024, arn)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "",
+        "{oops",
+        "[]",
+        "null",
+        '{"maxReceiveCount": "many", "deadLetterTargetArn": "dlq"}',
+        '{"maxReceiveCount": null, "deadLetterTargetArn": null}',
+    ],
+)
+def test_a_redrive_policy_that_cannot_be_read_is_none(policy: str) -> None:
+    attributes = {"RedrivePolicy": policy}
+    assert QueueFacts.read(attributes).max_receive_count is None
+    assert dead_letter_arn(attributes) is None
 
 
 def test_a_queue_that_works_is_not_refused() -> None:

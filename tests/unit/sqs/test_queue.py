@@ -172,7 +172,9 @@ def test_a_dead_letter_queue_that_may_not_be_looked_up_is_a_right_that_is_missin
     server.denied.add("GetQueueUrl")
     with pytest.raises(SqsError):
         queue.dead_letter("x", LETTER, None)
-    assert list(queue.refused()) == ["sqs:SendMessage"]
+    assert queue.refused() == {
+        "sqs:SendMessage": "AccessDenied: allow sqs:GetQueueUrl on both queues"
+    }
 
 
 def test_an_entry_that_is_refused_for_lack_of_rights_counts_too(
@@ -180,7 +182,9 @@ def test_an_entry_that_is_refused_for_lack_of_rights_counts_too(
 ) -> None:
     server.failed_entries["r2"] = "KMS.AccessDeniedException"
     assert list(queue.delete(RECEIPTS)) == [1]
-    assert "AccessDenied" in queue.refused()["sqs:DeleteMessage"]
+    assert queue.refused()["sqs:DeleteMessage"] == (
+        "KMS.AccessDenied: allow kms:GenerateDataKey and kms:Decrypt on the key of the queue"
+    )
     server.failed_entries["r2"] = "ReceiptHandleIsInvalid"
     assert list(queue.delete(RECEIPTS)) == [1]
     assert queue.refused() == {}

@@ -26,7 +26,7 @@ def test_the_queue_as_shipped_is_fine() -> None:
     ("changes", "status", "words"),
     [
         ({"VisibilityTimeout": "30"}, CheckStatus.WARNING, "VisibilityTimeout is 30 s"),
-        ({"VisibilityTimeout": "0"}, CheckStatus.FAILURE, "every message is lost"),
+        ({"VisibilityTimeout": "0"}, CheckStatus.FAILURE, "nothing is received"),
         ({"FifoQueue": "true"}, CheckStatus.FAILURE, "FIFO"),
     ],
 )

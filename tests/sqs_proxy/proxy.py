@@ -1,6 +1,6 @@
 """A fault-injecting proxy between worker and SQS, run as a process.
 
-    python -m reservation_worker.simulator.sqs.proxy --upstream URL --faults '{"reset": 0.1}'
+    python -m tests.sqs_proxy.proxy --upstream URL --faults '{"reset": 0.1}'
 
 It speaks SQS's AWS JSON protocol. The first line on stdout has its port; stderr has the config and
 a line for each injected fault. Requests to /NAME/ instead of / are recorded under that name.
@@ -22,12 +22,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from reservation_worker.simulator.processes.ports import candidates
+from reservation_worker.simulator.processes.ports import LOOPBACK, free_port
 from reservation_worker.simulator.processes.serve import serve_until, stop_on_signals
-from reservation_worker.simulator.sqs.broker import Answer, Broker, CutError
-from reservation_worker.simulator.sqs.faults import FaultPlan
+from tests.sqs_proxy.broker import Answer, Broker, CutError
+from tests.sqs_proxy.faults import FaultPlan
 
-HOST = "127.0.0.1"
 _CONTROL = "/_proxy/"
 # Longer than any long poll.
 _UPSTREAM_TIMEOUT = 60.0
@@ -40,10 +39,10 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, port: int, broker: Broker, upstream: str) -> None:
+    def __init__(self, broker: Broker, upstream: str) -> None:
         self.broker = broker
         self.upstream = urlsplit(upstream).netloc
-        super().__init__((HOST, port), _Handler)
+        super().__init__((LOOPBACK, free_port()), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Broken connections are expected here."""
@@ -154,22 +153,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     stop = stop_on_signals()
     broker = Broker(FaultPlan(args.seed, args.faults, _log), stop)
-    server = _listen(args.port, broker, args.upstream)
+    server = Server(broker, args.upstream)
     threading.Thread(target=server.serve_forever, name="proxy", daemon=True).start()
     serve_until(stop, port=server.server_address[1])
     server.shutdown()
     server.server_close()
     return 0
-
-
-def _listen(port: int, broker: Broker, upstream: str) -> Server:
-    for candidate in [port] if port else candidates():
-        try:
-            return Server(candidate, broker, upstream)
-        except OSError:
-            if port:
-                raise
-    raise OSError("no free port")
 
 
 def _log(line: str) -> None:
@@ -180,9 +169,8 @@ def _log(line: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sqs_proxy", description="Faults before SQS.")
     parser.add_argument("--upstream", required=True, help="the real server, http://host:port")
-    parser.add_argument("--port", type=int, default=0, help="0: pick a free one")
     parser.add_argument("--seed", type=int, default=0, help="of every chance")
-    parser.add_argument("--faults", type=json.loads, default={}, help="JSON, see sqs_faults.py")
+    parser.add_argument("--faults", type=json.loads, default={}, help="JSON, see faults.py")
     return parser
 
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from reservation_worker.simulator.processes.ports import LOOPBACK
 from reservation_worker.simulator.processes.server import ServerProcess
-from reservation_worker.simulator.sqs.deliveries import Use
+from tests.sqs_proxy.deliveries import Use
 
 
 class SqsProxyProcess(ServerProcess):
@@ -26,12 +27,12 @@ class SqsProxyProcess(ServerProcess):
             f"--seed={seed}",
             f"--faults={json.dumps(faults or {})}",
         ]
-        super().__init__("reservation_worker.simulator.sqs.proxy", options, directory)
+        super().__init__("tests.sqs_proxy.proxy", options, directory)
 
     @property
     def url(self) -> str:
         """The endpoint, for AWS_ENDPOINT_URL."""
-        return f"http://127.0.0.1:{self._ready['port']}"
+        return f"http://{LOOPBACK}:{self._ready['port']}"
 
     @property
     def control_base(self) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reservation_worker.simulator.sqs.deliveries import Deliveries, Delivery, Use, Waiting
-from reservation_worker.simulator.sqs.faults import DELETE, RECEIVE, VISIBILITY, FaultPlan
+from tests.sqs_proxy.deliveries import Deliveries, Delivery, Use, Waiting
+from tests.sqs_proxy.faults import DELETE, RECEIVE, VISIBILITY, FaultPlan
 
 _SENDER_CODE, _SERVER_CODE = "InvalidParameterValue", "InternalError"
 _DENIALS = (
