@@ -1,7 +1,7 @@
 """A whole system for a test: the simulator's stack with shortcuts for tests."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import boto3
@@ -11,22 +11,51 @@ from reservation_worker.simulator.processes.child import poll_until
 from reservation_worker.simulator.processes.stack import Stack
 from reservation_worker.simulator.processes.worker import WorkerProcess
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
-from reservation_worker.simulator.sqs.provision import arn
+from reservation_worker.simulator.sqs.provision import arn, create_queues
 from reservation_worker.simulator.story.scenario import Message
 
 
 class World(Stack):
-    """Embedded SQS, both neighbours and workers, each in its own process."""
+    """Embedded SQS, both neighbours and workers, each in its own process.
+
+    `renew` makes it as new for another test, because each new process costs a second of CPU time.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._workers: list[WorkerProcess] = []
+        self._renewals = 0
+        self._journal_before = 0
+
+    def renew(self) -> None:
+        """End the workers and all faults; new queues, ids and logs, and an empty `released`."""
+        while self._workers:
+            self._workers.pop().stop()
+        self.neighbours.clear()
+        self.neighbours.latency(*self._latency)
+        self._journal_before = len(self.neighbours.ledger()["journal"])
+        self._renewals += 1
+        name = f"{self.sqs.queue_name}-{self._renewals}"
+        self.queue_url, self.dlq_url = create_queues(
+            self.client, self._visibility, self.max_receive, name
+        )
+        self._directory = self.neighbours.directory / str(self._renewals)
+        self._directory.mkdir()
+
+    def worker(self, env: Mapping[str, str] | None = None, name: str = "worker") -> WorkerProcess:
+        self._workers.append(super().worker(env, name))
+        return self._workers[-1]
 
     def run_worker(self, name: str = "worker", **env: str) -> WorkerProcess:
         """A started worker that answers on /health."""
         process = self.worker({"SQS_WAIT_TIME": "1", **env}, name).start()
-        process.until(lambda: process.health()[0] == 200, 30, "answered on /health")
+        process.until(lambda: process.health()[0] == 200, 60, "answered on /health")
         return process
 
     def seed(self, count: int, prefix: str = "rsv") -> list[str]:
         """Reservations in HOLD, one seat each; returns their ids."""
-        ids = [f"{prefix}_{number}" for number in range(count)]
+        new = f"{self._renewals}_" if self._renewals else ""
+        ids = [f"{prefix}_{new}{number}" for number in range(count)]
         self.neighbours.seed(Record(rid, "show", (f"S-{rid}",)) for rid in ids)
         return ids
 
@@ -88,7 +117,7 @@ class World(Stack):
     def released(self) -> dict[str, int]:
         """How often a release took effect, by reservation."""
         found: dict[str, int] = {}
-        for entry in self.neighbours.ledger()["journal"]:
+        for entry in self.neighbours.ledger(self._journal_before)["journal"]:
             if entry["op"] == "release" and entry["outcome"] == "applied":
                 found[entry["reservation_id"]] = found.get(entry["reservation_id"], 0) + 1
         return found
@@ -118,4 +147,4 @@ class World(Stack):
 
 def until(check: Callable[[], bool], timeout: float, what: str) -> None:
     """Poll another process's state; fails with `what` after `timeout` seconds."""
-    assert poll_until(check, timeout), f"after {timeout} s still not: {what}"
+    assert poll_until(check, timeout, pause=0.1), f"after {timeout} s still not: {what}"

@@ -1,4 +1,4 @@
-"""The whole system as processes, new for each test."""
+"""The whole system as processes: one a file, as new for each test."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,13 @@ import pytest
 from tests.world import World
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
+@pytest.fixture(scope="module")
+def system() -> Iterator[World]:
     with World() as made:
         yield made
+
+
+@pytest.fixture
+def world(system: World) -> Iterator[World]:
+    yield system
+    system.renew()

@@ -2,7 +2,6 @@
 
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -29,16 +28,6 @@ def test_a_wrong_configuration_names_every_problem_and_exits_2(tmp_path: Path):
     for name in ("SQS_QUEUE_URL", "SERVER_PORT", "WORKER_CONCURRENCY"):
         assert name in ended.stderr
     assert "Traceback" not in ended.stderr
-
-
-def test_a_taken_port_is_reported_plainly_and_exits_1(world: World):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        worker = world.worker({"SERVER_PORT": str(port)}).start()
-        assert worker.wait(60) == 1
-    (line,) = (line for line in worker.log_lines() if line["level"] == "error")
-    assert str(port) in line["msg"]
-    assert "traceback" not in line
 
 
 def test_a_worker_without_sqs_stays_alive_logs_it_and_is_not_ready(world: World):

@@ -10,8 +10,8 @@ from reservation_worker.simulator.processes.child import Child
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 from tests.world import World, until
 
-FEW = 200
-MANY = 500
+FEW = 100
+MANY = 300
 
 
 def redrive(world: World, *options: str) -> Child:

@@ -16,6 +16,8 @@ from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 from reservation_worker.simulator.sqs.provision import BUS
 from tests.world import World, until
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 ROOT = Path(__file__).parents[2]
 TESTS_OF_KINDS = "tests/unit/events/test_kinds.py"
 

@@ -2,11 +2,15 @@
 
 import random
 
+import pytest
+
 from reservation_worker.simulator.story.scenario import build
 from tests.world import World, until
 
-EVENTS = 300
-KILLS = 6
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
+EVENTS = 150
+KILLS = 5
 
 
 def test_killed_at_random_moments_and_restarted_everything_settles_once():
@@ -17,7 +21,7 @@ def test_killed_at_random_moments_and_restarted_everything_settles_once():
         worker = world.run_worker()
         world.publish(story.phase(0))
         for _ in range(KILLS):
-            enough = world.calls() + dice.randint(1, 80)
+            enough = world.calls() + dice.randint(1, 50)
             until(
                 lambda enough=enough: world.calls() >= enough or world.empty(), 60, "work goes on"
             )

@@ -3,8 +3,12 @@
 import signal
 import socket
 
+import pytest
+
 from reservation_worker.simulator.sqs.emulator import REGION
 from tests.world import World, until
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
 def test_each_settled_event_is_published_to_the_topic_once(world: World) -> None:

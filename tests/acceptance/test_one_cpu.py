@@ -9,6 +9,8 @@ import pytest
 from reservation_worker.cli.run.one_cpu import allowed
 from tests.world import World, until
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 
 @pytest.mark.skipif(len(allowed()) < 2, reason="only one CPU here")
 @pytest.mark.parametrize(("given", "cpus"), [("true", 1), ("false", len(allowed()))])

@@ -1,11 +1,15 @@
 """Neighbours that hang or are down: other messages go on, the DLQ stays empty, /ready names why."""
 
+import pytest
+
 from tests.world import World, until
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
 def test_a_neighbour_that_hangs_for_some_messages_does_not_hold_up_the_others(world: World):
     stuck = world.seed(3, "stuck")
-    good = world.seed(200, "good")
+    good = world.seed(100, "good")
     world.neighbours.hang("inventory", stuck)
     world.expire(stuck + good)
     worker = world.run_worker(CALL_TIMEOUT="2")
@@ -19,7 +23,7 @@ def test_a_neighbour_that_hangs_for_some_messages_does_not_hold_up_the_others(wo
     )
 
     world.neighbours.clear()
-    until(lambda: len(world.released()) == 203, 60, "the stuck ones follow")
+    until(lambda: len(world.released()) == 103, 60, "the stuck ones follow")
     until(world.empty, 10, "the queue is empty")
     assert set(world.released().values()) == {1}
     assert world.dead_letters() == []
@@ -61,7 +65,7 @@ def test_an_outage_of_inventory_fills_no_dead_letter_queue_and_nearly_stops_the_
         "the breaker is open",
     )
     # While the breaker is open nothing is received, however large the backlog is.
-    world.expire(world.seed(200, "second"))
+    world.expire(world.seed(100, "second"))
     before = worker.metrics().value("sqs_receives_total")
     until(
         lambda: any("still down" in line["msg"] for line in worker.log_lines()),
@@ -72,7 +76,7 @@ def test_an_outage_of_inventory_fills_no_dead_letter_queue_and_nearly_stops_the_
     assert world.counts(world.dlq_url) == (0, 0)
 
     world.neighbours.clear()
-    until(lambda: len(world.released()) == 300, 60, "all are settled")
+    until(lambda: len(world.released()) == 200, 60, "all are settled")
     until(world.empty, 10, "the queue is empty")
     assert set(world.released().values()) == {1}
     assert world.dead_letters() == []

@@ -12,6 +12,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from reservation_worker.cli import main as cli
 from reservation_worker.events.kinds import BY_LABEL
 from reservation_worker.simulator.processes.child import Child
 from reservation_worker.simulator.processes.worker import WorkerProcess
@@ -195,23 +196,32 @@ def test_a_burst_without_a_worker_sends_nothing_and_fails(shell: Shell):
     assert shell.world.counts(shell.idle_url) == (0, 0)
 
 
-def test_a_target_that_is_not_on_this_machine_needs_yes(shell: Shell):
+def test_a_target_that_is_not_on_this_machine_needs_yes(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     real = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/q"
     elsewhere = "https://sqs.example.com"
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        nobody = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        for line, endpoint in (
-            (("burst", "--queue-url", real), nobody),
-            (("burst", "--queue-url", shell.idle_url), elsewhere),
-            (("publish", "--queue-url", real), nobody),
-            (("publish", "--queue-url", shell.idle_url), elsewhere),
-            (("publish", "--bus", "tickets"), elsewhere),
+    monkeypatch.chdir(shell.directory)
+    for name, text in shell.env.items():
+        monkeypatch.setenv(name, text)
+
+    def refused(endpoint: str, *line: str) -> str:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        assert cli.main(list(line)) == 1
+        return capsys.readouterr().err
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        for endpoint, *line in (
+            (nobody, "burst", "--queue-url", real),
+            (elsewhere, "burst", "--queue-url", shell.idle_url),
+            (nobody, "publish", "--queue-url", real),
+            (elsewhere, "publish", "--queue-url", shell.idle_url),
+            (elsewhere, "publish", "--bus", "tickets"),
         ):
-            done = shell.run(*line, AWS_ENDPOINT_URL=endpoint)
-            assert done.returncode == 1
-            assert "is not on this machine" in done.stderr
-        done = shell.run("publish", "--yes", "--queue-url", real, AWS_ENDPOINT_URL=nobody)
-        assert "could not send" in done.stderr
+            assert "is not on this machine" in refused(endpoint, *line)
+        assert "could not send" in refused(nobody, "publish", "--yes", "--queue-url", real)
 
 
 def test_ctrl_c_while_a_burst_waits_prints_how_many_are_settled(shell: Shell):

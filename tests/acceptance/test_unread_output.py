@@ -10,7 +10,9 @@ from reservation_worker.simulator.processes.worker import WorkerProcess
 from tests.unit.observability.test_log_writer import full_pipe
 from tests.world import World, until
 
-EVENTS = 400
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
+EVENTS = 200
 
 
 @pytest.fixture
@@ -38,10 +40,10 @@ def test_every_event_is_settled_and_health_stays_green(world: World, worker: Wor
 def test_under_load_each_signal_drains_and_ends_it(
     world: World, worker: WorkerProcess, number: int
 ) -> None:
-    world.neighbours.latency(40)
+    world.neighbours.latency(100)
     world.expire(world.seed(EVENTS))
     worker.start()
-    until(lambda: len(world.released()) > 100, 60, "work is under way")
+    until(lambda: len(world.released()) > 50, 60, "work is under way")
     worker.signal(number)
     # Its own watchdog would end it with 1 after SHUTDOWN_TIMEOUT.
     assert worker.wait(60) == 0

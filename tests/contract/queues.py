@@ -2,17 +2,32 @@
 
 import functools
 import json
+import os
 import uuid
 from typing import Any, Protocol
 
 import boto3
+import pytest
 
+from reservation_worker.simulator.processes.sqs import EXTERNAL_SQS
 from reservation_worker.sqs.batches import MAX_BYTES
 from reservation_worker.sqs.queue import SqsQueue
 from tests.fake_queue import DeadLetter, FakeQueue
 
 REGION = "ap-northeast-2"
 NOWHERE = "http://127.0.0.1:1"
+KINDS = ["fake", "ministack", "moto", "elasticmq"]
+if EXTERNAL_SQS in os.environ:
+    KINDS.append("external")
+
+
+def differs(kinds: str, reason: str) -> pytest.MarkDecorator:
+    """The suite without the emulators that differ from AWS here."""
+    params = [
+        pytest.param(one, marks=pytest.mark.skip(reason=reason)) if one in kinds.split() else one
+        for one in KINDS
+    ]
+    return pytest.mark.parametrize("world", params, indirect=True)
 
 
 class World(Protocol):

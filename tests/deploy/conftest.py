@@ -33,6 +33,11 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     return IMAGE
 
 
+@pytest.fixture(autouse=True, scope="module")
+def not_measured(unmeasured: None) -> None:
+    """The acceptance tests measure the coverage of the same processes."""
+
+
 @pytest.fixture
 def world() -> Iterator[World]:
     with World() as made:

@@ -17,6 +17,8 @@ from tests.fuzz.harness.fates import Sent
 from tests.fuzz.harness.worker import Run, WorkerFigures, fuzz_worker
 from tests.fuzz.harness.worker_checks import Accounts, check_accounts
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 
 @pytest.fixture(scope="module")
 def played() -> tuple[Run, WorkerFigures]:

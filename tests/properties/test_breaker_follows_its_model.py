@@ -162,7 +162,7 @@ class BreakerMachine(RuleBasedStateMachine):
         assert self.breaker.remaining() == pytest.approx(rest)
 
 
-BreakerMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+BreakerMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 
 
 class TestTheBreakerFollowsItsModel(BreakerMachine.TestCase):  # type: ignore[misc,name-defined]

@@ -42,7 +42,7 @@ WORDS = st.sampled_from([
     "PAYMENT_STATUS_COMPLETED", "PAYMENT_STATUS_PENDING", "COMPLETED",
 ])  # fmt: skip
 # A busy machine must not fail the tests.
-steady = settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+steady = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite

@@ -120,25 +120,30 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run() -> Iterator[Run]:
+def world() -> Iterator[World]:
+    with World() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def run(world: World) -> Run:
     makers = [make for text in TEXTS.values() for make in (*events(text), *answers(text))]
-    with World() as world:
-        sent = {}
-        for number, make in enumerate(makers):
-            rid = f"rsv_{number}"
-            one = make(rid)
-            world.neighbours.seed([Record(rid, "show", (f"S-{rid}",))])
-            for neighbour, answer in one.answers:
-                # Also on a later try, because without evidence the worker retries transient
-                # answers.
-                world.neighbours.answer(neighbour, answer, count=1000, ids=[rid])
-            queued = world.client.send_message(QueueUrl=world.queue_url, MessageBody=one.body)
-            sent[queued["MessageId"]] = one
-        worker = world.run_worker(LOG_LEVEL="debug", MAX_RETRIES="0")
-        until(world.empty, 60, "every message is settled")
-        worker.signal(signal.SIGTERM)
-        assert worker.wait(60) == 0
-        yield Run(sent, read_log(worker.stdout), worker.stderr.read_bytes())
+    sent = {}
+    for number, make in enumerate(makers):
+        rid = f"rsv_{number}"
+        one = make(rid)
+        world.neighbours.seed([Record(rid, "show", (f"S-{rid}",))])
+        for neighbour, answer in one.answers:
+            # Also on a later try, because without evidence the worker retries transient
+            # answers.
+            world.neighbours.answer(neighbour, answer, count=1000, ids=[rid])
+        queued = world.client.send_message(QueueUrl=world.queue_url, MessageBody=one.body)
+        sent[queued["MessageId"]] = one
+    worker = world.run_worker(LOG_LEVEL="debug", MAX_RETRIES="0")
+    until(world.empty, 60, "every message is settled")
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(60) == 0
+    return Run(sent, read_log(worker.stdout), worker.stderr.read_bytes())
 
 
 def test_every_message_has_its_one_line_and_nothing_else_is_in_the_log(run: Run) -> None:
@@ -248,8 +253,9 @@ def say_goodbye(listener: socket.socket) -> None:
             client.recv(4000)
 
 
-def test_a_goaway_of_inventory_forges_no_line_on_stderr_either() -> None:
-    with World() as world, socket.create_server(("127.0.0.1", 0)) as listener:
+def test_a_goaway_of_inventory_forges_no_line_on_stderr_either(world: World) -> None:
+    world.renew()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=say_goodbye, args=(listener,), daemon=True).start()
         world.expire(world.seed(1))
         worker = world.run_worker(
