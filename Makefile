@@ -68,7 +68,7 @@ bench: $(READY) ## Measure speed, cost and scale against the goals; ARGS=--quick
 capacity: $(READY) ## Draw the capacity plan anew: docs/capacity.md and its charts
 	@$(BIN)/python -m benchmarks.capacity $(ARGS)
 
-faults: $(READY) ## Run the whole fault campaign, 1.5 hours; the report goes to build/faults
+faults: $(READY) ## Run the whole fault campaign, 2.5 hours; the report goes to build/faults
 	@$(BIN)/python -m tests.faults.harness.campaign $(ARGS)
 
 cluster-programs: $(READY)

@@ -13,7 +13,8 @@ import requests
 
 _PACKAGES = Path(__file__).resolve().parents[3]
 _TAIL = 4000
-_HTTP_TIMEOUT = 30
+# The calls and the ledger of 50,000 events take a busy machine more than half a minute.
+_HTTP_TIMEOUT = 300
 # Variables that a child inherits: for Python, the language and coverage, and nothing that would
 # configure it (AWS_*, OTEL_*, *_PROXY and so on).
 _INHERITED = ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "TZ", "LD_LIBRARY_PATH")

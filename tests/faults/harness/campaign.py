@@ -1,4 +1,4 @@
-"""The whole proof, about an hour and a half: scenarios, sabotages, fuzzing and the long runs.
+"""The whole proof, about two and a half hours: scenarios, sabotages, fuzzing and the long runs.
 
 python -m tests.faults.harness.campaign [--only PART ...] [--character NAME ...] [--seed N]
     [--out DIRECTORY]

@@ -77,7 +77,7 @@ def outage(target: str, seconds: float, seed: int, character: Character) -> Long
     steps = (Step("down", target, 0.3), Step("clear", target, pause=seconds))
     case = replace(AS_SHIPPED, steps=steps)
     name = f"outage of {target}"
-    return check_outage(_go(name, case, character, 20_000, seed, limit=seconds + 400))
+    return check_outage(_go(name, case, character, 20_000, seed, limit=seconds + 1800))
 
 
 def _go(
