@@ -5,8 +5,10 @@ import atexit
 import faulthandler
 import os
 import signal
+import sys
 import time
 from select import select
+from typing import NoReturn
 
 from reservation_worker.cli.run.one_cpu import PERIOD, OneCpu, allowed
 from reservation_worker.cli.run.text_lines import lines_for
@@ -52,8 +54,7 @@ def run(args: argparse.Namespace) -> int:
             faulthandler.dump_traceback_later(limit, exit=True, file=STDERR)
             asked_at = time.monotonic()
             if starting:
-                # Nothing has been received, and AWS may take longer to answer than a stop may.
-                raise SystemExit(0)
+                _leave_the_start()
 
     # Only its byte in the pipe is needed; without a handler the signal would end the process.
     signal.signal(signal.SIGUSR1, lambda number, frame: None)
@@ -113,6 +114,13 @@ def _keep_standard_descriptors() -> None:
         pass  # it was closed, and the next file opened would get its number and its text
     os.close(opened)
     never_block(STDERR)
+
+
+def _leave_the_start() -> NoReturn:
+    """End before anything was received: AWS may take longer to answer than a stop may."""
+    # A weak reference's callback would swallow and print the exit; then the stop follows the start.
+    sys.unraisablehook = lambda _: None
+    raise SystemExit(0)
 
 
 def _wakeup_pipe() -> int:
