@@ -69,7 +69,7 @@ def drain(stops: int, seed: int, character: Character) -> LongRun:
     steps = tuple(Step("term", number % 2, pause=dice.uniform(0.2, 2.0)) for number in range(stops))
     # Slow calls, so that a stop finds many under way and the load outlasts the stops.
     case = replace(AS_SHIPPED, steps=steps, latency_ms=(150, 100))
-    return check_drain(_go("drain", case, character, 250 * stops, seed, limit=60 + 10 * stops))
+    return check_drain(_go("drain", case, character, 250 * stops, seed, limit=60 + 30 * stops))
 
 
 def outage(target: str, seconds: float, seed: int, character: Character) -> LongRun:
