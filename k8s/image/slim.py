@@ -11,7 +11,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-SERVICES = {"sqs", "sts", "secretsmanager", "sns", "events", "sso", "sso-oidc"}
+SERVICES = {"sqs", "sts", "secretsmanager", "sns", "events", "kms", "sso", "sso-oidc"}
 """The services that the worker, its commands and boto3's credential chain call."""
 IMPORTED = (
     "reservation_worker.bootstrap",

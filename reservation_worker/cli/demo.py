@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from reservation_worker.cli.arguments import checked, latency, seed
 from reservation_worker.config.parsers import whole
+from reservation_worker.errors import OperationError
 
 if TYPE_CHECKING:
     from reservation_worker.simulator.play import Play, Result
@@ -62,10 +63,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demo: 0 if it reconciles, else 1."""
+    """Run the demo. Raises OperationError unless it reconciles."""
     if importlib.util.find_spec("ministack") is None:
-        _complain("MiniStack is not installed: in the project's directory, pip install '.[demo]'")
-        return 1
+        raise OperationError(
+            "MiniStack is not installed: in the project's directory, pip install '.[demo]'"
+        )
     # Lets the child processes end in order also when the terminal closes or a script stops.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
@@ -73,19 +75,17 @@ def run(args: argparse.Namespace) -> int:
     from reservation_worker.simulator.processes.child import ChildError  # noqa: PLC0415
 
     directory = Path(tempfile.mkdtemp(prefix="reservation-worker-demo-"))
-    ok = False
     try:
-        ok = _run(args, directory)
-    except (ChildError, PlayError) as error:
-        _complain(str(error))
+        problem = "" if _run(args, directory) else "the demo failed"
+    except (ChildError, PlayError, OperationError) as error:
+        problem = str(error)
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
-    if ok:
-        shutil.rmtree(directory, ignore_errors=True)
-    else:
-        _complain(f"failed; the logs of all parts are in {directory}")
-    return 0 if ok else 1
+    if problem:
+        raise OperationError(f"{problem}\nThe logs of all parts are in {directory}")
+    shutil.rmtree(directory, ignore_errors=True)
+    return 0
 
 
 def _run(args: argparse.Namespace, directory: Path) -> bool:
@@ -138,13 +138,8 @@ Press ctrl-C to stop it.""",
         print("stopping", file=sys.stderr)
         play.stop_worker()
         return result.ok and worker.wait(0) == 0
-    _complain(f"the worker ended by itself, with exit code {worker.wait(0)}")
-    return False
+    raise OperationError(f"the worker ended by itself, with exit code {worker.wait(0)}")
 
 
 def _leave(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
-
-
-def _complain(text: str) -> None:
-    print(f"reservation-worker demo: {text}", file=sys.stderr)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -54,7 +53,7 @@ def show(result: Result, console: Console | None = None) -> None:
 
 
 def _figures(result: Result) -> Table:
-    table = _facts("The run")
+    table = terminal.table("The run", header=False)
     rate, outage = result.events / result.seconds, f"{OUTAGE_SECONDS:g} s of inventory outage"
     table.add_row("neighbours", "as today" if result.character == "today" else "by the contract")
     table.add_row("events", f"{result.events} in {result.seconds:.1f} s, with {outage}")
@@ -70,7 +69,7 @@ def _figures(result: Result) -> Table:
 
 def _reconciliation(result: Result, marks: tuple[str, str]) -> Table:
     report = result.report
-    table = _facts("Reconciliation")
+    table = terminal.table("Reconciliation", header=False)
     rows = {
         "seats oversold": report.oversold,
         "seats leaked": report.leaked,
@@ -87,10 +86,6 @@ def _reconciliation(result: Result, marks: tuple[str, str]) -> Table:
     if report.releases_to_check:
         table.add_row("releases for a person to check", str(len(report.releases_to_check)))
     return table
-
-
-def _facts(title: str) -> Table:
-    return Table(title=title, box=box.SIMPLE_HEAD, show_header=False, title_justify="left")
 
 
 def _marked(text: str, good: bool, marks: tuple[str, str]) -> Text:

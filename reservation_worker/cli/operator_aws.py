@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import ClientError, NoCredentialsError
 
 from reservation_worker.errors import OperationError
 from reservation_worker.sqs import session as aws
@@ -86,7 +86,7 @@ def asking(action: str) -> Iterator[None]:
     """Turns boto3's errors into an OperationError; `action` finishes "could not ..."."""
     try:
         yield
-    except (ClientError, BotoCoreError, OSError) as error:
+    except (ClientError, *aws.ERRORS) as error:
         detail, advice = explain(error)
         end = f"; {advice}" if advice else ""
         raise OperationError(f"could not {action}: {detail}{end}") from error

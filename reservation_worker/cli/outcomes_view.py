@@ -1,8 +1,8 @@
 """A table of outcomes and latencies."""
 
-from rich import box
 from rich.table import Table
 
+from reservation_worker.cli import terminal
 from reservation_worker.simulator.metrics import FINAL, Metrics
 
 _HEADS = {"invalid_payload": "invalid"}
@@ -10,8 +10,7 @@ _HEADS = {"invalid_payload": "invalid"}
 
 def outcomes(metrics: Metrics) -> Table:
     """A row for each type of event, and one for all."""
-    title = "Outcomes by type, latency in ms"
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    table = terminal.table("Outcomes by type, latency in ms")
     columns = (*FINAL, "retried")
     table.add_column("type")
     for column in (*columns, "P50", "P95", "P99"):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from rich import box
 from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -24,18 +25,23 @@ def stderr() -> Console:
     return Console(highlight=False, stderr=True)
 
 
-def print_table(console: Console, table: Table) -> None:
+def table(title: str | None = None, *, header: bool = True) -> Table:
+    """An empty table in the style of all of them."""
+    return Table(title=title, box=box.SIMPLE_HEAD, show_header=header, title_justify="left")
+
+
+def print_table(console: Console, shown: Table) -> None:
     """Print it, on a narrow terminal wider than that: it never breaks inside a word."""
     wide = console.options.update(width=_WIDE)
-    for column in table.columns:
+    for column in shown.columns:
         if column.no_wrap:
             # rich takes the longest word of such a column for its minimum.
             cells = [Measurement.get(console, wide, cell).maximum for cell in column.cells]
             column.min_width = max(cells, default=0)
-    least = Measurement.get(console, wide, table).minimum
+    least = Measurement.get(console, wide, shown).minimum
     if least > console.width:
-        table.width = least
-    console.print(table, crop=False)
+        shown.width = least
+    console.print(shown, crop=False)
 
 
 def print_text(console: Console, text: str, indent: int = 0) -> None:

@@ -112,13 +112,15 @@ class CredentialProcess(subprocess.Popen[bytes]):
         try:
             return super().communicate(input, PATIENCE if timeout is None else timeout)
         except subprocess.TimeoutExpired as error:
-            self.end()
-            self.wait()
             raise CredentialRetrievalError(
                 provider=ProcessProvider.METHOD,
                 error_msg=f"it gave no answer within {error.timeout:g} s",
             ) from None
         finally:
+            # It still runs after a timeout, and when a stop signal interrupts the start.
+            if self.poll() is None:
+                self.end()
+                self.wait()
             self.running.discard(self)
 
     def end(self) -> None:

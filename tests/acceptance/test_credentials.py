@@ -8,6 +8,8 @@ import pytest
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS
 from tests.world import World, until
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 KEY, SECRET = CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
 
 

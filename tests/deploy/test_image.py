@@ -1,6 +1,8 @@
 """The image as it runs in a pod: not root, a read-only root file system, no capabilities."""
 
 import json
+import re
+import runpy
 import signal
 import subprocess
 import uuid
@@ -129,3 +131,12 @@ def test_the_build_context_is_limited_to_the_files_that_the_dockerfile_copies() 
     copied = {"requirements.txt", "requirements-build.txt", "setup.py", "setup.cfg"}
     copied |= {"README.md", "LICENSE", "reservation_worker", "k8s/image"}
     assert {line[1:] for line in lines if line.startswith("!")} == copied
+
+
+def test_the_image_keeps_every_aws_service_that_the_package_makes_a_client_of() -> None:
+    sources = (ROOT / "reservation_worker").rglob("*.py")
+    made = {
+        name for one in sources for name in re.findall(r'\.client\(\s*"([a-z-]+)"', one.read_text())
+    }
+    kept = runpy.run_path(str(ROOT / "k8s/image/slim.py"))["SERVICES"]
+    assert {"sqs", "kms"} <= made <= kept

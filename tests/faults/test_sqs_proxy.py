@@ -13,6 +13,8 @@ from reservation_worker.simulator.processes.sqs import SqsProcess
 from reservation_worker.simulator.sqs.emulator import sqs_client
 from tests.sqs_proxy.process import SqsProxyProcess
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 _names = itertools.count()
 
 

@@ -20,6 +20,8 @@ from reservation_worker.simulator.sqs.emulator import CREDENTIALS
 from reservation_worker.sqs.batches import BatchFailure
 from reservation_worker.sqs.queue import SqsQueue
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 BURN = "import time\nwhile time.process_time() < 0.4: pass\nprint(flush=True)\ntime.sleep(60)"
 
 

@@ -18,10 +18,6 @@ from reservation_worker.config.redaction import hide_userinfo
 from reservation_worker.errors import OperationError
 from reservation_worker.sqs.batches import BATCH
 
-_SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
-"""A terminal that is closed, or a pod that is ended, counts as ctrl-C. Windows has no SIGHUP."""
 _WAIT = 1
 """A long poll asks all of SQS's servers, so an empty answer mostly means that nothing is there."""
 _IDLE = 3
@@ -54,12 +50,8 @@ class Desk(ExitStack):
         self._pool: ThreadPoolExecutor
 
     def __enter__(self) -> Self:
-        self.interrupt = self.enter_context(interrupt_noted())
-        for number in _SIGNALS:
-            # Under nohup a hang-up is no wish to stop.
-            if (before := signal.getsignal(number)) != signal.SIG_IGN:
-                self.callback(signal.signal, number, before)
-                signal.signal(number, self.interrupt.note)
+        # A terminal that is closed, or a pod that is ended, counts as ctrl-C.
+        self.interrupt = self.enter_context(interrupt_noted(signal.SIGTERM, signal.SIGHUP))
         self.callback(self._give_back)
         # It ends first: a message that is received after the others were given back would stay
         # hidden.
@@ -97,21 +89,11 @@ class Desk(ExitStack):
         self.check()
         self.report()
         print(question, end=" ", file=sys.stderr, flush=True)
-        noted = {
-            number: signal.signal(number, signal.default_int_handler)
-            for number in _SIGNALS
-            if signal.getsignal(number) == self.interrupt.note
-        }
         try:
-            return input().strip()
+            with self.interrupt.raised():
+                return input().strip()
         except (EOFError, RuntimeError):  # RuntimeError: stdin or stdout is closed
             return ""
-        except KeyboardInterrupt:
-            self.interrupt.came = True
-            raise
-        finally:
-            for number, handler in noted.items():
-                signal.signal(number, handler)
 
     def confirm(self, question: str, otherwise: str) -> None:
         """Raises OperationError, which ends with `otherwise`, unless a person answers y or yes."""

@@ -6,12 +6,13 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from reservation_worker.cli import operator_aws, terminal
 from reservation_worker.cli.dlq.queues import PARALLEL, Queues
 from reservation_worker.cli.text import plural
 from reservation_worker.clock import awake
+from reservation_worker.sqs import session as aws
 from reservation_worker.sqs.batches import BATCH, failures
 
 HOLD = 300
@@ -162,7 +163,7 @@ class Holds:
             answer = self._queues.again.change_message_visibility_batch(
                 QueueUrl=self._queues.dlq, Entries=entries
             )
-        except (ClientError, BotoCoreError, OSError):
+        except (ClientError, *aws.ERRORS):
             return None
         failed = failures(answer)
         with self._lock:
@@ -184,7 +185,7 @@ class Holds:
             answer = self._queues.again.delete_message_batch(
                 QueueUrl=self._queues.dlq, Entries=entries
             )
-        except (ClientError, BotoCoreError, OSError) as error:
+        except (ClientError, *aws.ERRORS) as error:
             return dict.fromkeys(batch, str(error))
         failed = failures(answer)
         self._forget([one for at, one in enumerate(batch) if at not in failed])

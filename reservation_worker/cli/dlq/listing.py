@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -127,7 +126,7 @@ def groups(letters: Iterable[Letter], now: float) -> list[Group]:
 
 def table(found: list[Group]) -> Table:
     """A row for each group."""
-    shown = Table(box=box.SIMPLE_HEAD)
+    shown = terminal.table()
     for name in ("count", "copies"):
         shown.add_column(name, justify="right")
     for name in ("reason", "type", "age"):

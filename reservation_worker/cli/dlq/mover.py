@@ -9,7 +9,6 @@ quantity, whose key may be forgotten, are not moved unless asked for.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from reservation_worker.cli import operator_aws
 from reservation_worker.cli.dlq.holds import Holds
@@ -27,23 +26,16 @@ _SEND_PAUSES = (0.5, 2.0)
 
 @dataclass(slots=True)
 class Report:
-    """Figures. `left` and `undeleted` have the reasons by message id; `error` ended it early."""
+    """Figures, named as in the JSON; the messages that are still there have their reasons by id.
+
+    `error` ended it early.
+    """
 
     moved: int = 0
-    copies: int = 0
+    copies_dropped: int = 0
     left: dict[str, str] = field(default_factory=dict)
-    undeleted: dict[str, str] = field(default_factory=dict)
+    moved_but_not_deleted: dict[str, str] = field(default_factory=dict)
     error: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "moved": self.moved,
-            "copies_dropped": self.copies,
-            "left": self.left,
-            "moved_but_not_deleted": self.undeleted,
-            "error": self.error,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +77,8 @@ class Mover:
         report.moved += len(sent)
         ids = [letter.id for unit in sent for letter in unit]
         failed = self.holds.delete(ids)
-        report.undeleted |= failed
-        report.copies += len(ids) - len(sent) - len(failed)
+        report.moved_but_not_deleted |= failed
+        report.copies_dropped += len(ids) - len(sent) - len(failed)
         if ids and len(failed) == len(ids):
             # No right to delete, or no network: each further batch would be in both queues.
             report.error = "nothing could be deleted from the DLQ, so no more was sent"

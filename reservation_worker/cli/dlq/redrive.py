@@ -6,9 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from reservation_worker.cli import terminal
@@ -76,7 +74,7 @@ def run(args: argparse.Namespace, desk: Desk) -> None:
             dry_run=args.dry_run,
             **plan.as_dict(),
             **chosen.as_dict(),
-            **report.as_dict(),
+            **asdict(report),
         )
     _check(report)
 
@@ -90,7 +88,7 @@ def _move(args: argparse.Namespace, desk: Desk, plan: Plan, console: Console) ->
     with terminal.progress("moving", "moved", total) as bar:
         report = mover.move(plan.units, lambda moved: bar(completed=moved))
     head = "interrupted: " if desk.interrupt.came else ""
-    copies = f", copies dropped: {report.copies}" if report.copies else ""
+    copies = f", copies dropped: {report.copies_dropped}" if report.copies_dropped else ""
     console.print(f"{head}{report.moved} of {plural(total, 'message')} moved{copies}")
     return report
 
@@ -126,7 +124,7 @@ def _print_plan(console: Console, args: argparse.Namespace, plan: Plan, chosen: 
         read = plural(chosen.read, "message")
         console.print(f"nothing to move: the options choose none of {read}")
         return
-    table = Table(title="The present effect of each", box=box.SIMPLE_HEAD, title_justify="left")
+    table = terminal.table("The present effect of each")
     table.add_column("count", justify="right")
     table.add_column("", no_wrap=True)
     table.add_column("by contract and present state")
@@ -173,7 +171,7 @@ def _check(report: Report) -> None:
     problems = [f"{one}: not moved: {why}" for one, why in report.left.items()]
     problems += [
         f"{one}: moved, but still in the DLQ, too: delete it there ({why})"
-        for one, why in report.undeleted.items()
+        for one, why in report.moved_but_not_deleted.items()
     ]
     problems = first(problems, _NAMED)
     if report.error:

@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from reservation_worker.cli.doctor import aws_calls
 from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, unknown
 from reservation_worker.errors import ConfigurationError
+from reservation_worker.sqs import session as aws
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -45,7 +46,7 @@ def credentials(known: Known) -> list[CheckResult]:
     except ClientError as error:
         advice = "check the role's trust policy and the annotation of the service account"
         return [failure(NAME, f"the role can't be assumed: {error}", advice)]
-    except (BotoCoreError, OSError, ValueError) as error:
+    except aws.ERRORS as error:
         return [failure(NAME, f"the credentials can't be loaded: {error}", _HOW)]
     return [row, _identity(session)]
 
@@ -57,7 +58,7 @@ def _identity(session: "Session") -> CheckResult:
         answer = session.client("sts").get_caller_identity()
     except ClientError as error:
         return aws_calls.failed_call(IDENTITY, error)
-    except (BotoCoreError, OSError, ValueError) as error:
+    except aws.ERRORS as error:
         advice = "nothing to do if only STS is out of reach and the queue answers"
         return unknown(IDENTITY, f"STS can't be asked: {error}", advice)
     return ok(IDENTITY, answer["Arn"])

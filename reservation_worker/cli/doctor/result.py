@@ -7,9 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from reservation_worker.cli import terminal
@@ -70,7 +68,7 @@ def show(rows: list[CheckResult], console: Console | None = None) -> None:
     console = console or terminal.stdout()
     marks = dict(zip(CheckStatus, (*terminal.marks(console), "?"), strict=True))
     arrow = "→" if console.encoding.startswith("utf") else "->"
-    table = Table(box=box.SIMPLE_HEAD)
+    table = terminal.table()
     table.add_column("")
     table.add_column("check", no_wrap=True)
     table.add_column("finding, and how to mend it")

@@ -5,8 +5,10 @@ import atexit
 import faulthandler
 import os
 import signal
+import sys
 import time
 from select import select
+from typing import NoReturn
 
 from reservation_worker.cli.run.one_cpu import PERIOD, OneCpu, allowed
 from reservation_worker.cli.run.text_lines import lines_for
@@ -40,12 +42,9 @@ def run(args: argparse.Namespace) -> int:
     # When the first stop signal came, by the monotonic clock.
     asked_at: float | None = None
     limit = DEFAULT_LIMIT
+    starting = True
     _keep_standard_descriptors()
-    # Python runs a handler only between two bytecodes of the main thread; the interpreter writes to
-    # this pipe at once, so that no signal is missed just before a blocking read.
-    wakeup_read, wakeup_write = os.pipe()
-    os.set_blocking(wakeup_write, False)
-    signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
+    wakeup = _wakeup_pipe()
 
     def ask(number: int, frame: object) -> None:
         # No locks here: the main thread may hold any of them.
@@ -54,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
             # Ends the process with code 1 if a step of the stop gets stuck.
             faulthandler.dump_traceback_later(limit, exit=True, file=STDERR)
             asked_at = time.monotonic()
+            if starting:
+                _leave_the_start()
 
     # Only its byte in the pipe is needed; without a handler the signal would end the process.
     signal.signal(signal.SIGUSR1, lambda number, frame: None)
@@ -86,16 +87,17 @@ def run(args: argparse.Namespace) -> int:
     except OperationError as error:
         logger.error("{}", error)
         return 1
+    starting = False
     worker.metrics.count_dropped_log_lines(log.dropped)
     code = 0
     if asked_at is None:
         try:
             worker.start()
             while asked_at is None:
-                if one_cpu and not select([wakeup_read], [], [], PERIOD)[0]:
+                if one_cpu and not select([wakeup], [], [], PERIOD)[0]:
                     one_cpu.look()
                 # Every signal since the last read: many SIGUSR1 are answered once.
-                elif signal.SIGUSR1 in os.read(wakeup_read, 4096) and asked_at is None:
+                elif signal.SIGUSR1 in os.read(wakeup, 4096) and asked_at is None:
                     log_stacks()
         except RuntimeError as error:
             logger.error("raise the limit of memory or processes, a thread can't start: {}", error)
@@ -112,6 +114,25 @@ def _keep_standard_descriptors() -> None:
         pass  # it was closed, and the next file opened would get its number and its text
     os.close(opened)
     never_block(STDERR)
+
+
+def _leave_the_start() -> NoReturn:
+    """End before anything was received: AWS may take longer to answer than a stop may."""
+    # A weak reference's callback would swallow and print the exit; then the stop follows the start.
+    sys.unraisablehook = lambda _: None
+    raise SystemExit(0)
+
+
+def _wakeup_pipe() -> int:
+    """The reading end of a pipe that gets the number of each signal.
+
+    Python runs a handler only between two bytecodes of the main thread; the interpreter writes to
+    the pipe at once, so that no signal is missed just before a blocking read.
+    """
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    return read
 
 
 def _start_log() -> LogWriter:

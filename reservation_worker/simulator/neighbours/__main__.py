@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stop = stop_on_signals()
     ledger = Ledger(args.character, args.key_ttl)
     inventory = InventoryServer(ledger.seats, args.inventory_port, args.host)
-    reservation = ReservationApi(ledger.reservations, args.reservation_port, args.host)
+    reservation = ReservationApi(ledger.reservations, args.reservation_port, args.host, args.token)
     app = control_app(ledger, {"inventory": inventory, "reservation": reservation})
     control = HttpServer(app, args.control_port, args.host)
     for server in (inventory, reservation):
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--key-ttl", type=float, metavar="SECONDS", help="how long inventory remembers a key"
     )
+    parser.add_argument("--token", default="", help="the bearer token that reservation-api wants")
     parser.add_argument("--jitter-ms", type=float, default=0, help="more or less by this much")
     return parser
 

@@ -37,9 +37,13 @@ class ReservationApi(HttpServer):
 
     The contract allows several shapes of an answer, and a server of that character uses all of
     them. The shape depends on the reservation's id, so a repeated call gets the same one.
+    If it wants a `token`, every call without it gets a 401.
     """
 
-    def __init__(self, ledger: ReservationLedger, port: int = 0, host: str = LOOPBACK) -> None:
+    def __init__(
+        self, ledger: ReservationLedger, port: int = 0, host: str = LOOPBACK, token: str = ""
+    ) -> None:
+        self._token = token
         self._ledger = ledger
         self._today = ledger.character is Character.TODAY
         status, code, text = _TROUBLE[ledger.character]
@@ -52,6 +56,7 @@ class ReservationApi(HttpServer):
         path = "/internal/reservations/<reservation_id>"
         app.add_url_rule(path, "patch", self._patch, methods=["PATCH"])
         app.add_url_rule(path, "get", self._get, methods=["GET"])
+        app.before_request(self._unauthorized)
         if self._today:
             # An unknown path is an internal error there.
             app.register_error_handler(404, lambda _: _error(500, "INTERNAL_ERROR", "no handler"))
@@ -61,6 +66,11 @@ class ReservationApi(HttpServer):
     def base(self) -> str:
         """The URL, as RESERVATION_API_BASE wants it."""
         return f"http://{LOOPBACK}:{self.port}"
+
+    def _unauthorized(self) -> Response | None:
+        if not self._token or request.headers.get("Authorization") == f"Bearer {self._token}":
+            return None
+        return Response(status=401, headers={"WWW-Authenticate": "Bearer"})
 
     def _patch(self, reservation_id: str) -> Response:
         body = request.get_json(force=True, silent=True)

@@ -52,7 +52,7 @@ class WorkerProcess(Child):
         """The URL of its probes and metrics."""
         return f"http://{LOOPBACK}:{self.env['SERVER_PORT']}"
 
-    def ready(self, timeout: float = 30.0) -> None:
+    def ready(self, timeout: float = 60.0) -> None:
         """Wait until /ready is green, which a start does not. Raises ChildError."""
         self.until(lambda: self.probe("/ready")[0] == 200, timeout, "become ready")
 

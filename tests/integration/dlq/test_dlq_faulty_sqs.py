@@ -26,7 +26,7 @@ def test_a_delete_that_fails_now_and_then_is_tried_again(
 ) -> None:
     bodies = bench.fill(20)
     report = move_all(bench, bench.queues(proxy(delete_failed_server=0.3).url))
-    assert (report.moved, report.undeleted, report.error) == (20, {}, None)
+    assert (report.moved, report.moved_but_not_deleted, report.error) == (20, {}, None)
     assert bench.counts() == (0, 0)
     assert sorted(one["Body"] for one in bench.take(bench.queue)) == sorted(bodies)
 

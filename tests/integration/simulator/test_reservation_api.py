@@ -154,3 +154,23 @@ def test_the_api_records_its_requests_and_their_headers(api: Api) -> None:
     assert call["headers"]["idempotency-key"] == "status:EXPIRED:rsv_1"
     assert call["headers"]["x-trace-id"] == "trace"
     assert call["body"] == {"status": "EXPIRED"}
+
+
+def test_an_api_that_wants_a_token_answers_401_on_every_path_until_it_gets_it(
+    ledger: Ledger,
+) -> None:
+    server = ReservationApi(ledger.reservations, token="secret")
+    server.start()
+    api = Api(server)
+    try:
+        for answer in (
+            api.patch("rsv_1", "EXPIRED"),
+            api.get("rsv_1"),
+            api.session.get(f"{server.base}/nowhere", timeout=WAIT),
+        ):
+            assert (answer.status_code, answer.content) == (401, b"")
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+        api.session.headers["Authorization"] = "Bearer secret"
+        assert api.get("rsv_1").json()["status"] == "HOLD"
+    finally:
+        server.stop()

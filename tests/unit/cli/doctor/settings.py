@@ -2,10 +2,7 @@
 
 from typing import Any
 
-from reservation_worker.cli.doctor.result import (
-    CheckResult,
-    CheckStatus,
-)
+from reservation_worker.cli.doctor.result import CheckResult, CheckStatus
 
 URL = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/reservation-events"
 PLACEHOLDER = "https://sqs.ap-northeast-2.amazonaws.com/000000000000/reservation-events"

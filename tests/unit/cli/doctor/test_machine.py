@@ -4,14 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from reservation_worker.cli.doctor import (
-    collector,
-    machine,
-)
+from reservation_worker.cli.doctor import collector, machine
 from reservation_worker.cli.doctor.protocols import split
-from reservation_worker.cli.doctor.result import (
-    CheckStatus,
-)
+from reservation_worker.cli.doctor.result import CheckStatus
 from tests.unit.cli.doctor.settings import KNOWN, statuses
 
 

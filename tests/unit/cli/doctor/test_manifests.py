@@ -6,13 +6,8 @@ from typing import Any
 
 import pytest
 
-from reservation_worker.cli.doctor import (
-    manifests,
-)
-from reservation_worker.cli.doctor.result import (
-    CheckResult,
-    CheckStatus,
-)
+from reservation_worker.cli.doctor import manifests
+from reservation_worker.cli.doctor.result import CheckResult, CheckStatus
 from tests.unit.cli.doctor.settings import KNOWN, PLACEHOLDER, URL, statuses
 
 SCALED: dict[str, Any] = {

@@ -5,15 +5,8 @@ from typing import Any
 
 import pytest
 
-from reservation_worker.cli.doctor import (
-    eventbridge,
-    policies,
-    queue,
-)
-from reservation_worker.cli.doctor.result import (
-    CheckResult,
-    CheckStatus,
-)
+from reservation_worker.cli.doctor import eventbridge, policies, queue
+from reservation_worker.cli.doctor.result import CheckResult, CheckStatus
 from tests.unit.cli.doctor.settings import KNOWN, URL, statuses
 
 FITTING = {
@@ -93,11 +86,16 @@ def test_a_rule_of_another_account_is_unknown_not_missing() -> None:
     assert theirs in row.detail
 
 
+ARN = "arn:aws:sqs:ap-northeast-2:1:reservation-events"
+DLQ_ARN = json.loads(FITTING["RedrivePolicy"])["deadLetterTargetArn"]
+DAY = 86_400
+
+
 class Sqs:
     """Answers the calls about the dead-letter queue."""
 
-    def __init__(self, retention: int = 14) -> None:
-        self.attributes = {"MessageRetentionPeriod": str(retention * 86_400)}
+    def __init__(self, attributes: dict[str, str]) -> None:
+        self.attributes = {"MessageRetentionPeriod": str(14 * DAY)} | attributes
 
     def get_queue_url(self, **asked: str) -> dict[str, str]:
         return {"QueueUrl": f"https://q/{asked['QueueOwnerAWSAccountId']}/{asked['QueueName']}"}
@@ -107,47 +105,59 @@ class Sqs:
 
 
 def dead_letters(
-    attributes: dict[str, str] | None, sqs: Sqs, **known: str
+    attributes: dict[str, str], dead: dict[str, str], **known: str
 ) -> tuple[str | None, list[CheckResult]]:
-    return queue.dead_letters(KNOWN | known, attributes, sqs)  # type: ignore[arg-type]
+    return queue.dead_letters(KNOWN | known, attributes, Sqs(dead))  # type: ignore[arg-type]
 
 
 def test_the_dead_letter_queue_is_found_by_the_redrive_policy() -> None:
-    url, rows = dead_letters(FITTING, Sqs())
+    url, rows = dead_letters(FITTING, {})
     assert url == "https://q/1/reservation-events-dlq"
     assert statuses(rows) == [CheckStatus.OK]
 
 
-def test_a_missing_dead_letter_queue_is_a_failure() -> None:
-    url, [row] = dead_letters({}, Sqs())
-    assert (url, row.status) == (None, CheckStatus.FAILURE)
-
-
-@pytest.mark.parametrize("days", [1, 4])
-def test_a_dead_letter_queue_that_does_not_keep_messages_longer_is_a_warning(days: int) -> None:
-    _, (_, row) = dead_letters(FITTING, Sqs(days))
-    assert row.status is CheckStatus.WARNING
-    assert f"keeps messages {days} days, the queue 4" in row.detail
-
-
-def test_two_dead_letter_queues_are_a_warning() -> None:
-    _, (row, _) = dead_letters(FITTING, Sqs(), sqs_dlq_url="https://q/1/another")
-    assert row.status is CheckStatus.WARNING
-    assert "reservation-events-dlq" in row.detail
-
-
-def test_a_dead_letter_queue_that_is_the_queue_itself_is_a_failure() -> None:
-    sqs = Sqs()
-    arn = "arn:aws:sqs:ap-northeast-2:1:reservation-events"
-    sqs.attributes["QueueArn"] = arn
-    spelt = "https://another.host/1/reservation-events"
-    _, rows = dead_letters(FITTING | {"QueueArn": arn}, sqs, sqs_dlq_url=spelt)
-    assert rows[0].status is CheckStatus.FAILURE
-    assert "it is the queue itself" in rows[0].detail
-
-
 def test_a_dead_letter_queue_is_recognised_by_another_url() -> None:
-    sqs = Sqs()
-    sqs.attributes["QueueArn"] = json.loads(FITTING["RedrivePolicy"])["deadLetterTargetArn"]
-    _, rows = dead_letters(FITTING, sqs, sqs_dlq_url="https://legacy/1/reservation-events-dlq/")
+    spelt = "https://legacy/1/reservation-events-dlq/"
+    _, rows = dead_letters(FITTING, {"QueueArn": DLQ_ARN}, sqs_dlq_url=spelt)
     assert statuses(rows) == [CheckStatus.OK]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "dead", "url", "status", "words"),
+    [
+        ({}, {}, None, CheckStatus.FAILURE, "there is none"),
+        (
+            FITTING,
+            {"MessageRetentionPeriod": str(DAY)},
+            None,
+            CheckStatus.WARNING,
+            "keeps messages 1 days, the queue 4",
+        ),
+        (
+            FITTING,
+            {"MessageRetentionPeriod": str(4 * DAY)},
+            None,
+            CheckStatus.WARNING,
+            "keeps messages 4 days, the queue 4",
+        ),
+        (FITTING, {}, "https://q/1/another", CheckStatus.WARNING, DLQ_ARN),
+        (
+            FITTING | {"QueueArn": ARN},
+            {"QueueArn": ARN},
+            "https://another.host/1/reservation-events",
+            CheckStatus.FAILURE,
+            "it is the queue itself",
+        ),
+    ],
+)
+def test_a_dead_letter_queue_that_does_not_fit_is_reported(
+    attributes: dict[str, str],
+    dead: dict[str, str],
+    url: str | None,
+    status: CheckStatus,
+    words: str,
+) -> None:
+    _, rows = dead_letters(attributes, dead, **({"sqs_dlq_url": url} if url else {}))
+    [row] = [row for row in rows if row.status is not CheckStatus.OK]
+    assert (row.status, bool(row.advice)) == (status, True)
+    assert words in row.detail

@@ -8,9 +8,7 @@ from io import BytesIO, TextIOWrapper
 import pytest
 from rich.console import Console
 
-from reservation_worker.cli.doctor import (
-    runner,
-)
+from reservation_worker.cli.doctor import runner
 from reservation_worker.cli.doctor.result import (
     CheckResult,
     CheckStatus,
