@@ -25,8 +25,9 @@ class Report:
 
     def only(self, status: str) -> dict[str, str]:
         """The only row of this status."""
-        [row] = [row for row in self.rows if row["status"] == status]
-        return row
+        rows = [row for row in self.rows if row["status"] == status]
+        assert len(rows) == 1, rows
+        return rows[0]
 
     def of(self, check: str) -> dict[str, str]:
         """The only row of this check."""
