@@ -21,6 +21,11 @@ LONGEST_PAUSE = 30
 """The longest pause after failed receives, in seconds."""
 IDLE = 1.0
 """How long the poller waits for room or for a breaker before it looks again, in seconds."""
+GATHER = 0.01
+"""The pause after a receive that brought fewer messages than asked for, in seconds.
+
+Messages that come one by one would otherwise cost a receive each.
+"""
 LATE = 4 * READ_MARGIN
 """How many seconds beyond its wait the poller may be silent before it is late."""
 
@@ -120,6 +125,8 @@ class Poller:
             deliveries = self._receive(room)
             self._custody.take(deliveries)
         self._give_back(self._dispatcher.accept(deliveries))
+        if 0 < len(deliveries) < room:
+            self._stop.wait(GATHER)
 
     def _receive(self, room: int) -> list[Delivery]:
         # The first receive does not wait, so that an idle worker is ready at once.

@@ -92,6 +92,23 @@ def test_an_answer_later_than_its_wait_is_counted_from_when_it_was_due(
 # Demand.
 
 
+@pytest.mark.parametrize(("waiting", "receives"), [(1, 1), (10, 2)])
+def test_after_a_receive_that_was_not_full_the_next_one_waits_for_more_messages(
+    poller: MakePoller, monkeypatch: pytest.MonkeyPatch, waiting: int, receives: int
+) -> None:
+    monkeypatch.setattr("reservation_worker.pipeline.poller.GATHER", PATIENCE)
+    made = poller()
+    for _ in range(waiting):
+        made.queue.send()
+    made.start()
+    eventually(lambda: len(made.taken) == waiting and len(made.receives) == receives)
+    # The stop does not wait for the pause.
+    made.poller.stop()
+    made.queue.send()  # ends a receive under way
+    assert made.poller.join(PATIENCE / 2)
+    assert len(made.receives) == receives
+
+
 def test_without_room_nothing_is_received(poller: MakePoller) -> None:
     made = poller(concurrency=1)
     for _ in range(12):
