@@ -39,9 +39,14 @@ def test_all_faults_of_sqs_at_once_break_no_invariant():
     holds(Case(faults | often), 100, "delete_failed_server", "reset_after", *often)
 
 
-def test_whatever_the_neighbours_answer_each_event_is_settled_once():
-    injected = ("reservation: broken-off 200", "reservation: 302", "inventory: INTERNAL in band")
-    holds("neighbours: every false answer", 80, *injected)
+@pytest.mark.parametrize("character", ["", "today: "])
+def test_whatever_the_neighbours_answer_each_event_is_settled_once(character: str):
+    case = CASES[f"{character}neighbours: every false answer"]
+    outcome = run(replace(case, visibility=3, env=QUICK | dict(case.env)), 80)
+    sound(outcome)
+    # Each kind is rare, and may be missing in so short a run.
+    for neighbour in ("reservation: ", "inventory: "):
+        assert sum(n for name, n in outcome.injected.items() if name.startswith(neighbour))
 
 
 def test_a_worker_frozen_beyond_its_leases_starts_no_call_for_lost_messages():
@@ -56,10 +61,6 @@ def test_a_full_disk_under_its_log_changes_neither_the_work_nor_the_exit_code():
 @pytest.mark.parametrize("load", ["under load", "with one message"])
 def test_an_outage_that_todays_inventory_calls_internal_dead_letters_nothing(load: str):
     holds(f"today: inventory: INTERNAL {load}", 100, "inventory: trouble")
-
-
-def test_whatever_todays_neighbours_answer_each_event_is_settled_once():
-    holds("today: neighbours: every false answer", 80, "inventory: INTERNAL in band")
 
 
 def test_killed_at_random_moments_two_workers_lose_nothing_with_todays_neighbours():
