@@ -72,7 +72,7 @@ def test_keda_scales_from_none_to_four_and_back_to_none(run: Run) -> None:
 
 
 def test_every_event_of_the_backlog_is_settled_once_and_no_seat_is_sold_twice(run: Run) -> None:
-    assert run.report.defects == dict.fromkeys(run.report.defects, ())
+    assert not any(run.report.defects.values()), run.report.defects
     assert run.report.ok
 
 
