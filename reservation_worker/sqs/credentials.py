@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -99,11 +100,13 @@ class CredentialProcess(subprocess.Popen[bytes]):
     """A credential_process in its own process group; one that hangs ends with its children."""
 
     running: "set[CredentialProcess]" = set()
+    _starting = threading.Lock()
 
     def __init__(self, command: list[str], **options: Any) -> None:
-        super().__init__(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
-        # At once, because a stop may come before somebody waits for its output.
-        self.running.add(self)
+        # A stop may come before somebody waits for its output, or while it starts.
+        with self._starting:
+            super().__init__(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+            self.running.add(self)
 
     def communicate(
         self, input: bytes | None = None, timeout: float | None = None
@@ -131,5 +134,7 @@ class CredentialProcess(subprocess.Popen[bytes]):
     @classmethod
     def end_all(cls) -> None:
         """Kill those that still run."""
-        for process in tuple(cls.running):
+        with cls._starting:
+            running = tuple(cls.running)
+        for process in running:
             process.end()

@@ -1,10 +1,14 @@
 """Which errors are those of credentials; and a credential_process that hangs is ended."""
 
 import os
+import signal
 import stat
+import subprocess
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import (
@@ -234,3 +238,25 @@ def test_a_process_that_hangs_is_ended_while_the_secret_is_read(
     with pytest.raises(ConfigurationError, match="gave no answer within"):
         read_secret({"secret_name": "s", "aws_region": REGION}, {}, False, unattended=True)
     assert_ended(home)
+
+
+def test_a_process_that_is_just_starting_is_ended_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    started, go_on = threading.Event(), threading.Event()
+    popen = subprocess.Popen.__init__
+
+    def slow(self: Any, *args: Any, **options: Any) -> None:
+        popen(self, *args, **options)
+        started.set()
+        go_on.wait(PATIENCE)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", slow)
+    with ThreadPoolExecutor(2) as pool:
+        starting = pool.submit(CredentialProcess, ["sleep", "600"])
+        assert started.wait(PATIENCE)
+        ending = pool.submit(CredentialProcess.end_all)
+        wait([ending], timeout=0.2)  # it waits for the start, or misses the process
+        go_on.set()
+        process = starting.result()
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == -signal.SIGKILL
+    assert not CredentialProcess.running
