@@ -4,7 +4,7 @@ Imports no boto3, because the operators' verbs use it before they connect.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -45,6 +45,14 @@ class BatchFailure:
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}" if self.message else self.code
+
+
+def receipt_entries(receipts: Sequence[str], **more: int) -> Any:
+    """A batch's entries. Their ids are positions: two copies of a message may be in one batch."""
+    return [
+        {"Id": str(position), "ReceiptHandle": receipt, **more}
+        for position, receipt in enumerate(receipts)
+    ]
 
 
 def failures(answer: Mapping[str, Any]) -> dict[int, BatchFailure]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.config import Config
 
 from reservation_worker.errors import SqsError
-from reservation_worker.sqs.batches import Attributes, BatchFailure, failures
+from reservation_worker.sqs.batches import Attributes, BatchFailure, failures, receipt_entries
 from reservation_worker.sqs.calls import SqsCalls
 from reservation_worker.sqs.dead_letters import DLQ_IS_ITSELF, DeadLetters, read_attributes
 from reservation_worker.sqs.facts import QueueFacts
@@ -171,7 +171,7 @@ class SqsQueue:
 
     def delete(self, receipts: Sequence[str]) -> dict[int, BatchFailure]:
         """See Queue."""
-        entries = _entries(receipts)
+        entries = receipt_entries(receipts)
         with self._rights.noted("sqs:DeleteMessage", "the queue") as failed:
             answer = self._calls.control(
                 lambda client: client.delete_message_batch(QueueUrl=self._url, Entries=entries)
@@ -181,7 +181,7 @@ class SqsQueue:
 
     def change_visibility(self, receipts: Sequence[str], seconds: int) -> dict[int, BatchFailure]:
         """See Queue."""
-        entries = _entries(receipts, VisibilityTimeout=seconds)
+        entries = receipt_entries(receipts, VisibilityTimeout=seconds)
         with self._rights.noted("sqs:ChangeMessageVisibility", "the queue") as failed:
             answer = self._calls.control(
                 lambda client: client.change_message_visibility_batch(
@@ -203,14 +203,6 @@ class SqsQueue:
     def close(self) -> None:
         """Close the connections."""
         self._calls.close()
-
-
-def _entries(receipts: Sequence[str], **more: int) -> Any:
-    """A batch's entries. Their ids are positions: two copies of a message may be in one batch."""
-    return [
-        {"Id": str(position), "ReceiptHandle": receipt, **more}
-        for position, receipt in enumerate(receipts)
-    ]
 
 
 def _sqs_time(answer: "ReceiveMessageResultTypeDef") -> float:

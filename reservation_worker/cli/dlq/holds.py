@@ -13,7 +13,7 @@ from reservation_worker.cli.dlq.queues import PARALLEL, Queues
 from reservation_worker.cli.text import plural
 from reservation_worker.clock import awake
 from reservation_worker.sqs import session as aws
-from reservation_worker.sqs.batches import BATCH, failures
+from reservation_worker.sqs.batches import BATCH, failures, receipt_entries
 
 HOLD = 300
 """How long a message stays hidden if this process dies, in seconds."""
@@ -155,10 +155,8 @@ class Holds:
         held = [(one, receipt) for one, receipt, until in ours if until > began]
         if not held:
             return 0
-        entries: Any = [
-            {"Id": str(at), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
-            for at, (_, receipt) in enumerate(held)
-        ]
+        receipts = [receipt for _, receipt in held]
+        entries = receipt_entries(receipts, VisibilityTimeout=seconds)
         try:
             answer = self._queues.again.change_message_visibility_batch(
                 QueueUrl=self._queues.dlq, Entries=entries
@@ -178,12 +176,9 @@ class Holds:
         """Delete them; the errors by message id."""
         with self._lock:
             receipts = [self._held[one][0] for one in batch]
-        entries: Any = [
-            {"Id": str(at), "ReceiptHandle": receipt} for at, receipt in enumerate(receipts)
-        ]
         try:
             answer = self._queues.again.delete_message_batch(
-                QueueUrl=self._queues.dlq, Entries=entries
+                QueueUrl=self._queues.dlq, Entries=receipt_entries(receipts)
             )
         except (ClientError, *aws.ERRORS) as error:
             return dict.fromkeys(batch, str(error))
