@@ -86,7 +86,7 @@ def asking(action: str) -> Iterator[None]:
     """Turns boto3's errors into an OperationError; `action` finishes "could not ..."."""
     try:
         yield
-    except (ClientError, *aws.ERRORS) as error:
+    except aws.ERRORS as error:
         detail, advice = explain(error)
         end = f"; {advice}" if advice else ""
         raise OperationError(f"could not {action}: {detail}{end}") from error

@@ -123,7 +123,7 @@ class RenewedClients(Generic[C]):
                 self._renewed_at = self._clock()
             try:
                 made = _Made(self._make())
-            except (ClientError, *ERRORS) as error:
+            except ERRORS as error:
                 self._failed(error)
                 return False
             with self._lock:

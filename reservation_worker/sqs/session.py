@@ -6,14 +6,14 @@ from contextlib import contextmanager
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from reservation_worker.errors import ConfigurationError
 from reservation_worker.sqs.credentials import bound_processes
 
-ERRORS = (BotoCoreError, ResponseParserError, OSError, ValueError, RuntimeError)
-"""What boto3's calls raise besides ClientError.
+ERRORS = (ClientError, BotoCoreError, ResponseParserError, OSError, ValueError, RuntimeError)
+"""The errors that boto3's calls raise.
 
 ResponseParserError is raised for an answer that is not AWS's, such as a proxy's page. RuntimeError
 is raised for credentials that have expired before they came.

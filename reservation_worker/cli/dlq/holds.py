@@ -6,8 +6,6 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from reservation_worker.cli import operator_aws, terminal
 from reservation_worker.cli.dlq.queues import PARALLEL, Queues
 from reservation_worker.cli.text import plural
@@ -161,7 +159,7 @@ class Holds:
             answer = self._queues.again.change_message_visibility_batch(
                 QueueUrl=self._queues.dlq, Entries=entries
             )
-        except (ClientError, *aws.ERRORS):
+        except aws.ERRORS:
             return None
         failed = failures(answer)
         with self._lock:
@@ -180,7 +178,7 @@ class Holds:
             answer = self._queues.again.delete_message_batch(
                 QueueUrl=self._queues.dlq, Entries=receipt_entries(receipts)
             )
-        except (ClientError, *aws.ERRORS) as error:
+        except aws.ERRORS as error:
             return dict.fromkeys(batch, str(error))
         failed = failures(answer)
         self._forget([one for at, one in enumerate(batch) if at not in failed])

@@ -4,18 +4,15 @@ import os
 from typing import TYPE_CHECKING
 
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from reservation_worker.cli import operator_aws
 from reservation_worker.cli.doctor.result import CheckResult, failure, unknown
 from reservation_worker.cli.operator_aws import code_of
 from reservation_worker.sqs import credentials
-from reservation_worker.sqs import session as aws
 
 if TYPE_CHECKING:
     from boto3.session import Session
 
-ERRORS = (ClientError, *aws.ERRORS)
 _WHERE = (
     "check AWS_PROFILE, the role's policy, SQS_QUEUE_URL, and in the cluster the IRSA annotation"
 )

@@ -10,6 +10,7 @@ from reservation_worker.cli.doctor import aws_calls
 from reservation_worker.cli.doctor.policies import SERVICE, admits, source_arns
 from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, unknown, warning
 from reservation_worker.errors import ConfigurationError
+from reservation_worker.sqs import session as aws
 from reservation_worker.sqs.identity import QueueIdentity
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def eventbridge(known: Known) -> list[CheckResult]:
     try:
         session = aws_calls.session(known["sqs_region"])
         answer = session.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-    except (ConfigurationError, *aws_calls.ERRORS):
+    except (ConfigurationError, *aws.ERRORS):
         detail = "not checked: the queue's attributes can't be read"
         return [unknown(NAME, detail, "correct the queue's own line first")]
     attributes: dict[Any, str] = answer["Attributes"]
@@ -49,7 +50,7 @@ def eventbridge(known: Known) -> list[CheckResult]:
     try:
         rules = list(find_rules(session.client("events"), arn))
         rows += check_rules(url, arn, rules, policy)
-    except aws_calls.ERRORS as error:
+    except aws.ERRORS as error:
         rows.append(_unreadable(error))
     if rules != [] or _on_aws(url):
         rows += check_policy(url, policy, rules)
@@ -137,7 +138,7 @@ def _check_key(session: "Session", key: str) -> CheckResult:
         if metadata["KeyState"] != "Enabled":
             return failure(NAME, f"the queue's key {key} is {metadata['KeyState']}", "enable it")
         policy = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
-    except aws_calls.ERRORS as error:
+    except aws.ERRORS as error:
         detail = f"the policy of the queue's key {key} can't be read: {error}"
         advice = (
             f"it must allow {SERVICE} and the worker's role kms:Decrypt and kms:GenerateDataKey"

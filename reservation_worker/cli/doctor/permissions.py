@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from reservation_worker.cli.doctor import aws_calls
 from reservation_worker.cli.doctor.result import CheckResult, ok, unknown, warning
 from reservation_worker.cli.operator_aws import code_of
+from reservation_worker.sqs import session as aws
 from reservation_worker.sqs.identity import QueueIdentity
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _may(action: str, url: str, call: Callable[..., Any]) -> CheckResult:
     name = QueueIdentity.of_url(url).name
     try:
         answer = call(QueueUrl=url)
-    except aws_calls.ERRORS as error:
+    except aws.ERRORS as error:
         code = code_of(error)
         if code in REFUSALS:
             return ok(action, f"allowed on {name}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from reservation_worker.cli.doctor import aws_calls, permissions
 from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, unknown, warning
 from reservation_worker.errors import ConfigurationError
+from reservation_worker.sqs import session as aws
 from reservation_worker.sqs.facts import DAY, HOPELESS, QueueFacts, dead_letter_arn, misfits
 from reservation_worker.sqs.identity import FIFO, QueueIdentity, identity
 
@@ -30,7 +31,7 @@ def queue(known: Known) -> list[CheckResult]:
         rows += check_attributes(known, attributes)
     except ConfigurationError as error:
         return [*rows, failure(NAME, str(error), "correct the variables")]
-    except aws_calls.ERRORS as error:
+    except aws.ERRORS as error:
         rows.append(aws_calls.failed_call(NAME, error, "sqs:GetQueueAttributes on the queue"))
         if not aws_calls.denied(error):
             return rows
@@ -75,7 +76,7 @@ def dead_letters(
         dead = _attributes(client, url)
         rows += _identity(known["sqs_queue_url"], attributes or {}, url, dead, arn)
         rows += _retention(QueueIdentity.of_url(url).name, dead, attributes or {})
-    except aws_calls.ERRORS as error:
+    except aws.ERRORS as error:
         if url is None:
             row = aws_calls.failed_call(
                 DLQ, error, "sqs:GetQueueUrl on the DLQ, or set SQS_DLQ_URL"
