@@ -1,13 +1,17 @@
 """The dead-letter queue: which one it is now, and how letters are sent to it."""
 
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from reservation_worker.errors import SqsError
 from reservation_worker.sqs.batches import Attributes, fit, message, without_last_mark
 from reservation_worker.sqs.calls import SqsCalls
 from reservation_worker.sqs.facts import DeadLetterQueue, QueueFacts, dead_letter_arn
 from reservation_worker.sqs.identity import identity
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
 
 NO_QUEUE = frozenset({"NonExistentQueue", "QueueDoesNotExist"})
 """Error codes of a queue that does not exist."""
@@ -67,11 +71,7 @@ class DeadLetters:
         if url is None:
             if arn is None:
                 raise SqsError(NO_DLQ, "there is no dead-letter queue")
-            account, name = arn.split(":")[-2:]
-            answer = self._calls.control(
-                lambda client: client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
-            )
-            url = answer["QueueUrl"]
+            url = self._calls.control(partial(url_of, arn))
         try:
             dead = read_attributes(self._calls, url)
         except SqsError as error:
@@ -97,6 +97,12 @@ class DeadLetters:
             if error.code not in TOO_LONG or fewer is None:
                 raise
             self._send(dlq, body, fewer, trace)
+
+
+def url_of(arn: str, client: "SQSClient") -> str:
+    """The URL of a queue, by its ARN. Raises boto3's errors."""
+    account, name = arn.split(":")[-2:]
+    return client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
 
 
 def read_attributes(calls: SqsCalls, url: str) -> Mapping[Any, str]:

@@ -10,6 +10,7 @@ from reservation_worker.cli import operator_aws
 from reservation_worker.errors import OperationError
 from reservation_worker.sqs import session as aws
 from reservation_worker.sqs.batches import BatchFailure, failures
+from reservation_worker.sqs.dead_letters import url_of
 from reservation_worker.sqs.facts import QueueFacts, dead_letter_arn
 from reservation_worker.sqs.identity import QueueIdentity, identity
 
@@ -136,6 +137,5 @@ def _dlq_of(client: "SQSClient", source: str) -> str:
     arn = dead_letter_arn(_attributes(client, source))
     if arn is None:
         raise OperationError(f"{source} has no redrive policy: name its DLQ by --dlq-url")
-    account, name = arn.split(":")[-2:]
-    with operator_aws.asking(f"find the queue {name}"):
-        return client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
+    with operator_aws.asking(f"find the queue {QueueIdentity.of_arn(arn).name}"):
+        return url_of(arn, client)

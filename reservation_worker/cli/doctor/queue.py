@@ -7,6 +7,7 @@ from reservation_worker.cli.doctor import aws_calls, permissions
 from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, unknown, warning
 from reservation_worker.errors import ConfigurationError
 from reservation_worker.sqs import session as aws
+from reservation_worker.sqs.dead_letters import url_of
 from reservation_worker.sqs.facts import DAY, HOPELESS, QueueFacts, dead_letter_arn, misfits
 from reservation_worker.sqs.identity import FIFO, QueueIdentity, identity
 
@@ -70,9 +71,7 @@ def dead_letters(
     rows: list[CheckResult] = []
     try:
         if url is None:
-            account, name = str(arn).split(":")[-2:]
-            answer = client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
-            url = answer["QueueUrl"]
+            url = url_of(str(arn), client)
         dead = _attributes(client, url)
         rows += _identity(known["sqs_queue_url"], attributes or {}, url, dead, arn)
         rows += _retention(QueueIdentity.of_url(url).name, dead, attributes or {})
