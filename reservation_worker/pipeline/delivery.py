@@ -20,6 +20,10 @@ class Delivery:
     received_at: float
     started_at: float | None = None
 
+    def until(self, now: float, at_delivery: float | None) -> float | None:
+        """Seconds until `now` of a time that was `at_delivery` seconds when it came."""
+        return None if at_delivery is None else at_delivery + now - self.received_at
+
     @property
     def key(self) -> str:
         """The reservation's id, else the message's: two with one key are never handled at once."""

@@ -89,10 +89,10 @@ class GuardedNeighbours:
         message = self.delivery.message
         if self.key_ttl == 0 or not (replayed or message.receive_count > 1):
             return False
-        age = message.since_first_receive if message.receive_count > 1 else message.since_sent
-        here = self.clock() - self.delivery.received_at
+        since = message.since_first_receive if message.receive_count > 1 else message.since_sent
         # A call may take effect as late as its timeout.
-        return age is None or age + here + self.timeout >= self.key_ttl
+        age = self.delivery.until(self.clock() + self.timeout, since)
+        return age is None or age >= self.key_ttl
 
     def _call(self, neighbour: str, span: str, call: Callable[[CallContext], T]) -> T:
         lease, breaker = self.delivery.lease, self.breakers.of(neighbour)

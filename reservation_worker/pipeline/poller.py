@@ -126,7 +126,7 @@ class Poller:
             self._custody.take(deliveries)
         self._give_back(self._dispatcher.accept(deliveries))
         if 0 < len(deliveries) < room:
-            self._stop.wait(GATHER)
+            self._pause(GATHER)
 
     def _receive(self, room: int) -> list[Delivery]:
         # The first receive does not wait, so that an idle worker is ready at once.

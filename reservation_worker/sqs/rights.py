@@ -26,12 +26,8 @@ class Rights:
             yield failed
         except SqsError as error:
             if denied(error.code):
-                # The dead-letter queue may have to be found first.
                 operation = getattr(error.__cause__, "operation_name", "")
-                if operation.startswith("GetQueue"):
-                    self._refused[action] = f"{error.code}: allow sqs:{operation} on both queues"
-                else:
-                    self._note(action, where, error.code)
+                self._note(action, where, error.code, operation)
             raise
         code = next((one.code for one in failed.values() if denied(one.code)), None)
         if code is None:
@@ -39,8 +35,11 @@ class Rights:
         else:
             self._note(action, where, code)
 
-    def _note(self, action: str, where: str, code: str) -> None:
+    def _note(self, action: str, where: str, code: str, operation: str = "") -> None:
         needed = f"{action} on {where}"
-        if code.lower().startswith("kms"):
+        # The dead-letter queue may have to be found first.
+        if operation.startswith("GetQueue"):
+            needed = f"sqs:{operation} on both queues"
+        elif code.lower().startswith("kms"):
             needed = f"kms:GenerateDataKey and kms:Decrypt on the key of {where}"
         self._refused[action] = f"{code}: allow {needed}"
