@@ -13,7 +13,6 @@ from reservation_worker.errors import InvalidEvent, OperationError
 T = TypeVar("T")
 
 STDIN = STDOUT = "-"
-_NAMED = 20
 
 
 def shown(name: str) -> str:
@@ -53,7 +52,7 @@ def read_lines(content: bytes, parse: Callable[[str], T], hint: str = "") -> dic
         total = len(problems) + len(found)
         verb = "is" if len(problems) == 1 else "are"
         head = f"{len(problems)} of {total} lines {verb} wrong, and nothing was sent{hint}:"
-        raise OperationError("\n  ".join([head, *first(problems, _NAMED)]))
+        raise OperationError("\n  ".join([head, *first(problems)]))
     return found
 
 

@@ -32,7 +32,7 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def first(lines: Sequence[str], most: int) -> list[str]:
+def first(lines: Sequence[str], most: int = 20) -> list[str]:
     """At most `most` of the lines, and how many more there are."""
     more = len(lines) - most
     return [*lines[:most], f"and {more} more"] if more > 0 else list(lines)

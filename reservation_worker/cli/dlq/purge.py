@@ -22,7 +22,6 @@ from reservation_worker.sqs.batches import BATCH
 
 _SAFE = 15.0
 _CHUNK = BATCH * PARALLEL
-_NAMED = 20
 
 
 def run(args: argparse.Namespace, desk: Desk) -> None:
@@ -50,7 +49,7 @@ class Deleted:
     def check(self) -> None:
         """Raises OperationError that names the messages that are left."""
         if self.left:
-            named = first([f"{one}: {why}" for one, why in self.left.items()], _NAMED)
+            named = first([f"{one}: {why}" for one, why in self.left.items()])
             head = f"not deleted, run it again: {len(self.left)}"
             raise OperationError("\n  ".join([head, *named]))
 

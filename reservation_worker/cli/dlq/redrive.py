@@ -20,8 +20,6 @@ from reservation_worker.cli.dlq.states import ask
 from reservation_worker.cli.text import first, plural
 from reservation_worker.errors import OperationError
 
-_NAMED = 20
-
 
 @dataclass(slots=True)
 class Plan:
@@ -173,7 +171,7 @@ def _check(report: Report) -> None:
         f"{one}: moved, but still in the DLQ, too: delete it there ({why})"
         for one, why in report.moved_but_not_deleted.items()
     ]
-    problems = first(problems, _NAMED)
+    problems = first(problems)
     if report.error:
         problems.append(report.error)
     if problems:
