@@ -14,7 +14,7 @@ from reservation_worker.simulator.metrics import Metrics
 from reservation_worker.simulator.reconcile.report import DeadLetter
 from tests.fuzz.harness import fates as fate
 from tests.fuzz.harness.fates import Sent
-from tests.fuzz.harness.worker import Run, WorkerFigures, fuzz_worker
+from tests.fuzz.harness.worker import Run, WorkerFigures
 from tests.fuzz.harness.worker_checks import Accounts, check_accounts
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
@@ -156,6 +156,6 @@ main()
 
 def test_a_worker_whose_parser_has_a_bug_is_caught():
     command = [sys.executable, "-c", BUGGY_WORKER]
-    broken = fuzz_worker(20, 10, seed=1, command=command, patience=2).broken
+    broken = Run(20, 10, seed=1, command=command, patience=2).go().broken
     for says in ("are left in the queue", "the parser has a bug", "must be invalid_payload"):
         assert any(says in line for line in broken), broken

@@ -23,7 +23,7 @@ from tests.faults.harness.matrix import CASES, run
 from tests.faults.harness.neighbour_cases import IN, RS, named
 from tests.faults.harness.sabotages import SABOTAGES, caught, run_sabotaged
 from tests.fuzz.harness.parser import fuzz_parser
-from tests.fuzz.harness.worker import fuzz_worker
+from tests.fuzz.harness.worker import Run
 
 INVARIANTS = range(1, 8)
 SOAK_EVENTS, DRAIN_STOPS, OUTAGE_SECONDS = 100_000, 200, 300.0
@@ -75,7 +75,7 @@ def _fuzz_parser(seed: int) -> Row:
 
 
 def _fuzz_worker(seed: int, character: Character) -> Row:
-    figures = fuzz_worker(FUZZED_THROUGH_WORKER, HEALTHY, seed, character=character)
+    figures = Run(FUZZED_THROUGH_WORKER, HEALTHY, seed, character=character).go()
     name = named("a whole worker", character)
     return Row("fuzzing", name, dataclasses.asdict(figures), figures.broken)
 

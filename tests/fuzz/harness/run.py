@@ -17,7 +17,7 @@ from typing import Any
 from reservation_worker.simulator.neighbours.character import Character
 from tests.faults.harness.neighbour_cases import named
 from tests.fuzz.harness.parser import ParserFigures, fuzz_parser
-from tests.fuzz.harness.worker import WorkerFigures, fuzz_worker
+from tests.fuzz.harness.worker import Run, WorkerFigures
 
 PARSER = ("events/parse.py", "events/envelopes.py")
 
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.coverage:
         sys.stdout.write(json.dumps({"coverage": coverage_of(args.coverage, args.seed)}) + "\n")
     for character in Character if args.through_worker else ():
-        worker = fuzz_worker(args.through_worker, args.healthy, args.seed, character=character)
+        worker = Run(args.through_worker, args.healthy, args.seed, character=character).go()
         ok = ok and worker.ok
         _print(named("worker", character), worker, slowed=worker.slowed)
     return 0 if ok else 1

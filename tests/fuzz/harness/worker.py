@@ -60,24 +60,13 @@ class WorkerFigures:
         return not self.broken
 
 
-def fuzz_worker(
-    bodies: int,
-    healthy: int,
-    seed: int,
-    command: Sequence[str] = (),
-    patience: float = PATIENCE,
-    character: Character = Character.CONTRACT,
-) -> WorkerFigures:
-    """Send so many mutated bodies among half of the healthy events, after the other half alone.
+class Run:
+    """Sends so many mutated bodies among half of the healthy events, after the other half alone.
 
     `command` is another worker's. What a round of them has not settled in `patience` seconds
-    counts as lost. `character` is the neighbours'. Raises ChildError.
+    counts as lost. `character` is the neighbours'. The figures are computed from `sent`, `story`
+    and `accounts`.
     """
-    return Run(bodies, healthy, seed, command, patience, character).go()
-
-
-class Run:
-    """One run; its figures are computed from `sent`, `story` and `accounts`."""
 
     def __init__(
         self,
