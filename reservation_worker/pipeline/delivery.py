@@ -20,8 +20,8 @@ class Delivery:
     received_at: float
     started_at: float | None = None
 
-    def until(self, now: float, at_delivery: float | None) -> float | None:
-        """Seconds until `now` of a time that was `at_delivery` seconds when it came."""
+    def elapsed(self, now: float, at_delivery: float | None) -> float | None:
+        """Seconds by `now` since a time that was `at_delivery` seconds ago when it came."""
         return None if at_delivery is None else at_delivery + now - self.received_at
 
     @property

@@ -91,7 +91,7 @@ class GuardedNeighbours:
             return False
         since = message.since_first_receive if message.receive_count > 1 else message.since_sent
         # A call may take effect as late as its timeout.
-        age = self.delivery.until(self.clock() + self.timeout, since)
+        age = self.delivery.elapsed(self.clock() + self.timeout, since)
         return age is None or age >= self.key_ttl
 
     def _call(self, neighbour: str, span: str, call: Callable[[CallContext], T]) -> T:

@@ -150,7 +150,7 @@ class Processor:
             rest = max(self._breakers.remaining(), min(retry.at_least, MAX_RETRY_AFTER))
             retry = Retry(retry.error, rest, reason="breaker")
         elif retry.reason not in UNTRIED and message.receive_count >= self._retries.tries():
-            failing_for = delivery.until(self._clocks.monotonic(), message.since_first_receive)
+            failing_for = delivery.elapsed(self._clocks.monotonic(), message.since_first_receive)
             if self._evidence.against(retry.failed, message.id, failing_for) or (
                 failing_for is not None and failing_for >= LONGEST_FAILING
             ):
