@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -86,9 +86,9 @@ class Holds:
 
     def release(self, ids: Iterable[str] | None = None, doing: str = "making") -> int:
         """Make them, or all, visible again, with a bar; returns for how many that failed."""
-        chosen = list(self.ids() if ids is None else ids)
+        chosen = self._receipts(self.ids() if ids is None else ids)
         with terminal.progress(f"{doing} messages visible", "visible again", len(chosen)) as bar:
-            missed = self._change(chosen, 0, lambda count: bar(advance=count))
+            missed = self._change(list(chosen), 0, lambda count: bar(advance=count))
         self._forget(chosen)
         if missed:
             print(
@@ -172,22 +172,28 @@ class Holds:
 
     def _delete_batch(self, batch: list[str]) -> dict[str, str]:
         """Delete them; the errors by message id."""
-        with self._lock:
-            receipts = [self._held[one][0] for one in batch]
+        receipts = self._receipts(batch)
         try:
             answer = self._queues.again.delete_message_batch(
-                QueueUrl=self._queues.dlq, Entries=receipt_entries(receipts)
+                QueueUrl=self._queues.dlq,
+                Entries=receipt_entries([receipts[one] for one in batch]),
             )
         except aws.ERRORS as error:
             return dict.fromkeys(batch, str(error))
         failed = failures(answer)
-        self._forget([one for at, one in enumerate(batch) if at not in failed])
+        self._forget({one: receipts[one] for at, one in enumerate(batch) if at not in failed})
         return {batch[at]: str(failure) for at, failure in failed.items()}
 
-    def _forget(self, ids: Iterable[str]) -> None:
+    def _receipts(self, ids: Iterable[str]) -> dict[str, str]:
         with self._lock:
-            for one in ids:
-                self._held.pop(one, None)
+            return {one: self._held[one][0] for one in ids if one in self._held}
+
+    def _forget(self, receipts: Mapping[str, str]) -> None:
+        """Forget these holds, but none of a message that was received again in the meantime."""
+        with self._lock:
+            for one, receipt in receipts.items():
+                if self._held.get(one, ("",))[0] == receipt:
+                    del self._held[one]
 
 
 def _batches(ids: list[str]) -> list[list[str]]:

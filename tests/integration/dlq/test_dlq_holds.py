@@ -1,6 +1,7 @@
 """How long messages stay hidden, on a real SQS server with real neighbours to ask."""
 
 from contextlib import closing
+from typing import Any
 
 from reservation_worker.cli.dlq.holds import Holds
 from reservation_worker.cli.dlq.letters import by_origin
@@ -35,6 +36,24 @@ def test_a_hold_is_renewed_before_half_of_its_time_is_left_and_before_a_move(
     assert not holds.safe([letter.id], 301)
     now[0] += 300 - SAFE + 1
     assert holds.safe([letter.id], SAFE) == {letter.id}
+
+
+def test_messages_that_are_received_again_while_they_are_released_are_released_in_the_end(
+    bench: Bench,
+) -> None:
+    bench.fill(3)
+    queues = bench.queues()
+    holds, letters = holding(queues)
+    again: list[Any] = []
+
+    def receive(**_: Any) -> None:
+        again.extend(() if again else holds.receive(0))
+
+    queues.again.meta.events.register("after-call.sqs.ChangeMessageVisibilityBatch", receive)
+    holds.release([letter.id for letter in letters])
+    assert {raw["MessageId"] for raw in again} == holds.ids() == {one.id for one in letters}
+    holds.release()
+    assert bench.counts() == (3, 0)
 
 
 def test_messages_stay_hidden_for_as_long_as_somebody_looks(bench: Bench) -> None:
