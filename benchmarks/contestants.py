@@ -69,15 +69,19 @@ OURS = Contestant(
         "SERVER_HOST": "127.0.0.1",
         "SERVER_PORT": "{port}",
         "GRPC_DEBUG_PORT": "0",
+        "MALLOC_ARENA_MAX": "2",  # as in the image
     },
     {"OTEL_EXPORTER_OTLP_ENDPOINT": "{otlp}"},
     latency="duration_ms",
 )
 
 
+_OURS_ALONE = ("SERVER", "GRPC", "MALLOC")
+
+
 def _peer(command: tuple[str, ...], **facts: Any) -> Contestant:
     """A contestant that is installed beside the project."""
-    env = {name: OURS.env[name] for name in OURS.env if not name.startswith(("SERVER", "GRPC"))}
+    env = {name: OURS.env[name] for name in OURS.env if not name.startswith(_OURS_ALONE)}
     # boto3 knows the region by this name only; Node's require finds its modules in this place.
     env |= {"AWS_DEFAULT_REGION": REGION, "NODE_PATH": str(MODULES)}
     return Contestant(command=command, env=env, **facts)
