@@ -10,6 +10,7 @@ from reservation_worker.errors import SqsError
 from reservation_worker.sqs import session as aws
 from reservation_worker.sqs.batches import plain
 from reservation_worker.sqs.clients import RenewedClients
+from reservation_worker.sqs.credentials import text_of
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -63,7 +64,7 @@ class SqsCalls:
             details = error.response.get("Error", {})
             raise SqsError(plain(details.get("Code")), str(error)) from error
         except aws.ERRORS as error:
-            raise SqsError(type(error).__name__, str(error)) from error
+            raise SqsError(type(error).__name__, text_of(error)) from error
 
 
 def _close(clients: _Clients) -> None:

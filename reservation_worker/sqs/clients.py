@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
 from loguru import logger
 
 from reservation_worker.errors import SqsError
-from reservation_worker.sqs.credentials import CredentialProcess, of_credentials
+from reservation_worker.sqs.credentials import CredentialProcess, of_credentials, text_of
 from reservation_worker.sqs.session import ERRORS, explained
 
 RENEWAL = 15.0
@@ -60,7 +59,7 @@ class RenewedClients(Generic[C]):
         with explained():
             try:
                 self._current = _Made(self._make())
-            except BotoCoreError as error:
+            except ERRORS as error:
                 if not of_credentials(error):
                     raise
                 self._failed(error)
@@ -73,7 +72,7 @@ class RenewedClients(Generic[C]):
         made = self._take()
         try:
             return use(made.clients)
-        except (BotoCoreError, ClientError, RuntimeError) as error:
+        except ERRORS as error:
             if not of_credentials(error) or not self._renew(made):
                 raise
         finally:
@@ -135,5 +134,5 @@ class RenewedClients(Generic[C]):
 
     def _failed(self, error: Exception) -> None:
         self._renewed_at = self._clock()
-        self._problem = SqsError(type(error).__name__, str(error))
-        logger.warning("no new AWS session for the next {:g} s: {}", RENEWAL, error)
+        self._problem = SqsError(type(error).__name__, text_of(error))
+        logger.warning("no new AWS session for the next {:g} s: {}", RENEWAL, self._problem)

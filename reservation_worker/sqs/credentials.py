@@ -25,7 +25,10 @@ from reservation_worker.sqs.batches import plain
 PATIENCE = 7.0
 """A credential_process may take so many seconds; that is less than the shortest stop."""
 
+UNREADABLE = (AttributeError, LookupError, TypeError)
+"""botocore raises them for credentials of another form, such as `[]` from a process."""
 _ERRORS = (
+    *UNREADABLE,
     CredentialRetrievalError,
     LoginError,
     MetadataRetrievalError,
@@ -71,6 +74,13 @@ def of_credentials(error: Exception) -> bool:
     code = plain(details.get("Code"))
     expired = denied(code) and "expired" in details.get("Message", "").lower()
     return code in _CODES or error.operation_name in _EXCHANGES or expired
+
+
+def text_of(error: Exception) -> str:
+    """The text of an error that a call of boto3's raised."""
+    if isinstance(error, UNREADABLE):
+        return f"the credentials have another form than AWS's: {error!r}"
+    return str(error)
 
 
 def denied(code: str) -> bool:

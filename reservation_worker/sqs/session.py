@@ -10,9 +10,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from reservation_worker.errors import ConfigurationError
-from reservation_worker.sqs.credentials import bound_processes
+from reservation_worker.sqs.credentials import UNREADABLE, bound_processes
 
-ERRORS = (ClientError, BotoCoreError, ResponseParserError, OSError, ValueError, RuntimeError)
+ERRORS = (
+    *(ClientError, BotoCoreError, ResponseParserError, OSError, ValueError, RuntimeError),
+    *UNREADABLE,
+)
 """The errors that boto3's calls raise.
 
 ResponseParserError is raised for an answer that is not AWS's, such as a proxy's page. RuntimeError

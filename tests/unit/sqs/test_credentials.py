@@ -1,5 +1,6 @@
 """Which errors are those of credentials; and a credential_process that hangs is ended."""
 
+import json
 import os
 import signal
 import stat
@@ -7,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +178,33 @@ def test_a_process_that_fails_at_the_start_does_not_keep_the_worker_from_startin
     queue = connect(server)
     with pytest.raises(SqsError, match="not yet"):
         queue.receive(1, 0)
+    queue.close()
+
+
+@pytest.mark.parametrize("answer", ["[]", "null", '{"Version": 1}'])
+def test_a_process_that_answers_in_another_form_does_not_keep_the_worker_from_starting(
+    server: SqsServer, home: Path, answer: str
+) -> None:
+    process(home, f"echo '{answer}'")
+    queue = connect(server)
+    with pytest.raises(SqsError, match=r"credentials"):
+        queue.receive(1, 0)
+    queue.close()
+
+
+def test_credentials_of_another_form_at_a_refresh_fail_the_call_alone(
+    server: SqsServer, home: Path
+) -> None:
+    process(home, f"""cat {home}/answer""")
+    soon = (datetime.now(UTC) + timedelta(seconds=5)).isoformat()
+    keys = {"Version": 1, "AccessKeyId": "MADE", "SecretAccessKey": "s", "Expiration": soon}
+    (home / "answer").write_text(json.dumps(keys))
+    queue = connect(server)
+    (home / "answer").write_text("[]")
+    with pytest.raises(SqsError, match="credentials"):
+        queue.receive(1, 0)
+    (home / "answer").write_text(json.dumps(keys | {"Expiration": "2999-01-01T00:00:00Z"}))
+    assert queue.receive(1, 0) == []
     queue.close()
 
 
