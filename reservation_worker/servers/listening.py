@@ -3,11 +3,16 @@
 import errno
 import ipaddress
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from reservation_worker.errors import OperationError
+
+REST = 0.1
+"""The pause of a server without a free descriptor before it accepts again, in seconds."""
 
 
 @dataclass(slots=True)
@@ -56,11 +61,31 @@ def local_url(host: str, port: int) -> str:
     return f"http://{shown}:{port}"
 
 
-def listen(host: str, port: int) -> socket.socket:
+class Listener(socket.socket):
+    """A listening socket that pauses for REST when the process has no free descriptor.
+
+    The client goes on waiting, so a server's loop would try again at once, for ever.
+    """
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection. Raises OSError."""
+        try:
+            return super().accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                time.sleep(REST)
+            raise
+
+
+def listen(host: str, port: int) -> Listener:
     """A TCP listener; on :: it takes IPv6 and IPv4, and IPv4 alone on a machine without IPv6.
 
     Raises OSError.
     """
+    return Listener(fileno=_listen(host, port).detach())
+
+
+def _listen(host: str, port: int) -> socket.socket:
     if host == "::":
         try:
             if socket.has_dualstack_ipv6():

@@ -1,16 +1,20 @@
 """The probes over real HTTP: green or red by their checks, whatever clients do."""
 
 import errno
+import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import requests
 
 from reservation_worker.observability.metrics import Metrics
+from reservation_worker.servers import listening
 from reservation_worker.servers.health import HealthServer, make_app
 from reservation_worker.status.page import make_pages
 from reservation_worker.status.probes import Check, Probes
@@ -272,3 +276,22 @@ def test_on_a_machine_without_ipv6_it_listens_on_every_ipv4_address(
 ) -> None:
     monkeypatch.setattr(socket, name, lacking)
     answers("::", "127.0.0.1")
+
+
+def test_without_a_free_descriptor_it_rests_and_answers_when_there_is_one_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: SimpleQueue[float] = SimpleQueue()
+    monkeypatch.setattr(listening, "time", SimpleNamespace(sleep=rests.put))
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    client = socket.socket()
+    client.settimeout(PATIENCE)
+    with client:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (client.fileno() + 1, before[1]))
+        try:
+            client.connect(("127.0.0.1", rig.port))
+            assert [rests.get(timeout=PATIENCE) for _ in range(2)] == [listening.REST] * 2
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(15).startswith(b"HTTP/1.1 200")

@@ -14,7 +14,7 @@ import requests
 _PACKAGES = Path(__file__).resolve().parents[3]
 _TAIL = 4000
 # The calls and the ledger of 50,000 events take a busy machine more than half a minute.
-_HTTP_TIMEOUT = 300
+_HTTP_TIMEOUT = 300.0
 # Variables that a child inherits: for Python, the language and coverage, and nothing that would
 # configure it (AWS_*, OTEL_*, *_PROXY and so on).
 _INHERITED = ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "TZ", "LD_LIBRARY_PATH")
@@ -220,15 +220,16 @@ class Child:
 
 
 class Loopback:
-    """Asks a child by HTTP on loopback; it ignores the environment's proxies."""
+    """Asks a child by HTTP on loopback, `timeout` seconds; ignores the environment's proxies."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: float = _HTTP_TIMEOUT) -> None:
+        self._timeout = timeout
         self._session = requests.Session()
         self._session.trust_env = False
 
     def answer(self, method: str, url: str, body: Any = None) -> requests.Response | None:
-        """The answer; None while nobody listens."""
+        """The answer; None while nobody listens or answers."""
         try:
-            return self._session.request(method, url, json=body, timeout=_HTTP_TIMEOUT)
-        except requests.ConnectionError:
+            return self._session.request(method, url, json=body, timeout=self._timeout)
+        except (requests.ConnectionError, requests.Timeout):
             return None

@@ -11,6 +11,9 @@ from reservation_worker.simulator.processes.child import Child, Loopback
 from reservation_worker.simulator.processes.ports import LOOPBACK, free_port
 from reservation_worker.simulator.sqs.emulator import CREDENTIALS, REGION
 
+# One without a free descriptor does not answer.
+_PATIENCE = 10.0
+
 
 class WorkerProcess(Child):
     """`env` adds to the required settings, or replaces them."""
@@ -45,7 +48,7 @@ class WorkerProcess(Child):
         }
         command = [sys.executable, "-m", "reservation_worker", "run"]
         super().__init__(command, settings | dict(env or {}), directory)
-        self._http = Loopback()
+        self._http = Loopback(_PATIENCE)
 
     @property
     def base(self) -> str:
@@ -57,7 +60,7 @@ class WorkerProcess(Child):
         self.until(lambda: self.probe("/ready")[0] == 200, timeout, "become ready")
 
     def probe(self, path: str) -> tuple[int, dict[str, Any]]:
-        """Status and body of a probe; (0, {}) while nobody listens."""
+        """Status and body of a probe; (0, {}) while nobody listens or answers."""
         answer = self._http.answer("GET", self.base + path)
         return (0, {}) if answer is None else (answer.status_code, answer.json())
 
