@@ -78,8 +78,8 @@ class Workers:
             if not worker.alive:
                 self._died(number, f"{worker.name} ended by itself: {worker.tail()[-500:]}")
             with suppress(ChildError, OSError):  # it has just died: next time, then
-                self._probe(number)
-                total += self.recorder.look(worker)
+                if self._probe(number):
+                    total += self.recorder.look(worker)
         self.recorder.sample(total, at)
 
     def end(self) -> None:
@@ -112,7 +112,8 @@ class Workers:
             code = worker.wait(self.recorder.longest_stop)
         self.recorder.stopped(worker, time.monotonic() - began, code, in_flight)
 
-    def _probe(self, number: int) -> None:
+    def _probe(self, number: int) -> bool:
+        """Whether it answers; it is started again when its health is bad."""
         worker = self.processes[number]
         status, said = worker.health()
         # 0: it has no descriptor to answer with, or has not started yet.
@@ -120,6 +121,7 @@ class Workers:
         if self.bad_health[number] == BAD_HEALTH:
             worker.kill()
             self._died(number, f"/health of {worker.name} was {status}: {said}")
+        return status != 0
 
     def _died(self, number: int, why: str) -> None:
         self.recorder.died(why)
