@@ -52,6 +52,8 @@ def run(cluster: Cluster, account: Account, at_none: Callable[[], None]) -> Run:
         log.info("%s", what)
 
     account.neighbours.seed(story.seeds, story.pools)
+    # Slow enough that one pod has not settled all before the autoscaler looks again, 15 s later.
+    account.neighbours.latency(400, 50)
     until(lambda: True, 1, f"publishing {len(story.messages)} messages at no pods")
     account.publish(story.phase(0))
     until(lambda: cluster.ready() == 4, 120, "4 pods are ready")
