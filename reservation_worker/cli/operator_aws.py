@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from reservation_worker.errors import OperationError
 from reservation_worker.sqs import session as aws
 from reservation_worker.sqs.batches import plain
+from reservation_worker.sqs.credentials import text_of
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -78,7 +79,7 @@ def explain(error: Exception) -> tuple[str, str]:
         message = error.response.get("Error", {}).get("Message", "")  # type: ignore[attr-defined]
         return f"{code}: {message}".rstrip(": ."), _ADVICE.get(code, "")
     advice = "check the network, the region, AWS_ENDPOINT_URL and the VPC endpoint"
-    return f"no answer: {' '.join(str(error).split())}", advice
+    return f"no answer: {' '.join(text_of(error).split())}", advice
 
 
 @contextmanager

@@ -82,6 +82,7 @@ def _fetch(name: str, region: str, unattended: bool) -> str:
     from botocore.exceptions import ClientError  # noqa: PLC0415
 
     from reservation_worker.sqs import session as aws  # noqa: PLC0415
+    from reservation_worker.sqs.credentials import text_of  # noqa: PLC0415
 
     advice = "check the AWS credentials (role or AWS_PROFILE), AWS_REGION and the network"
     try:
@@ -96,7 +97,7 @@ def _fetch(name: str, region: str, unattended: bool) -> str:
         advice = ADVICE.get(error.response.get("Error", {}).get("Code", ""), advice)
         why = str(error)
     except aws.ERRORS as error:
-        why = str(error)
+        why = text_of(error)
     else:
         if "SecretString" in answer:
             return answer["SecretString"]

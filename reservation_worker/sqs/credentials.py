@@ -26,7 +26,7 @@ PATIENCE = 7.0
 """A credential_process may take so many seconds; that is less than the shortest stop."""
 
 UNREADABLE = (AttributeError, LookupError, TypeError)
-"""botocore raises them for credentials of another form, such as `[]` from a process."""
+"""Raised for an answer of another form. botocore reads credentials (`[]`, say) without a check."""
 _ERRORS = (
     *UNREADABLE,
     CredentialRetrievalError,
@@ -79,7 +79,7 @@ def of_credentials(error: Exception) -> bool:
 def text_of(error: Exception) -> str:
     """The text of an error that a call of boto3's raised."""
     if isinstance(error, UNREADABLE):
-        return f"the credentials have another form than AWS's: {error!r}"
+        return f"AWS or the source of the credentials answered in another form: {error!r}"
     return str(error)
 
 

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from reservation_worker.errors import ConfigurationError
-from reservation_worker.sqs.credentials import UNREADABLE, bound_processes
+from reservation_worker.sqs.credentials import UNREADABLE, bound_processes, text_of
 
 ERRORS = (
     *(ClientError, BotoCoreError, ResponseParserError, OSError, ValueError, RuntimeError),
@@ -44,11 +44,11 @@ def explained() -> Iterator[None]:
     """Turn boto3's errors while clients are made into a ConfigurationError."""
     try:
         yield
-    # OSError: a token file or CA bundle that is not there. ValueError: AWS_* that boto3 parses.
-    except (BotoCoreError, OSError, ValueError) as error:
+    # Such as a token file or CA bundle that is not there, or AWS_* that boto3 parses.
+    except ERRORS as error:
         raise ConfigurationError(
             [
-                f"boto3 can't work with its settings ({error}): check AWS_PROFILE,"
+                f"boto3 can't work with its settings ({text_of(error)}): check AWS_PROFILE,"
                 " AWS_ENDPOINT_URL and the other AWS_* variables."
             ]
         ) from error

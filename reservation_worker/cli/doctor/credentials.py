@@ -8,6 +8,7 @@ from reservation_worker.cli.doctor import aws_calls
 from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, unknown
 from reservation_worker.errors import ConfigurationError
 from reservation_worker.sqs import session as aws
+from reservation_worker.sqs.credentials import text_of
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -47,7 +48,7 @@ def credentials(known: Known) -> list[CheckResult]:
         advice = "check the role's trust policy and the annotation of the service account"
         return [failure(NAME, f"the role can't be assumed: {error}", advice)]
     except aws.ERRORS as error:
-        return [failure(NAME, f"the credentials can't be loaded: {error}", _HOW)]
+        return [failure(NAME, f"the credentials can't be loaded: {text_of(error)}", _HOW)]
     return [row, _identity(session)]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -28,6 +29,7 @@ from reservation_worker.errors import ConfigurationError, SqsError
 from reservation_worker.sqs import credentials
 from reservation_worker.sqs.credentials import CredentialProcess, of_credentials
 from reservation_worker.sqs.queue import SqsQueue
+from reservation_worker.sqs.session import explained, session
 from tests.fake_queue import PATIENCE, eventually
 from tests.sqs_server import REGION, SqsServer
 
@@ -190,6 +192,16 @@ def test_a_process_that_answers_in_another_form_does_not_keep_the_worker_from_st
     with pytest.raises(SqsError, match=r"credentials"):
         queue.receive(1, 0)
     queue.close()
+
+
+def test_a_process_that_answers_in_another_form_is_a_configuration_error_of_a_verb(
+    home: Path,
+) -> None:
+    process(home, "echo '[]'")
+    with pytest.raises(ConfigurationError, match="answered in another form"), explained():
+        session(REGION, Config()).client("sqs")
+    with pytest.raises(ConfigurationError, match="answered in another form"):
+        read_secret({"secret_name": "s", "aws_region": REGION}, {}, False, unattended=True)
 
 
 def test_credentials_of_another_form_at_a_refresh_fail_the_call_alone(
