@@ -92,21 +92,15 @@ def read(layer: dict[str, Any], name: str) -> Any:
     """A used field; raises InvalidEvent if the object has it twice."""
     value = layer.get(name)
     if value is _TWICE:
-        raise _twice(name)
+        raise InvalidEvent(f"the key {name} is there more than once in one object")
     return value
-
-
-def _twice(name: str) -> InvalidEvent:
-    return InvalidEvent(f"the key {name} is there more than once in one object")
 
 
 def first(layer: dict[str, Any], *names: str) -> tuple[str, Any]:
     """The first of the names that is present, and its value; null and "" count as absent."""
     found = None
     for name in names:
-        value = layer.get(name)
-        if value is _TWICE:
-            raise _twice(name)
+        value = read(layer, name)
         if found is None and value not in (None, ""):
             found = name, value
     return found or (names[0], None)
