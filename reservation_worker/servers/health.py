@@ -13,7 +13,7 @@ from waitress.server import create_server
 from werkzeug.exceptions import HTTPException, NotFound
 
 from reservation_worker.servers.connections import MOST, Connection, close_surplus
-from reservation_worker.servers.listening import listen, local_url
+from reservation_worker.servers.listening import Listener, listen, local_url
 from reservation_worker.status.probes import Check, Probes
 
 
@@ -66,7 +66,7 @@ class HealthServer:
 
     def __init__(self, app: Flask, host: str, port: int) -> None:
         self._host = host
-        self._socket = listen(host, port)
+        self._socket = Listener(fileno=listen(host, port).detach())
         # Any client can cause their warnings about waiting requests and connections.
         for name in ("waitress", "waitress.queue"):
             logging.getLogger(name).setLevel(logging.ERROR)

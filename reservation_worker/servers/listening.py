@@ -11,7 +11,7 @@ from typing import Any
 
 from reservation_worker.errors import OperationError
 
-REST = 0.1
+PAUSE = 0.1
 """The pause of a server without a free descriptor before it accepts again, in seconds."""
 
 
@@ -62,7 +62,7 @@ def local_url(host: str, port: int) -> str:
 
 
 class Listener(socket.socket):
-    """A listening socket that pauses for REST when the process has no free descriptor.
+    """A listening socket that pauses for PAUSE when the process has no free descriptor.
 
     The client goes on waiting, so a server's loop would try again at once, for ever.
     """
@@ -73,19 +73,15 @@ class Listener(socket.socket):
             return super().accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                time.sleep(REST)
+                time.sleep(PAUSE)
             raise
 
 
-def listen(host: str, port: int) -> Listener:
+def listen(host: str, port: int) -> socket.socket:
     """A TCP listener; on :: it takes IPv6 and IPv4, and IPv4 alone on a machine without IPv6.
 
     Raises OSError.
     """
-    return Listener(fileno=_listen(host, port).detach())
-
-
-def _listen(host: str, port: int) -> socket.socket:
     if host == "::":
         try:
             if socket.has_dualstack_ipv6():

@@ -278,11 +278,11 @@ def test_on_a_machine_without_ipv6_it_listens_on_every_ipv4_address(
     answers("::", "127.0.0.1")
 
 
-def test_without_a_free_descriptor_it_rests_and_answers_when_there_is_one_again(
+def test_without_a_free_descriptor_it_pauses_and_answers_when_there_is_one_again(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rests: SimpleQueue[float] = SimpleQueue()
-    monkeypatch.setattr(listening, "time", SimpleNamespace(sleep=rests.put))
+    pauses: SimpleQueue[float] = SimpleQueue()
+    monkeypatch.setattr(listening, "time", SimpleNamespace(sleep=pauses.put))
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     client = socket.socket()
     client.settimeout(PATIENCE)
@@ -290,7 +290,7 @@ def test_without_a_free_descriptor_it_rests_and_answers_when_there_is_one_again(
         resource.setrlimit(resource.RLIMIT_NOFILE, (client.fileno() + 1, before[1]))
         try:
             client.connect(("127.0.0.1", rig.port))
-            assert [rests.get(timeout=PATIENCE) for _ in range(2)] == [listening.REST] * 2
+            assert [pauses.get(timeout=PATIENCE) for _ in range(2)] == [listening.PAUSE] * 2
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, before)
         client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
