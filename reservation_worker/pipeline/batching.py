@@ -19,13 +19,13 @@ class Batches(Generic[T]):
         self._capacity = capacity
         self._items: deque[T] = deque()
         self._closed = False
-        lock = threading.Lock()
-        self._came = threading.Condition(lock)
-        self._went = threading.Condition(lock)
+        self._lock = threading.Lock()
+        self._came = threading.Condition(self._lock)
+        self._went = threading.Condition(self._lock)
 
     def put(self, item: T, timeout: float = 0.0) -> bool:
         """Add an item, waiting at most `timeout` seconds for room; false if there is none."""
-        with self._came:
+        with self._lock:
             if not self._went.wait_for(lambda: len(self._items) < self._capacity, timeout):
                 return False
             self._items.append(item)
@@ -35,7 +35,7 @@ class Batches(Generic[T]):
 
     def take(self, linger: float = LINGER) -> list[T]:
         """The next batch, waiting for its first item; empty once it is closed and empty."""
-        with self._came:
+        with self._lock:
             self._came.wait_for(lambda: self._items or self._closed)
             self._came.wait_for(lambda: len(self._items) >= BATCH or self._closed, linger)
             batch = [self._items.popleft() for _ in range(min(BATCH, len(self._items)))]
@@ -44,6 +44,6 @@ class Batches(Generic[T]):
 
     def close(self) -> None:
         """Hand out the remaining items at once; after them `take` returns an empty batch."""
-        with self._came:
+        with self._lock:
             self._closed = True
             self._came.notify()

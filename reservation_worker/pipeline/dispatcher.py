@@ -37,10 +37,10 @@ class Dispatcher:
         self._process = process
         self._clock = clock
         self._deadline = deadline
-        lock = threading.Lock()
-        self._changed = threading.Condition(lock)
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         # For the poller alone, which need not wake for every message that ends.
-        self._room_freed = threading.Condition(lock)
+        self._room_freed = threading.Condition(self._lock)
         self._backlog = Backlog()
         self._running: set[Delivery] = set()
         # The keys that are held outside the pool, and since when.
@@ -73,12 +73,12 @@ class Dispatcher:
 
     def running(self) -> list[Delivery]:
         """The deliveries that are being handled now."""
-        with self._changed:
+        with self._lock:
             return list(self._running)
 
     def overdue(self, deadline: float) -> int:
         """How many deliveries have been handled for longer than `deadline` seconds."""
-        with self._changed:
+        with self._lock:
             return len(self._stuck(deadline))
 
     def _stuck(self, deadline: float) -> list[Delivery]:
@@ -99,7 +99,7 @@ class Dispatcher:
         That is a full batch, or fewer only if a thread would otherwise idle.
         `limit` bounds the messages in flight (a breaker that is not closed).
         """
-        with self._changed:
+        with self._lock:
             self._room_freed.wait_for(lambda: self._closed or self._room(limit) > 0, timeout)
             return 0 if self._closed else self._room(limit)
 
@@ -127,7 +127,7 @@ class Dispatcher:
         After `close` that is all of them. Before, it is any that waited until its lease was over:
         copies that wait behind a stuck delivery would otherwise fill all slots.
         """
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return list(deliveries)
             lapsed = self._backlog.lapsed(self._clock())
@@ -151,7 +151,7 @@ class Dispatcher:
 
         Yields false, and keeps nothing, if `key` stays taken `timeout` seconds or after `close`.
         """
-        with self._changed:
+        with self._lock:
             self._changed.wait_for(lambda: self._closed or key not in self._backlog, timeout)
             mine = not self._closed and self._backlog.take(key)
             if mine:
@@ -160,14 +160,14 @@ class Dispatcher:
             yield mine
         finally:
             if mine:
-                with self._changed:
+                with self._lock:
                     del self._exclusive[key]
                     self._wake(self._backlog.done(key))
                     self._notify_ended()
 
     def close(self) -> list[Delivery]:
         """Start no more deliveries; returns those that had not started. Running ones go on."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             waiting = self._backlog.drain()
             for delivery in waiting:
@@ -187,7 +187,7 @@ class Dispatcher:
 
     def wait_idle(self, timeout: float) -> bool:
         """Wait until nothing runs, in the pool or outside, at most `timeout` seconds."""
-        with self._changed:
+        with self._lock:
             return self._changed.wait_for(
                 lambda: not self._running and not self._exclusive, timeout
             )
@@ -200,14 +200,14 @@ class Dispatcher:
             except BaseException:
                 # The slot is freed all the same, and the lease runs out by itself.
                 logger.exception("a message could not be settled; it will be delivered again")
-            with self._changed:
+            with self._lock:
                 self._running.discard(delivery)
                 self._hold(delivery, -1)
                 self._backlog.done(delivery.key)
                 self._notify_ended()
 
     def _next(self) -> Delivery | None:
-        with self._changed:
+        with self._lock:
             if not self._backlog:
                 return None
             delivery = self._backlog.pop()

@@ -52,7 +52,8 @@ class Leases:
         self._queue = queue
         self._clock = clock
         self._metrics = metrics
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._open: set[Lease] = set()
         self._in_renewal: set[Lease] = set()
         self._stopping = False
@@ -79,7 +80,7 @@ class Leases:
         A message keeps the timeout with which it was received, but the time of the change is
         unknown.
         """
-        with self._changed:
+        with self._lock:
             shorter = self.visibility - visibility
             self.visibility = visibility
             for lease in self._open if shorter > 0 else ():
@@ -89,7 +90,7 @@ class Leases:
 
     def open(self, receipt: str, received_at: float) -> Lease:
         """The lease of a message whose receive returned at `received_at`."""
-        with self._changed:
+        with self._lock:
             # Under the lock, because a resize shortens the leases that are open.
             lease = Lease(receipt, received_at + self.visibility, received_at + self._patience)
             self._open.add(lease)
@@ -97,7 +98,7 @@ class Leases:
 
     def close(self, lease: Lease) -> None:
         """Start no more renewals of this lease; one may be under way."""
-        with self._changed:
+        with self._lock:
             self._open.discard(lease)
 
     def close_and_wait(self, lease: Lease) -> None:
@@ -105,7 +106,7 @@ class Leases:
 
         A renewal that came after a give-back would hide the message for a whole timeout.
         """
-        with self._changed:
+        with self._lock:
             self._open.discard(lease)
             self._changed.wait_for(lambda: lease not in self._in_renewal)
 
@@ -133,7 +134,7 @@ class Leases:
             if lease.deadline == before or short:
                 raise LeaseTooShort("the lease is too short for another call")
         # Under the lock: a call starts before the fence, which then waits for it, or not at all.
-        with self._changed:
+        with self._lock:
             now = self._clock()
             if lease.fenced or now >= lease.deadline:
                 raise LeaseLost("the message was given back, or its lease has just ended")
@@ -161,14 +162,14 @@ class Leases:
 
     def fence(self, lease: Lease) -> float:
         """Let no new call start; returns how many seconds one may still be in flight."""
-        with self._changed:
+        with self._lock:
             lease.fenced = True
             return max(0.0, lease.call_until - self._clock())
 
     def tick(self) -> None:
         """Renew the leases that have less than half of their time left."""
         now = self._clock()
-        with self._changed:
+        with self._lock:
             self._open = {lease for lease in self._open if now < lease.deadline}
             due = [
                 lease
@@ -179,7 +180,7 @@ class Leases:
             self._renew(due[start : start + BATCH])
 
     def _renew(self, leases: Sequence[Lease]) -> None:
-        with self._changed:
+        with self._lock:
             while any(lease in self._in_renewal for lease in leases):
                 self._changed.wait()
             batch = [lease for lease in leases if lease in self._open and not lease.fenced]
@@ -207,7 +208,7 @@ class Leases:
             self._metrics.lease_renewal_failures.inc(len(batch))
             logger.warning("leases could not be renewed: {}", error)
         finally:
-            with self._changed:
+            with self._lock:
                 self._in_renewal.difference_update(batch)
                 self._changed.notify_all()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 
 from loguru import logger
 
@@ -63,7 +64,7 @@ class Processor:
         self._completer = completer
         self._retries = retries
         self._tracing = tracing
-        self._metrics = metrics
+        self._processing = cache(metrics.processing.labels)  # labels() costs more than the count
         self._clocks = clocks
         self._deadline = deadline
 
@@ -138,9 +139,7 @@ class Processor:
                 counted = "failed"
             if isinstance(outcome, Retry | Reject):
                 mark_failed(span, outcome.error)
-        self._metrics.processing.labels(delivery.label, counted).observe(
-            self._clocks.monotonic() - started
-        )
+        self._processing(delivery.label, counted).observe(self._clocks.monotonic() - started)
         return outcome
 
     def _decide_retry(self, delivery: Delivery, retry: Retry) -> Outcome:

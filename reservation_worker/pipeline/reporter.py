@@ -1,6 +1,7 @@
 """How a completed delivery is reported: metrics, one log line, and the watchers of outcomes."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from loguru import logger
@@ -24,7 +25,9 @@ class Reporter:
         clocks: Clocks,
         watchers: Sequence[Callable[[Completed], None]] = (),
     ) -> None:
-        self._metrics = metrics
+        # labels() costs more than the count.
+        self._events = cache(metrics.events.labels)
+        self._latency = cache(metrics.latency.labels)
         self._clocks = clocks
         self._watchers = watchers
 
@@ -51,8 +54,8 @@ class Reporter:
             reason=None if isinstance(outcome, Ack) else str(outcome.reason),
             error=None if isinstance(outcome, Ack) else outcome.error,
         )
-        self._metrics.events.labels(completed.label, counted).inc()
-        self._metrics.latency.labels(completed.label).observe(completed.seconds)
+        self._events(completed.label, counted).inc()
+        self._latency(completed.label).observe(completed.seconds)
         _log(completed, outcome, event)
         for watch in self._watchers:
             try:

@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from operator import attrgetter
 
 from reservation_worker.outcome import Completed
 
@@ -11,6 +11,8 @@ KEPT = 200
 """The number of deliveries kept, and of failures kept apart from them."""
 LONGEST = 3_000
 """The longest text kept, in characters: a field of an event may be a mebibyte."""
+_TEXTS = tuple(field.name for field in fields(Completed) if field.type in (str, str | None))
+_texts_of = attrgetter(*_TEXTS)
 _FAILURES = frozenset({"retried", "failed", "invalid_payload"})
 
 
@@ -64,10 +66,8 @@ class RecentOutcomes:
 
 
 def _cut(completed: Completed) -> Completed:
-    texts = {field.name: getattr(completed, field.name) for field in fields(completed)}
-    cut: dict[str, Any] = {
-        name: text[:LONGEST]
-        for name, text in texts.items()
-        if isinstance(text, str) and len(text) > LONGEST
-    }
-    return replace(completed, **cut) if cut else completed
+    texts: tuple[str | None, ...] = _texts_of(completed)
+    if sum(map(len, filter(None, texts))) <= LONGEST:
+        return completed
+    cut = {name: text and text[:LONGEST] for name, text in zip(_TEXTS, texts, strict=True)}
+    return replace(completed, **cut)  # type: ignore[arg-type]
