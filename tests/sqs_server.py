@@ -50,6 +50,7 @@ class SqsServer:
         """A proxy's answer to each request, in place of SQS's."""
         self.date: str | None = None
         """The Date of each answer; None: this machine's."""
+        self.agents: list[str] = []
         self.sent: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self._lock = threading.Lock()
         server = self
@@ -65,6 +66,7 @@ class SqsServer:
                     self.end_headers()
                     self.wfile.write(server.page)
                     return
+                server.agents.append(self.headers["User-Agent"])
                 action = self.headers["X-Amz-Target"].rpartition(".")[2]
                 signature = self.headers.get("Authorization", "")
                 key = signature.partition("Credential=")[2].partition("/")[0]

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from email.utils import formatdate
 from typing import Any
 
 import pytest
 
+from reservation_worker import __version__
 from reservation_worker.errors import SqsError
 from reservation_worker.sqs.queue import SqsQueue
 from tests.sqs_server import REGION, SqsServer, arn
@@ -242,3 +244,16 @@ def test_a_message_from_the_future_is_new(server: SqsServer, queue: SqsQueue) ->
     server.messages = [received(time.time() + 100)]
     [message] = queue.receive(10, 0)
     assert message.since_sent == 0
+
+
+@pytest.mark.parametrize("app", ["", "shop"])
+def test_calls_name_the_worker_and_the_callers_application_if_it_has_a_name(
+    server: SqsServer, monkeypatch: pytest.MonkeyPatch, app: str
+) -> None:
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", app)
+    with closing(SqsQueue(server.url("queue"), REGION, 0, 2, endpoint_url=server.endpoint)) as made:
+        made.receive(1, 0)
+        made.delete(["receipt"])
+    expected = f"app/{app}" if app else f"reservation-worker/{__version__}"
+    assert len(server.agents) == 2
+    assert all(expected in agent.split() for agent in server.agents)
