@@ -1,4 +1,4 @@
-"""HTTP connections with one deadline for the whole call: DNS, connecting, sending and reading.
+"""Connections with one deadline for the whole call: DNS, connecting, sending and reading.
 
 A socket's own timeout bounds each wait only: a server that sends a byte now and then would hold
 the thread for ever.
@@ -8,37 +8,13 @@ import socket
 import ssl
 import threading
 import time
-from http.client import HTTPConnection, HTTPResponse
 from queue import Empty, SimpleQueue
-from typing import Any, cast
+from typing import Any
 
-MAX_ANSWER = 8 * 1024 * 1024
-"""The most bytes of an answer on the wire: heads, the framing of chunks and trailers included."""
+from urllib3.util import wait_for_read
 
-
-class Exchange:
-    """One request and its answer on a connection."""
-
-    def __init__(self) -> None:
-        self.begin(0.0)
-
-    def begin(self, deadline: float) -> None:
-        """Begin an exchange that ends at `deadline`, by the monotonic clock."""
-        self.deadline = deadline
-        self.in_head = True
-        self.connected = self.sent = False
-        self.received = 0
-
-    def remaining(self) -> float:
-        """Seconds until the deadline. Raises TimeoutError when it has passed."""
-        remaining = self.deadline - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError("the call's deadline has passed")
-        return remaining
-
-    def met_a_stale_connection(self) -> bool:
-        """Whether a kept connection was used and no byte of an answer has come."""
-        return self.sent and not self.connected and not self.received
+READ_SIZE = 16 * 1024
+"""The most bytes of one read: a TLS record."""
 
 
 def resolve(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
@@ -70,108 +46,91 @@ def resolve(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
     return answer
 
 
-class _Deadline:
-    """Bounds every wait of a socket by the time left for the exchange."""
+class Connection:
+    """A kept connection, for one call at a time, which `begin` begins.
 
-    exchange: Exchange
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(self.exchange.remaining())  # type: ignore[attr-defined]
-        size: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]
-        self.exchange.received += size
-        if self.exchange.received > MAX_ANSWER:
-            raise ConnectionAbortedError(f"an answer larger than {MAX_ANSWER} bytes")
-        if not size and self.exchange.in_head:
-            # http.client takes the end of the stream for the end of the headers.
-            raise ConnectionResetError("the answer broke off in its head")
-        return size
-
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.exchange.sent = True
-        self.settimeout(self.exchange.remaining())  # type: ignore[attr-defined]
-        super().sendall(*args, **kwargs)  # type: ignore[misc]
-
-
-class _Socket(_Deadline, socket.socket):
-    pass
-
-
-def _open(address: tuple[Any, ...], exchange: Exchange, left: int) -> _Socket:
-    """Connect to the first of `left` addresses, in its share of the time. Raises OSError."""
-    family, kind, protocol, _, place = address
-    connection = _Socket(family, kind, protocol)
-    try:
-        connection.exchange = exchange
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.settimeout(exchange.remaining() / left)
-        connection.connect(place)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-class TLSSocket(_Deadline, ssl.SSLSocket):
-    """For `sslsocket_class` of an SSLContext."""
-
-    def send(self, *args: Any, **kwargs: Any) -> int:
-        # sendall calls it for each part.
-        self.settimeout(self.exchange.remaining())
-        return super().send(*args, **kwargs)
-
-    def do_handshake(self, block: bool = False) -> None:
-        self.settimeout(self.exchange.remaining())
-        super().do_handshake(block)
-
-
-class _Response(HTTPResponse):
-    """The final answer: http.client alone takes 103 Early Hints for it.
-
-    The final one would then be read as the answer to the connection's next request.
+    `tls` None: plain TCP. Every method may raise OSError, at the call's deadline TimeoutError.
     """
-
-    def begin(self) -> None:
-        super().begin()
-        while self.status < 200:
-            self.headers = None  # type: ignore[assignment]  # http.client's mark of an unread head
-            super().begin()
-
-
-class Connection(HTTPConnection):
-    """A kept connection, for one `exchange` at a time. It connects and reconnects by itself.
-
-    The sockets of `tls` must be TLSSockets; None: plain HTTP. Every method may raise OSError.
-    """
-
-    response_class = _Response
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
-        super().__init__(host, port)
-        self._tls = tls
-        self.exchange = Exchange()
+        self._host, self._port, self._tls = host, port, tls
+        self._socket: socket.socket | None = None
+        self._kept = False
+        self._deadline = 0.0
+        self.received = 0
 
-    def connect(self) -> None:
+    def begin(self, deadline: float) -> None:
+        """Begin a call that ends at `deadline`, by the monotonic clock, connecting if need be."""
+        self._deadline = deadline
+        self.received = 0
+        self._kept = self._socket is not None
+        if not self._kept:
+            self._connect()
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`."""
+        left = memoryview(data)
+        while left:
+            left = left[self._bounded().send(left) :]
+
+    def receive(self) -> bytes:
+        """The next bytes of the answer; empty at the end of the stream."""
+        data = self._bounded().recv(READ_SIZE)
+        self.received += len(data)
+        return data
+
+    def met_a_stale_connection(self) -> bool:
+        """Whether a kept connection was used and no byte of an answer has come."""
+        return self._kept and not self.received
+
+    def readable(self) -> bool:
+        """Whether something can be read, which may be the end of the stream."""
+        return self._socket is not None and wait_for_read(self._socket, 0.0)
+
+    def close(self) -> None:
+        """Close it; the next call connects again."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _bounded(self) -> socket.socket:
+        """The socket, whose next operation ends at the deadline."""
+        assert self._socket is not None  # noqa: S101 -- `begin` has connected
+        self._socket.settimeout(self._remaining())
+        return self._socket
+
+    def _remaining(self) -> float:
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError("the call's deadline has passed")
+        return remaining
+
+    def _connect(self) -> None:
         """Look the name up and connect to the first of its addresses that answers."""
-        self.exchange.connected = True
-        addresses = resolve(self.host, self.port, self.exchange.remaining())
+        addresses = resolve(self._host, self._port, self._remaining())
         for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
-                connection = _open(address, self.exchange, left)
+                self._open(address, left)
                 break
             except OSError:
+                self.close()
                 if left == 1:
                     raise
-        self.sock = connection
         if self._tls is not None:
             # Certificates name hosts without the dot that keeps search domains out of a look-up.
-            secure = cast(
-                "TLSSocket",
-                self._tls.wrap_socket(
-                    connection,
-                    server_hostname=self.host.rstrip("."),
-                    do_handshake_on_connect=False,
-                ),
+            secure = self._tls.wrap_socket(
+                self._bounded(),
+                server_hostname=self._host.rstrip("."),
+                do_handshake_on_connect=False,
             )
-            secure.exchange = self.exchange
-            self.sock = secure
+            self._socket = secure
+            secure.settimeout(self._remaining())
             secure.do_handshake()
+
+    def _open(self, address: tuple[Any, ...], left: int) -> None:
+        """Connect to the first of `left` addresses, in its share of the time."""
+        family, kind, protocol, _, place = address
+        self._socket = socket.socket(family, kind, protocol)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.settimeout(self._remaining() / left)
+        self._socket.connect(place)

@@ -4,13 +4,13 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from urllib3.exceptions import InvalidHeader
-from urllib3.util import Retry, parse_url, wait_for_read
+from urllib3.util import Retry, parse_url
 
 from reservation_worker import __version__
-from reservation_worker.clients.deadline import Connection, TLSSocket
+from reservation_worker.clients.deadline import Connection
 from reservation_worker.config.redaction import Redactor
 from reservation_worker.config.token import TokenFile, bearer
 from reservation_worker.errors import TransientError
@@ -19,7 +19,11 @@ redact = Redactor({})
 """Redacts text of answers before it is cut, because an answer may echo the token."""
 
 MAX_BODY = 1024 * 1024
-"""The largest answer that is read, in bytes; the usual one has a few hundred."""
+"""The largest body that is read, in bytes; the usual one has a few hundred."""
+MAX_HEAD = 64 * 1024
+"""The largest head, in bytes, with those of the interim answers before it."""
+MAX_ANSWER = 8 * 1024 * 1024
+"""The most bytes of an answer on the wire: the framing of chunks and trailers included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,12 @@ class HttpTransport:
         self._headers = {
             "Host": url.netloc or "",
             "User-Agent": f"reservation-worker/{__version__}",
+            "Accept-Encoding": "identity",
         }
         self._connections = connections
         self._tls: ssl.SSLContext | None = None
         if url.scheme == "https":
             self._tls = ssl.create_default_context()
-            self._tls.sslsocket_class = TLSSocket
             self._tls.set_alpn_protocols(["http/1.1"])
         # The last one used is used next. Each reconnect makes a new list.
         self._idle: list[Connection] = []
@@ -98,49 +102,30 @@ class HttpTransport:
         headers: Mapping[str, str],
         body: bytes | None,
     ) -> Answer:
+        request = _written(method, self._prefix + path, headers, body)
         idle = self._idle
         connection = _take(idle) or self._connection()
         try:
             try:
-                answer = self._exchange(connection, method, path, deadline, headers, body)
-            except (HTTPException, OSError):
-                if not connection.exchange.met_a_stale_connection():
+                answer = _exchange(connection, request, deadline)
+            except OSError:
+                if not connection.met_a_stale_connection():
                     raise
                 # A new one: the server may have closed the other kept ones as well.
                 connection = self._connection()
-                answer = self._exchange(connection, method, path, deadline, headers, body)
-        except (HTTPException, OSError) as error:
-            # The error may quote a line of the answer, and a line may be 64 KiB.
+                answer = _exchange(connection, request, deadline)
+        except (HttpParserError, HttpParserUpgrade, OSError) as error:
+            # The error may quote a line of the answer, which may be long.
             text = redact(f"{type(error).__name__}: {error}"[:1000])[:200]
             raise TransientError(f"{method} {path}: {text}") from error
-        if idle is self._idle and len(idle) < self._connections:
+        if answer.keeps_connection and idle is self._idle and len(idle) < self._connections:
             idle.append(connection)
         else:
             connection.close()
-        return answer
+        return answer.read()
 
     def _connection(self) -> Connection:
         return Connection(self._host, self._port, self._tls)
-
-    def _exchange(
-        self,
-        connection: Connection,
-        method: str,
-        path: str,
-        deadline: float,
-        headers: Mapping[str, str],
-        body: bytes | None,
-    ) -> Answer:
-        connection.exchange.begin(deadline)
-        try:
-            connection.request(method, self._prefix + path, body, headers)
-            # A response to be read until the end of its connection has taken the socket over.
-            with connection.getresponse() as response:
-                connection.exchange.in_head = False
-                return _read(response, f"{method} {path}")
-        except BaseException:
-            connection.close()
-            raise
 
     def reconnect(self) -> None:
         """Later calls make new connections. Calls in flight keep theirs until they end."""
@@ -160,33 +145,106 @@ def _take(idle: list[Connection]) -> Connection | None:
     except IndexError:
         return None
     # An idle connection that is readable was closed, or the server announced that it will close it.
-    if connection.sock is not None and wait_for_read(connection.sock, 0.0):
+    if connection.readable():
         connection.close()
     return connection
 
 
-def _read(response: HTTPResponse, call: str) -> Answer:
+def _written(method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
+    """The request as bytes. Raises ValueError for text that HTTP can't carry."""
+    lines = [f"{method} {target} HTTP/1.1", *map(": ".join, headers.items())]
+    if body is not None:
+        lines.append(f"Content-Length: {len(body)}")
+    head = "\r\n".join(lines)
+    if head.count("\n") + head.count("\r") != 2 * len(lines) - 2:
+        raise ValueError("a header with a line break")
+    return f"{head}\r\n\r\n".encode("latin-1") + (body or b"")
+
+
+def _exchange(connection: Connection, request: bytes, deadline: float) -> "_FinalAnswer":
+    """Send the request and read its answer. The connection is closed if that fails."""
+    answer = _FinalAnswer()
     try:
-        content = response.read(MAX_BODY + 1)
-    except ValueError as error:
-        # http.client reads on after a chunk of negative size.
-        raise HTTPException(f"the body is not HTTP: {error}") from error
-    if len(content) > MAX_BODY:
-        raise TransientError(f"{call}: an answer larger than {MAX_BODY} bytes")
-    if response.length:
-        # http.client raises only for a body that breaks off in a chunk.
-        raise TransientError(f"{call}: the answer broke off in its body")
-    return Answer(
-        response.status,
-        content,
-        _retry_after(response.headers.get("Retry-After")),
-        response.headers.get("WWW-Authenticate", ""),
-    )
+        connection.begin(deadline)
+        connection.send(request)
+        while not answer.complete:
+            answer.feed(connection.receive())
+            limit = MAX_ANSWER if answer.in_body else MAX_HEAD
+            if connection.received > limit:
+                raise ConnectionAbortedError(f"an answer larger than {limit} bytes")
+    except BaseException:
+        connection.close()
+        raise
+    return answer
 
 
-def _retry_after(value: str | None) -> float:
-    if value is None:
-        return 0.0
+class _FinalAnswer:
+    """The answer that llhttp finds in what it is fed; interim ones before it are skipped.
+
+    httptools calls the methods `on_...`.
+    """
+
+    def __init__(self) -> None:
+        self._parser = HttpResponseParser(self)
+        self._headers: dict[bytes, bytes] = {}
+        self._body = bytearray()
+        self._status = 0
+        self.in_body = self.complete = self.keeps_connection = False
+
+    def feed(self, data: bytes) -> None:
+        """Read on; no data is the end of the stream. Raises HttpParserError, OSError."""
+        if not data:
+            self._end()
+            return
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError:
+            if not self.complete:
+                raise
+            self.keeps_connection = False  # for what follows the answer
+        if len(self._body) > MAX_BODY:
+            raise ConnectionAbortedError(f"an answer larger than {MAX_BODY} bytes")
+
+    def _end(self) -> None:
+        # Only a body without a length ends with the stream.
+        if not self.in_body or {b"content-length", b"transfer-encoding"} & self._headers.keys():
+            raise ConnectionResetError("the answer broke off")
+        self.complete = True
+
+    def read(self) -> Answer:
+        """The complete answer."""
+        retry_after = self._headers.get(b"retry-after")
+        return Answer(
+            self._status,
+            bytes(self._body),
+            _retry_after(retry_after.decode("latin-1")) if retry_after else 0.0,
+            self._headers.get(b"www-authenticate", b"").decode("latin-1"),
+        )
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            raise ValueError("a second answer")  # ends feed_data
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.in_body:  # otherwise it is a trailer
+            self._headers.setdefault(name.lower(), value)
+
+    def on_headers_complete(self) -> None:
+        self._status = self._parser.get_status_code()
+        self.in_body = self._status >= 200
+
+    def on_body(self, data: bytes) -> None:
+        self._body += data
+
+    def on_message_complete(self) -> None:
+        if self.in_body:
+            self.complete = True
+            self.keeps_connection = self._parser.should_keep_alive()
+        else:
+            self._headers.clear()
+
+
+def _retry_after(value: str) -> float:
     try:
         return float(Retry().parse_retry_after(value))
     except (InvalidHeader, OverflowError, ValueError):

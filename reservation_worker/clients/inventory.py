@@ -25,7 +25,7 @@ CHANNEL_OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.max_receive_message_length", 10 * 1024 * 1024),
     # HTTPS_PROXY is meant for AWS; calls about seats must not pass through it in plain text.
-    # (http.client ignores it too.)
+    # (The HTTP client ignores it too.)
     ("grpc.enable_http_proxy", 0),
     # The queue retries; a hidden retry here would double the calls in an outage.
     ("grpc.enable_retries", 0),

@@ -8,6 +8,7 @@ import pytest
 from reservation_worker.clients.http import MAX_BODY
 from reservation_worker.clients.ports import CallContext, StatusAnswer
 from reservation_worker.clients.reservation import ReservationClient
+from reservation_worker.errors import TransientError
 from tests.unit.clients.broken import HALF_AN_ANSWER, cut_off_after, hang_up, reset
 from tests.unit.clients.http_neighbour import (
     CALL,
@@ -38,7 +39,7 @@ BROKEN = {
     "reset": reset,
     "hang-up": hang_up,
     **HALF_AN_ANSWER,
-    # http.client takes this for an answer with an empty body, which would mean "done".
+    # With an empty body it would mean "done".
     "half of the headers": cut_off_after(b"HTTP/1.1 200 OK\r\nServer: nginx\r\n"),
     # Without the check of its length it would be an empty body, which would mean "done".
     "no body": cut_off_after(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n"),
@@ -47,7 +48,17 @@ BROKEN = {
     "a chunk of negative size": cut_off_after(CHUNKED + b"-5\r\n{}\r\n0\r\n\r\n"),
     "no HTTP": cut_off_after(b"220 smtp.example.com ESMTP\r\n"),
     "a header without end": cut_off_after(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n"),
-    "headers without end": cut_off_after(b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 1000 + b"\r\n"),
+    "headers without end": cut_off_after(b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 20_000 + b"\r\n"),
+    "another protocol from here on": cut_off_after(
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n{}"
+    ),
+    "two lengths": cut_off_after(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{} "
+    ),
+    "a length and chunks": cut_off_after(
+        CHUNKED[:-2] + b"Content-Length: 2\r\n\r\n2\r\n{}\r\n0\r\n"
+    ),
+    "an unknown coding": cut_off_after(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: x\r\n\r\n"),
 }
 
 
@@ -92,12 +103,12 @@ def test_the_rest_of_a_too_large_answer_is_not_taken_for_the_next_one(
     [
         (b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65536 + b"\r\n"),
         (b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 10_000),
-        # To http.client: all until the connection ends.
-        (b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", b"x" * 65536),
         (b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"Trailer: x\r\n" * 5_000),
         (b"\r\n", b"x" * 65536),
+        (b"X: ", b"x" * 65536),
+        (b"\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
     ],
-    ids=["chunks", "small chunks", "a chunk of size -1", "trailers", "until the end"],
+    ids=["chunks", "small chunks", "trailers", "until the end", "a header", "interim answers"],
 )
 def test_an_endless_answer_is_not_read_on(
     neighbour: Neighbour, client: ReservationClient, head: bytes, again: bytes
@@ -136,3 +147,55 @@ def test_an_interim_answer_is_not_taken_for_the_final_one_nor_that_for_the_next_
     assert reservation is not None
     assert reservation.status == "HOLD"
     assert neighbour.connections == 1
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+BODY = b'{"status":"EXPIRED"}'
+LENGTH = b"Content-Length: 20\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (OK + LENGTH + b"\r\n" + BODY, True),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n14\r\n" + BODY + b"\r\n0\r\n\r\n", True),
+        (OK + LENGTH + b"Connection: close\r\n\r\n" + BODY, False),
+        (b"HTTP/1.0 200 OK\r\n" + LENGTH + b"\r\n" + BODY, False),
+        (OK + LENGTH + b"\r\n" + BODY + b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", False),
+        (OK + LENGTH + b"\r\n" + BODY + OK + LENGTH + b"\r\n" + b'{"status":"UNKNOWN"}', False),
+        (OK + LENGTH + b"\r\n" + BODY + b"garbage", False),
+    ],
+    ids=["length", "chunks", "close", "1.0", "a second answer", "a second good one", "garbage"],
+)
+def test_one_answer_is_read_and_its_connection_is_kept_if_nothing_follows_it(
+    neighbour: Neighbour, client: ReservationClient, sent: bytes, kept: bool
+) -> None:
+    neighbour.answer = lambda request: request.wfile.write(sent) and None
+    assert client.update_status(EXPIRE, CALL) == DONE
+    assert client.update_status(EXPIRE, CALL) == DONE
+    assert neighbour.connections == (1 if kept else 2)
+
+
+def test_a_body_without_a_length_ends_with_its_connection(
+    neighbour: Neighbour, client: ReservationClient
+) -> None:
+    neighbour.answer = cut_off_after(OK + b"\r\n" + BODY)
+    assert client.update_status(EXPIRE, CALL) == DONE
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n\r\n"
+        b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nRetry-After: 9\r\n\r\n",
+    ],
+    ids=["interim answer", "trailer"],
+)
+def test_only_the_final_answers_head_names_a_pause(
+    neighbour: Neighbour, client: ReservationClient, sent: bytes
+) -> None:
+    neighbour.answer = lambda request: request.wfile.write(sent) and None
+    caught = raises(TRANSIENT, lambda: client.update_status(EXPIRE, CALL))
+    assert isinstance(caught, TransientError)
+    assert caught.retry_after == 0

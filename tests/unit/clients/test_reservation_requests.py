@@ -92,3 +92,12 @@ def test_a_base_url_may_have_a_path(neighbour: Neighbour, prefix: str) -> None:
     client.update_status(EXPIRE, CALL)
     client.close()
     assert neighbour.requests[0].path == "/api/v1/internal/reservations/rsv_1"
+
+
+@pytest.mark.parametrize("value", ["t\r\nX-Admin: 1", "t\nX-Admin: 1", "t\rX-Admin: 1"])
+def test_a_value_with_a_line_break_is_never_sent(
+    neighbour: Neighbour, client: ReservationClient, value: str
+) -> None:
+    with pytest.raises(ValueError, match="line break"):
+        client.update_status(EXPIRE, CallContext(10.0, (("x-trace-id", value),)))
+    assert not neighbour.requests
