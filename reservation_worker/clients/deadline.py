@@ -95,7 +95,8 @@ class Connection:
 
     def _bounded(self) -> socket.socket:
         """The socket, whose next operation ends at the deadline."""
-        assert self._socket is not None  # noqa: S101 -- `begin` has connected
+        if self._socket is None:
+            raise ConnectionError("not connected")
         self._socket.settimeout(self._remaining())
         return self._socket
 
