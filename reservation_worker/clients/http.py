@@ -213,6 +213,7 @@ class _FinalAnswer:
 
     def read(self) -> Answer:
         """The complete answer."""
+        del self._parser  # it refers to this object, and only the collector would free both
         retry_after = self._headers.get(b"retry-after")
         return Answer(
             self._status,
