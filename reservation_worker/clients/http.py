@@ -21,7 +21,7 @@ redact = Redactor({})
 MAX_BODY = 1024 * 1024
 """The largest body that is read, in bytes; the usual one has a few hundred."""
 MAX_HEAD = 64 * 1024
-"""The largest head, in bytes, with those of the interim answers before it."""
+"""No more is read before a head is complete, in bytes; interim answers before it count, too."""
 MAX_ANSWER = 8 * 1024 * 1024
 """The most bytes of an answer on the wire: the framing of chunks and trailers included."""
 
@@ -82,7 +82,8 @@ class HttpTransport:
 
         A 401 is final only if the file still holds the same token.
 
-        Raises TransientError unless a whole answer of at most MAX_BODY bytes comes in time.
+        Raises TransientError unless a whole answer of at most MAX_BODY bytes comes in time, and
+        ValueError for headers that HTTP can't carry.
         """
         deadline = time.monotonic() + timeout
         headers = {**self._headers, **headers}
@@ -115,8 +116,8 @@ class HttpTransport:
                 connection = self._connection()
                 answer = _exchange(connection, request, deadline)
         except (HttpParserError, HttpParserUpgrade, OSError) as error:
-            # The error may quote a line of the answer, which may be long.
-            text = redact(f"{type(error).__name__}: {error}"[:1000])[:200]
+            # Redacted because a library may quote the answer.
+            text = redact(f"{type(error).__name__}: {error}")[:200]
             raise TransientError(f"{method} {path}: {text}") from error
         if answer.keeps_connection and idle is self._idle and len(idle) < self._connections:
             idle.append(connection)
@@ -169,12 +170,14 @@ def _exchange(connection: Connection, request: bytes, deadline: float) -> "_Fina
         connection.send(request)
         while not answer.complete:
             answer.feed(connection.receive())
-            limit = MAX_ANSWER if answer.in_body else MAX_HEAD
-            if connection.received > limit:
-                raise ConnectionAbortedError(f"an answer larger than {limit} bytes")
+            if connection.received > (MAX_ANSWER if answer.in_body else MAX_HEAD):
+                part = "an answer" if answer.in_body else "the head of an answer"
+                raise ConnectionAbortedError(f"{part} larger than allowed")
     except BaseException:
         connection.close()
         raise
+    finally:
+        answer.forget_parser()
     return answer
 
 
@@ -192,16 +195,21 @@ class _FinalAnswer:
         self.in_body = self.complete = self.keeps_connection = False
 
     def feed(self, data: bytes) -> None:
-        """Read on; no data is the end of the stream. Raises HttpParserError, OSError."""
+        """Read on; no data is the end of the stream.
+
+        Raises OSError for an answer that breaks off or is too large, HttpParserError and
+        HttpParserUpgrade for one that is not HTTP/1.
+        """
         if not data:
             self._end()
             return
         try:
             self._parser.feed_data(data)
-        except HttpParserError:
+        except HttpParserError as error:
             if not self.complete:
-                raise
-            self.keeps_connection = False  # for what follows the answer
+                # httptools hides what a method of ours said.
+                raise HttpParserError(error.__context__ or error) from error
+            self.keeps_connection = False  # the fault is in what follows the answer
         if len(self._body) > MAX_BODY:
             raise ConnectionAbortedError(f"an answer larger than {MAX_BODY} bytes")
 
@@ -211,9 +219,12 @@ class _FinalAnswer:
             raise ConnectionResetError("the answer broke off")
         self.complete = True
 
+    def forget_parser(self) -> None:
+        """Free it: it refers to this object, so only the garbage collector would."""
+        del self._parser
+
     def read(self) -> Answer:
         """The complete answer."""
-        del self._parser  # it refers to this object, and only the collector would free both
         retry_after = self._headers.get(b"retry-after")
         return Answer(
             self._status,
@@ -231,10 +242,14 @@ class _FinalAnswer:
             self._headers.setdefault(name.lower(), value)
 
     def on_headers_complete(self) -> None:
+        if self._parser.get_http_version() not in ("1.0", "1.1"):
+            raise ValueError("another version of HTTP")
         self._status = self._parser.get_status_code()
         self.in_body = self._status >= 200
 
     def on_body(self, data: bytes) -> None:
+        if not self.in_body:
+            raise ValueError("an interim answer with a body")
         self._body += data
 
     def on_message_complete(self) -> None:

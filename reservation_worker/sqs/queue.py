@@ -108,13 +108,11 @@ class SqsQueue:
             read_timeout=READ_MARGIN,
             retries={"total_max_attempts": 2, "mode": "standard"},
             max_pool_connections=connections,
-            parameter_validation=False,  # SQS validates, too
         )
         receive = Config(
             connect_timeout=READ_MARGIN,
             read_timeout=wait + READ_MARGIN,
             retries={"total_max_attempts": 1},
-            parameter_validation=False,
         )
         self._calls = SqsCalls(region, receive, control, endpoint_url)
         self._dead_letters = DeadLetters(self._calls, url, dlq_url)

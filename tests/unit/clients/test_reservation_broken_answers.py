@@ -58,6 +58,14 @@ BROKEN = {
     "a length and chunks": cut_off_after(
         CHUNKED[:-2] + b"Content-Length: 2\r\n\r\n2\r\n{}\r\n0\r\n"
     ),
+    "an interim answer with a body": cut_off_after(
+        b"HTTP/1.1 104 Odd\r\nContent-Length: 2\r\n\r\n{}"
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    ),
+    "another version": cut_off_after(b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
+    "a folded header": cut_off_after(
+        b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\n{}"
+    ),
     "an unknown coding": cut_off_after(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: x\r\n\r\n"),
 }
 
@@ -174,6 +182,14 @@ def test_one_answer_is_read_and_its_connection_is_kept_if_nothing_follows_it(
     assert client.update_status(EXPIRE, CALL) == DONE
     assert client.update_status(EXPIRE, CALL) == DONE
     assert neighbour.connections == (1 if kept else 2)
+
+
+def test_an_answer_without_content_has_no_body_even_if_it_names_a_length(
+    neighbour: Neighbour, client: ReservationClient
+) -> None:
+    sent = b"HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\n"
+    neighbour.answer = lambda request: request.wfile.write(sent) and None
+    assert client.update_status(EXPIRE, CALL) == DONE
 
 
 def test_a_body_without_a_length_ends_with_its_connection(
