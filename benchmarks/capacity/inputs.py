@@ -50,7 +50,7 @@ def settings(plan: CapacityPlan) -> str:
 
 def fit(plan: CapacityPlan) -> str:
     """The pod's rate against the table of sizes in docs/deployment.md."""
-    measured = {20: 234, 50: 540, 100: 720}
+    measured = {20: 230, 50: 545, 100: 636}
     full = plan.shipped.change(cpu=1.0)
     rows = [
         (threads, rate, f"{full.change(concurrency=threads).pod.rate:.0f}")
