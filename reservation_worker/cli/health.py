@@ -15,7 +15,7 @@ from reservation_worker.config.parsers import base_url
 from reservation_worker.errors import OperationError
 
 if TYPE_CHECKING:
-    from reservation_worker.clients.http import Answer
+    from reservation_worker.clients.http_answer import Answer
 
 NAME = "health"
 HELP = "Ask the running worker whether it is healthy."

@@ -10,7 +10,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from reservation_worker import __version__
-from reservation_worker.clients.http import MAX_BODY, Answer
+from reservation_worker.clients.http_answer import MAX_BODY, Answer
 from reservation_worker.errors import OperationError
 from reservation_worker.servers.listening import local_url
 

@@ -57,12 +57,12 @@ class Connection:
         self._socket: socket.socket | None = None
         self._kept = False
         self._deadline = 0.0
-        self.received = 0
+        self._received = False
 
     def begin(self, deadline: float) -> None:
         """Begin a call that ends at `deadline`, by the monotonic clock, connecting if need be."""
         self._deadline = deadline
-        self.received = 0
+        self._received = False
         self._kept = self._socket is not None
         if not self._kept:
             self._connect()
@@ -76,12 +76,12 @@ class Connection:
     def receive(self) -> bytes:
         """The next bytes of the answer; empty at the end of the stream."""
         data = self._bounded().recv(READ_SIZE)
-        self.received += len(data)
+        self._received |= bool(data)
         return data
 
     def met_a_stale_connection(self) -> bool:
         """Whether a kept connection was used and no byte of an answer has come."""
-        return self._kept and not self.received
+        return self._kept and not self._received
 
     def readable(self) -> bool:
         """Whether something can be read, which may be the end of the stream."""
@@ -125,8 +125,7 @@ class Connection:
                 do_handshake_on_connect=False,
             )
             self._socket = secure
-            secure.settimeout(self._remaining())
-            secure.do_handshake()
+            secure.do_handshake()  # with the timeout of the socket that it wraps
 
     def _open(self, address: tuple[Any, ...], left: int) -> None:
         """Connect to the first of `left` addresses, in its share of the time."""

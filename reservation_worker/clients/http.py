@@ -1,42 +1,21 @@
-"""HTTP calls with kept connections, a total deadline and a bounded body."""
+"""HTTP calls with kept connections, a total deadline and a bounded answer."""
 
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
-from urllib3.exceptions import InvalidHeader
-from urllib3.util import Retry, parse_url
+from httptools import HttpParserError, HttpParserUpgrade
+from urllib3.util import parse_url
 
 from reservation_worker import __version__
 from reservation_worker.clients.deadline import Connection
+from reservation_worker.clients.http_answer import Answer, FinalAnswer
 from reservation_worker.config.redaction import Redactor
 from reservation_worker.config.token import TokenFile, bearer
 from reservation_worker.errors import TransientError
 
 redact = Redactor({})
 """Redacts text of answers before it is cut, because an answer may echo the token."""
-
-MAX_BODY = 1024 * 1024
-"""The largest body that is read, in bytes; the usual one has a few hundred."""
-MAX_HEAD = 64 * 1024
-"""No more is read before a head is complete, in bytes; interim answers before it count, too."""
-MAX_ANSWER = 8 * 1024 * 1024
-"""The most bytes of an answer on the wire: the framing of chunks and trailers included."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Status, body and the Retry-After header in seconds (0: absent or unreadable).
-
-    `challenge` is the WWW-Authenticate header.
-    """
-
-    status: int
-    body: bytes
-    retry_after: float
-    challenge: str = ""
 
 
 class HttpTransport:
@@ -162,106 +141,17 @@ def _written(method: str, target: str, headers: Mapping[str, str], body: bytes |
     return f"{head}\r\n\r\n".encode("latin-1") + (body or b"")
 
 
-def _exchange(connection: Connection, request: bytes, deadline: float) -> "_FinalAnswer":
+def _exchange(connection: Connection, request: bytes, deadline: float) -> FinalAnswer:
     """Send the request and read its answer. The connection is closed if that fails."""
-    answer = _FinalAnswer()
+    answer = FinalAnswer()
     try:
         connection.begin(deadline)
         connection.send(request)
         while not answer.complete:
             answer.feed(connection.receive())
-            if connection.received > (MAX_ANSWER if answer.in_body else MAX_HEAD):
-                part = "an answer" if answer.in_body else "the head of an answer"
-                raise ConnectionAbortedError(f"{part} larger than allowed")
     except BaseException:
         connection.close()
         raise
     finally:
         answer.forget_parser()
     return answer
-
-
-class _FinalAnswer:
-    """The answer that llhttp finds in what it is fed; interim ones before it are skipped.
-
-    httptools calls the methods `on_...`.
-    """
-
-    def __init__(self) -> None:
-        self._parser = HttpResponseParser(self)
-        self._headers: dict[bytes, bytes] = {}
-        self._body = bytearray()
-        self._status = 0
-        self.in_body = self.complete = self.keeps_connection = False
-
-    def feed(self, data: bytes) -> None:
-        """Read on; no data is the end of the stream.
-
-        Raises OSError for an answer that breaks off or is too large, HttpParserError and
-        HttpParserUpgrade for one that is not HTTP/1.
-        """
-        if not data:
-            self._end()
-            return
-        try:
-            self._parser.feed_data(data)
-        except HttpParserError as error:
-            if not self.complete:
-                # httptools hides what a method of ours said.
-                raise HttpParserError(error.__context__ or error) from error
-            self.keeps_connection = False  # the fault is in what follows the answer
-        if len(self._body) > MAX_BODY:
-            raise ConnectionAbortedError(f"an answer larger than {MAX_BODY} bytes")
-
-    def _end(self) -> None:
-        # Only a body without a length ends with the stream.
-        if not self.in_body or {b"content-length", b"transfer-encoding"} & self._headers.keys():
-            raise ConnectionResetError("the answer broke off")
-        self.complete = True
-
-    def forget_parser(self) -> None:
-        """Free it: it refers to this object, so only the garbage collector would."""
-        del self._parser
-
-    def read(self) -> Answer:
-        """The complete answer."""
-        retry_after = self._headers.get(b"retry-after")
-        return Answer(
-            self._status,
-            bytes(self._body),
-            _retry_after(retry_after.decode("latin-1")) if retry_after else 0.0,
-            self._headers.get(b"www-authenticate", b"").decode("latin-1"),
-        )
-
-    def on_message_begin(self) -> None:
-        if self.complete:
-            raise ValueError("a second answer")  # ends feed_data
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.in_body:  # otherwise it is a trailer
-            self._headers.setdefault(name.lower(), value)
-
-    def on_headers_complete(self) -> None:
-        if self._parser.get_http_version() not in ("1.0", "1.1"):
-            raise ValueError("another version of HTTP")
-        self._status = self._parser.get_status_code()
-        self.in_body = self._status >= 200
-
-    def on_body(self, data: bytes) -> None:
-        if not self.in_body:
-            raise ValueError("an interim answer with a body")
-        self._body += data
-
-    def on_message_complete(self) -> None:
-        if self.in_body:
-            self.complete = True
-            self.keeps_connection = self._parser.should_keep_alive()
-        else:
-            self._headers.clear()
-
-
-def _retry_after(value: str) -> float:
-    try:
-        return float(Retry().parse_retry_after(value))
-    except (InvalidHeader, OverflowError, ValueError):
-        return 0.0

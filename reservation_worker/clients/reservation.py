@@ -3,7 +3,8 @@
 import json
 from typing import Any, NoReturn
 
-from reservation_worker.clients.http import Answer, HttpTransport, redact
+from reservation_worker.clients.http import HttpTransport, redact
+from reservation_worker.clients.http_answer import Answer
 from reservation_worker.clients.meaning import Meaning, raise_for
 from reservation_worker.clients.ports import (
     FINAL_STATES,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reservation_worker.cli import worker_http
-from reservation_worker.clients.http import MAX_BODY
+from reservation_worker.clients.http_answer import MAX_BODY
 from reservation_worker.errors import OperationError
 from tests.fake_queue import PATIENCE
 from tests.unit.clients.http_neighbour import self_signed

@@ -8,7 +8,7 @@ from grpc_health.v1 import health_pb2
 from reservation_worker.cli.doctor import protocols
 from reservation_worker.cli.doctor.protocols import Unreachable, reach, split
 from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, warning
-from reservation_worker.clients.http import Answer
+from reservation_worker.clients.http_answer import Answer
 
 NAME = "inventory-svc"
 

@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from reservation_worker.cli import worker_http
 from reservation_worker.clients.deadline import resolve
-from reservation_worker.clients.http import Answer
+from reservation_worker.clients.http_answer import Answer
 from reservation_worker.clients.inventory import CHANNEL_OPTIONS
 from reservation_worker.errors import OperationError
 

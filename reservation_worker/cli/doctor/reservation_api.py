@@ -5,7 +5,7 @@ import json
 from reservation_worker.cli.doctor import protocols
 from reservation_worker.cli.doctor.protocols import Unreachable, reach, split
 from reservation_worker.cli.doctor.result import CheckResult, Known, failure, ok, warning
-from reservation_worker.clients.http import Answer
+from reservation_worker.clients.http_answer import Answer
 from reservation_worker.clients.meaning import Meaning
 from reservation_worker.clients.reservation import classify
 from reservation_worker.config.token import TokenFile, bearer

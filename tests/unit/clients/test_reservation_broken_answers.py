@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from reservation_worker.clients.http import MAX_BODY
+from reservation_worker.clients.http_answer import MAX_BODY
 from reservation_worker.clients.ports import CallContext, StatusAnswer
 from reservation_worker.clients.reservation import ReservationClient
 from reservation_worker.errors import TransientError
@@ -106,26 +106,32 @@ def test_the_rest_of_a_too_large_answer_is_not_taken_for_the_next_one(
     assert neighbour.connections == 2
 
 
+FLOODS = {
+    "chunks": (CHUNKED, b"10000\r\n" + b"x" * 65536 + b"\r\n"),
+    "small chunks": (CHUNKED, b"1\r\nx\r\n" * 10_000),
+    "trailers": (CHUNKED + b"0\r\n", b"Trailer: x\r\n" * 5_000),
+    "until the end": (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536),
+    "a header": (b"HTTP/1.1 200 OK\r\nX: ", b"x" * 65536),
+    "interim answers": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+}
+
+
 @pytest.mark.parametrize(
-    ("head", "again"),
+    ("sent", "again", "said"),
     [
-        (b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65536 + b"\r\n"),
-        (b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 10_000),
-        (b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"Trailer: x\r\n" * 5_000),
-        (b"\r\n", b"x" * 65536),
-        (b"X: ", b"x" * 65536),
-        (b"\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+        *((*flood, "an answer larger than") for flood in FLOODS.values()),
+        (CHUNKED + b"-1\r\n", b"x" * 65536, "Invalid character in chunk size"),
     ],
-    ids=["chunks", "small chunks", "trailers", "until the end", "a header", "interim answers"],
+    ids=[*FLOODS, "a chunk of size -1"],
 )
 def test_an_endless_answer_is_not_read_on(
-    neighbour: Neighbour, client: ReservationClient, head: bytes, again: bytes
+    neighbour: Neighbour, client: ReservationClient, sent: bytes, again: bytes, said: str
 ) -> None:
     hung_up = threading.Event()
 
     def flood(request: Request) -> None:
         try:
-            request.wfile.write(b"HTTP/1.1 200 OK\r\n" + head)
+            request.wfile.write(sent)
             while True:
                 request.wfile.write(again)
         except OSError:
@@ -134,7 +140,7 @@ def test_an_endless_answer_is_not_read_on(
     neighbour.answer = flood
     # Small chunks are slow to read on a busy machine.
     caught = raises(TRANSIENT, lambda: client.get("rsv_1", CallContext(timeout=60)))
-    assert "an answer larger than" in str(caught)
+    assert said in str(caught)
     # Although the error, whose traceback holds the call's frames, still lives.
     assert hung_up.wait(10)
 
