@@ -50,7 +50,8 @@ def settings(plan: CapacityPlan) -> str:
 
 def fit(plan: CapacityPlan) -> str:
     """The pod's rate against the table of sizes in docs/deployment.md."""
-    measured = {20: 230, 50: 545, 100: 636}
+    known = plan.measured
+    measured = {20: known["events_per_second"], 50: 545, 100: known["saturated_events_per_second"]}
     full = plan.shipped.change(cpu=1.0)
     rows = [
         (threads, rate, f"{full.change(concurrency=threads).pod.rate:.0f}")
